@@ -1,0 +1,1 @@
+//! Every response the gateway makes itself.
