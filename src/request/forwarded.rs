@@ -92,10 +92,10 @@ fn set_bytes(headers: &mut dyn HeadersMut, name: &HeaderName, value: &[u8]) {
     }
 }
 
-/// An address as text without the heap: the longest IPv6 text has 45 bytes.
+/// An address as text without the heap: the longest text of an address has 45 bytes.
 #[derive(Default)]
 struct AddressText {
-    bytes: smallvec::SmallVec<[u8; 48]>,
+    bytes: smallvec::SmallVec<[u8; 64]>,
 }
 
 impl AddressText {
@@ -117,11 +117,8 @@ mod tests {
         for (name, value) in inbound {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let client = Client {
-            address: "198.51.100.7".parse().unwrap(),
-            peer: "10.0.0.1".parse().unwrap(),
-            via_trusted,
-        };
+        let client =
+            Client { address: "198.51.100.7".parse().unwrap(), peer: "10.0.0.1".parse().unwrap(), via_trusted };
         if !via_trusted {
             remove_inbound(&mut headers);
         }
@@ -137,7 +134,12 @@ mod tests {
     fn nothing_an_untrusted_peer_says_survives() {
         let headers = written(
             false,
-            &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-host", "evil"), ("forwarded", "for=2.2.2.2"), ("x-real-ip", "3.3.3.3")],
+            &[
+                ("x-forwarded-for", "1.1.1.1"),
+                ("x-forwarded-host", "evil"),
+                ("forwarded", "for=2.2.2.2"),
+                ("x-real-ip", "3.3.3.3"),
+            ],
         );
         assert_eq!(headers["x-forwarded-for"], "10.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "api.shop.example");
