@@ -71,6 +71,8 @@ pub struct Exchange {
     pub tried: SmallVec<[EndpointId; 4]>,
     /// Attempts begun.
     pub attempts: u32,
+    /// Attempts whose outcome is recorded.
+    pub finished: u32,
     /// When the attempt under way began.
     pub attempt_began: Instant,
     /// Whether its connection is a new one.
@@ -131,6 +133,7 @@ impl Exchange {
             picked: None,
             tried: SmallVec::new(),
             attempts: 0,
+            finished: 0,
             attempt_began: now,
             connection: None,
             spent: Duration::ZERO,
