@@ -1,3 +1,17 @@
 //! Listeners: addresses, certificates by name, bounds of connections, and the strict first look at a request.
 
+mod bounds;
+mod certificates;
+mod connections;
+mod front;
+mod h2;
 pub mod head;
+mod spec;
+mod tls;
+
+pub use bounds::Bounds;
+pub use certificates::{Certificate, CertificateError, Certificates};
+pub use connections::Connections;
+pub use front::Front;
+pub use spec::{ListenerSpec, Protocols};
+pub use tls::{ClientCertificates, ListenerTls, MinVersion, TlsName};

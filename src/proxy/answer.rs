@@ -1,5 +1,6 @@
 //! Writes what the gateway answers itself.
 
+use super::Gate;
 use super::ctx::ProxyCtx;
 use super::fields::X_REQUEST_ID;
 use crate::exchange::Fixed;
@@ -85,8 +86,14 @@ fn head(
     ResponseHeader::from(parts)
 }
 
-/// The same as bytes, for a connection on which no request could be read.
-pub fn to_h1_bytes(rendered: &Rendered, request_id: &HeaderValue) -> Bytes {
+/// A refusal as bytes, for a connection on which no request could be read: problem details, then the end.
+pub fn refusal_bytes(gate: &Gate, reply: &Reply, request_id: &HeaderValue) -> Bytes {
+    let snapshot = gate.shared.store.peek();
+    let rendered = render(reply, Form::Problem, &snapshot.replies, request_id.to_str().unwrap_or_default());
+    to_h1_bytes(&rendered, request_id)
+}
+
+fn to_h1_bytes(rendered: &Rendered, request_id: &HeaderValue) -> Bytes {
     use std::io::Write as _;
     let mut out: Vec<u8> = Vec::with_capacity(512);
     let reason = rendered.status.canonical_reason().unwrap_or_default();

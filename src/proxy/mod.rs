@@ -15,8 +15,8 @@ mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;
 
-pub use answer::write_refusal;
-pub use ctx::ProxyCtx;
+pub use answer::refusal_bytes;
+pub use ctx::{ProxyCtx, unix_millis};
 pub use logging::log_refused_head;
 pub use shared::{Random, Shared};
 
@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The proxy of one listener on one worker.
+#[derive(Clone)]
 pub struct Gate {
     /// What all workers share.
     pub shared: Arc<Shared>,

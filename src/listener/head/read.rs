@@ -80,6 +80,20 @@ impl HeadReader {
         }
     }
 
+    /// Gathers bytes until there are at least so many; `false` when they do not come in time.
+    pub async fn at_least(&mut self, count: usize, stream: &mut Stream, within: Duration) -> bool {
+        let gathering = async {
+            while self.buffer.len() < count {
+                match fill(stream, &mut self.buffer).await {
+                    Ok(more) if more > 0 => {}
+                    _ => return false,
+                }
+            }
+            true
+        };
+        pingora_timeout::timeout(within, gathering).await.unwrap_or(false)
+    }
+
     async fn gather(&mut self, stream: &mut Stream, limits: &HeadLimits) -> Arrival {
         loop {
             match fill(stream, &mut self.buffer).await {
