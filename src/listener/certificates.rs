@@ -61,15 +61,17 @@ impl Certificate {
             return alternatives;
         }
         let common = leaf.subject_name().entries_by_nid(pingora_core::tls::nid::Nid::COMMONNAME);
-        common.filter_map(|entry| entry.data().as_utf8().ok()).map(|name| name.to_ascii_lowercase()).collect()
+        common.filter_map(|entry| entry.data().to_string().ok()).map(|name| name.to_ascii_lowercase()).collect()
     }
 
     /// When it expires.
     pub fn expires(&self) -> Option<SystemTime> {
-        let epoch = Asn1Time::from_unix(0).ok()?;
-        let left = epoch.diff(self.chain.first()?.not_after()).ok()?;
-        let seconds = i64::from(left.days) * 86_400 + i64::from(left.secs);
-        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).ok()?))
+        // ASN.1 times cannot be compared with other clocks through Pingora's face of the TLS library; their text form,
+        // `Nov 24 07:18:11 2027 GMT`, is the same in OpenSSL and BoringSSL.
+        let text = self.chain.first()?.not_after().to_string();
+        let expiry = chrono::NaiveDateTime::parse_from_str(&text, "%b %e %H:%M:%S %Y GMT").ok()?;
+        let seconds = u64::try_from(expiry.and_utc().timestamp()).ok()?;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
     }
 }
 

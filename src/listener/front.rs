@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use pingora_core::apps::{HttpServerApp, ServerApp};
 use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::{ALPN, GetSocketDigest, Stream};
+use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use std::net::IpAddr;

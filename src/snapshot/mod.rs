@@ -1,16 +1,15 @@
 //! The compiled configuration: immutable, swapped whole. `compile` is the only road from what operators write to what
 //! requests read; it gathers every problem and refuses the whole if there is one.
 
-mod compile;
 mod route;
 mod store;
 
-pub use compile::{Compiled, Surroundings, compile};
 pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
 pub use store::Store;
 
 use crate::listener::ListenerSpec;
-use crate::observe::{AccessLogSettings, RouteMetrics};
+use crate::observe::access_log::AccessLogSettings;
+use crate::observe::metrics::RouteMetrics;
 use crate::reply::Templates;
 use crate::request::TrustedProxies;
 use crate::routing::Router;

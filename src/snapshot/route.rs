@@ -1,7 +1,7 @@
 //! A compiled route: what it does with a request that it takes.
 
 use crate::exchange::{Fixed, Redirect};
-use crate::observe::{RouteMetrics, UpstreamMetrics};
+use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
 use crate::reply::Templates;
 use crate::routing::Template;

@@ -1,0 +1,144 @@
+//! Active checks: every endpoint is asked at intervals, whatever the traffic, and thresholds of consecutive results turn it
+//! unhealthy and healthy again. One task for each upstream runs rounds; a round is a plain function of the set.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use parking_lot::Mutex;
+use pingora_core::server::ShutdownWatch;
+
+use super::background::{Background, jittered};
+use super::endpoint::Endpoint;
+use super::probe::Probe;
+use super::spec::HealthSpec;
+use super::time::Millis;
+use super::{LOG, Upstream, stopped};
+
+/// Checks under way at once in one upstream.
+const AT_ONCE: usize = 64;
+
+/// What active checks have told about one endpoint.
+#[derive(Default)]
+pub(super) struct Active {
+    /// A [`Verdict`] as number.
+    verdict: AtomicU8,
+    /// Consecutive results that contradict the verdict.
+    contrary: AtomicU32,
+    /// The latest result. Only checks write it and only the admin API reads it.
+    last: Mutex<Option<LastCheck>>,
+}
+
+/// Where checks see an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Not enough results yet; used like a healthy one.
+    Unknown,
+    Healthy,
+    Unhealthy,
+}
+
+/// One result.
+#[derive(Clone, Debug)]
+pub(super) struct LastCheck {
+    pub(super) at: Millis,
+    pub(super) text: String,
+}
+
+impl Active {
+    pub(super) fn verdict(&self) -> Verdict {
+        match self.verdict.load(Relaxed) {
+            0 => Verdict::Unknown,
+            1 => Verdict::Healthy,
+            _ => Verdict::Unhealthy,
+        }
+    }
+
+    pub(super) fn is_unhealthy(&self) -> bool {
+        self.verdict() == Verdict::Unhealthy
+    }
+
+    pub(super) fn last(&self) -> Option<LastCheck> {
+        self.last.lock().clone()
+    }
+
+    /// Takes in one result. Returns the new verdict if it turned. The first pass ever makes an endpoint healthy at once.
+    pub(super) fn record(&self, result: &Result<String, String>, spec: &HealthSpec, now: Millis) -> Option<Verdict> {
+        let text = match result {
+            Ok(text) | Err(text) => text.clone(),
+        };
+        *self.last.lock() = Some(LastCheck { at: now, text });
+        let before = self.verdict();
+        let (seen, enough) = match (result, before) {
+            (Ok(_), Verdict::Healthy) | (Err(_), Verdict::Unhealthy) => {
+                self.contrary.store(0, Relaxed);
+                return None;
+            }
+            (Ok(_), Verdict::Unknown) => (Verdict::Healthy, 1),
+            (Ok(_), Verdict::Unhealthy) => (Verdict::Healthy, spec.healthy_after.max(1)),
+            (Err(_), _) => (Verdict::Unhealthy, spec.unhealthy_after.max(1)),
+        };
+        if self.contrary.fetch_add(1, Relaxed).saturating_add(1) < enough {
+            return None;
+        }
+        self.contrary.store(0, Relaxed);
+        self.verdict.store(if seen == Verdict::Healthy { 1 } else { 2 }, Relaxed);
+        Some(seen)
+    }
+}
+
+impl Upstream {
+    /// Checks the endpoints of this upstream until `shutdown` says stop, its sender is gone, or the future is dropped.
+    /// Returns at once when no checks are configured.
+    ///
+    /// The first round comes at once when an endpoint was never checked, else after an interval: reloads in quick
+    /// succession must not become a flood of checks.
+    pub async fn run_checks(&self, background: &Background, shutdown: ShutdownWatch) {
+        if self.spec.health.is_none() {
+            return;
+        }
+        tokio::select! {
+            () = stopped(shutdown) => {}
+            () = self.check_for_ever(background) => {}
+        }
+    }
+
+    async fn check_for_ever(&self, background: &Background) {
+        let Some(spec) = &self.spec.health else { return };
+        let endpoints = self.set.load_full();
+        let mut due = endpoints.endpoints().iter().any(|endpoint| endpoint.active().last().is_none());
+        drop(endpoints);
+        loop {
+            if !due {
+                tokio::time::sleep(jittered(spec.interval, background.random())).await;
+            }
+            due = false;
+            self.check_round(background).await;
+        }
+    }
+
+    /// Checks every endpoint once.
+    pub async fn check_round(&self, background: &Background) {
+        let (Some(spec), Some(probe)) = (&self.spec.health, &self.probe) else { return };
+        let set = self.set.load_full();
+        stream::iter(set.endpoints())
+            .for_each_concurrent(AT_ONCE, |endpoint| async move {
+                let result = probe.check(endpoint, background.connector()).await;
+                if let Some(verdict) = endpoint.active().record(&result, spec, background.now()) {
+                    self.announce(endpoint, verdict, &result);
+                }
+            })
+            .await;
+    }
+
+    fn announce(&self, endpoint: &Endpoint, verdict: Verdict, result: &Result<String, String>) {
+        let (upstream, label) = (&self.spec.name, endpoint.label());
+        match result {
+            Ok(text) => log::info!(target: LOG, "upstream {upstream}: {label} is healthy ({text})"),
+            Err(text) if verdict == Verdict::Unhealthy => {
+                log::warn!(target: LOG, "upstream {upstream}: {label} is unhealthy ({text})");
+            }
+            Err(_) => {}
+        }
+    }
+}
