@@ -59,7 +59,7 @@ impl RunningListeners {
     pub fn bind(&mut self, wanted: &[Arc<ListenerSpec>], workers: usize) -> Result<(), BindError> {
         let count = sockets_per_address(workers, wanted.len());
         for spec in wanted {
-            self.sockets.bind(spec.address, count).map_err(|error| BindError {
+            self.sockets.bind(&spec.name, spec.address, count).map_err(|error| BindError {
                 listener: spec.name.clone(),
                 address: spec.address,
                 error,
@@ -107,7 +107,7 @@ impl RunningListeners {
             metrics: shared.metrics.listener(&spec.name),
             stop: stopped,
         };
-        let address = self.sockets.actual(spec.address);
+        let address = self.sockets.actual(&spec.name, spec.address);
         for (index, worker) in workers.iter().enumerate() {
             match self.sockets.for_worker(address, index, workers.len()) {
                 Ok(sockets) => worker.open(opening.clone(), sockets),

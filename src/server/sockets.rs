@@ -20,8 +20,8 @@ const BACKLOG: i32 = 65_535;
 #[derive(Default)]
 pub struct Sockets {
     by_address: BTreeMap<SocketAddr, Vec<OwnedFd>>,
-    /// What became of addresses that were asked for with port 0.
-    chosen: BTreeMap<SocketAddr, SocketAddr>,
+    /// What became of port 0, by owner.
+    chosen: BTreeMap<String, SocketAddr>,
 }
 
 /// How many sockets each of so many addresses gets for so many workers.
@@ -46,13 +46,13 @@ impl Sockets {
         sockets
     }
 
-    /// Binds an address with so many sockets, unless it is bound already; gives back the address, with the port the
+    /// Binds an address for an owner with so many sockets, unless it is bound already; gives back the address, with the port the
     /// system chose where 0 was asked for.
     ///
     /// # Errors
     /// The address is in use, not of this machine, or not permitted.
-    pub fn bind(&mut self, address: SocketAddr, count: usize) -> io::Result<SocketAddr> {
-        if let Some((known, _)) = self.by_address.get_key_value(&self.actual(address)) {
+    pub fn bind(&mut self, owner: &str, address: SocketAddr, count: usize) -> io::Result<SocketAddr> {
+        if let Some((known, _)) = self.by_address.get_key_value(&self.actual(owner, address)) {
             return Ok(*known);
         }
         refuse_if_taken(address)?;
@@ -64,14 +64,17 @@ impl Sockets {
         }
         self.by_address.insert(actual, all);
         if actual != address {
-            self.chosen.insert(address, actual);
+            self.chosen.insert(owner.to_owned(), actual);
         }
         Ok(actual)
     }
 
-    /// The address that was bound for one with port 0; any other is itself.
-    pub fn actual(&self, address: SocketAddr) -> SocketAddr {
-        self.chosen.get(&address).copied().unwrap_or(address)
+    /// The address that was bound for the owner's port 0; any other is itself.
+    pub fn actual(&self, owner: &str, address: SocketAddr) -> SocketAddr {
+        if address.port() != 0 {
+            return address;
+        }
+        self.chosen.get(owner).copied().unwrap_or(address)
     }
 
     /// Copies of the descriptors of an address for one of so many workers.
@@ -134,8 +137,8 @@ mod tests {
     #[test]
     fn an_address_in_use_is_refused_though_reuse_of_ports_would_allow_it() {
         let mut mine = Sockets::default();
-        let address = mine.bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
-        let error = Sockets::default().bind(address, 2).unwrap_err();
+        let address = mine.bind("a", "127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let error = Sockets::default().bind("b", address, 2).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
@@ -143,7 +146,7 @@ mod tests {
     fn every_inherited_socket_has_a_worker_and_every_worker_a_socket() {
         for (sockets, workers) in [(1, 4), (4, 4), (4, 2), (3, 2), (2, 3)] {
             let mut bound = Sockets::default();
-            let address = bound.bind("127.0.0.1:0".parse().unwrap(), sockets).unwrap();
+            let address = bound.bind("a", "127.0.0.1:0".parse().unwrap(), sockets).unwrap();
             let shares: Vec<usize> =
                 (0..workers).map(|worker| bound.for_worker(address, worker, workers).unwrap().len()).collect();
             assert!(shares.iter().all(|share| *share > 0), "{sockets} sockets, {workers} workers: {shares:?}");
@@ -154,7 +157,7 @@ mod tests {
     #[test]
     fn a_hand_over_is_read_back() {
         let mut bound = Sockets::default();
-        let address = bound.bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = bound.bind("a", "127.0.0.1:0".parse().unwrap(), 2).unwrap();
         let mut fds = Fds::new();
         for (key, fd) in bound.export().unwrap() {
             fds.add(key, fd);

@@ -1,0 +1,249 @@
+//! A running gateway.
+
+use super::background::BackgroundTasks;
+use super::listeners::{BindError, RunningListeners};
+use super::reload::{ReloadReport, Source};
+use super::sockets::Sockets;
+use super::worker::WorkerThread;
+use crate::admin::{Admin, AdminPowers};
+use crate::config::Loaded;
+use crate::observe::access_log::{AccessLog, AccessLogBounds};
+use crate::observe::metrics::{Metrics, MetricsSettings};
+use crate::proxy::{Random, Shared};
+use crate::reply::Reason;
+use crate::snapshot::{Compiled, Snapshot, Store, Surroundings, compile};
+use crate::upstream::Clock;
+use parking_lot::Mutex;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Where a gateway stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not all listeners accept yet.
+    Starting,
+    /// Serving.
+    Running,
+    /// About to close its listeners; load balancers in front should look elsewhere.
+    Draining,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration has problems; the text lists them all.
+    Config(String),
+    /// An address cannot be had.
+    Bind(String),
+    /// The access log cannot be written, or the system gives no thread.
+    System(String),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(text) | Self::Bind(text) | Self::System(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A running gateway. Dropping it stops everything at once; [`Gateway::drain`] does so politely.
+pub struct Gateway {
+    pub(super) shared: Arc<Shared>,
+    pub(super) source: Source,
+    pub(super) state: Mutex<State>,
+    phase: AtomicU8,
+    tasks: Arc<BackgroundTasks>,
+    workers: Vec<WorkerThread>,
+}
+
+/// What changes when a gateway is reloaded.
+pub(super) struct State {
+    pub(super) listeners: RunningListeners,
+    pub(super) admin: Option<Admin>,
+    pub(super) last: ReloadReport,
+    /// Former snapshots, kept until no request holds them, so that no worker spends its time taking one apart.
+    pub(super) retired: Vec<Arc<Snapshot>>,
+}
+
+impl Gateway {
+    /// Compiles what was loaded, binds all addresses and begins to serve. Nothing is served before all of it is known to
+    /// work.
+    ///
+    /// # Errors
+    /// The first kind of thing that stands in the way, with everything of that kind.
+    pub fn start(source: Source, loaded: Loaded, sockets: Sockets) -> Result<Arc<Self>, StartError> {
+        let metrics = metrics(&loaded);
+        let clock = Clock::start();
+        let surroundings = Surroundings { previous: None, metrics: &metrics, seed: Random::next() };
+        let Compiled { snapshot, warnings } =
+            compile(loaded, &surroundings).map_err(|failed| StartError::Config(failed.to_string()))?;
+        if !warnings.is_empty() {
+            log::warn!("{warnings}");
+        }
+        let plan = &snapshot.process;
+        let workers_wanted = plan.server.threads;
+        let mut listeners = RunningListeners::new(sockets);
+        listeners.bind(&plan.listeners, workers_wanted).map_err(|error: BindError| StartError::Bind(error.to_string()))?;
+        let system = |error: std::io::Error| StartError::System(format!("the gateway cannot start: {error}"));
+        let bounds =
+            AccessLogBounds { workers: workers_wanted, bytes_per_worker: AccessLogBounds::BYTES_PER_WORKER };
+        let access_log = AccessLog::open(plan.access_log.clone(), bounds, metrics.access_log_dropped())
+            .map_err(|error| StartError::System(format!("the access log cannot be opened: {error}")))?;
+        access_log.start().map_err(system)?;
+        let snapshot = Arc::new(snapshot);
+        let shared =
+            Arc::new(Shared { store: Store::new(Arc::clone(&snapshot)), metrics, access_log, clock });
+        let workers = (0..workers_wanted)
+            .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
+            .collect::<std::io::Result<Vec<_>>>()
+            .map_err(system)?;
+        let tasks = BackgroundTasks::start(clock, Random::next()).map_err(system)?;
+        tasks.resolve_first(&snapshot);
+        let last = ReloadReport::first(snapshot.revision);
+        let gateway = Arc::new(Self {
+            shared,
+            source,
+            state: Mutex::new(State { listeners, admin: None, last, retired: Vec::new() }),
+            phase: AtomicU8::new(Phase::Starting as u8),
+            tasks,
+            workers,
+        });
+        gateway.serve_admin(&snapshot)?;
+        gateway.install(&snapshot);
+        gateway.set_phase(Phase::Running);
+        gateway.tasks.watch(&gateway);
+        Ok(gateway)
+    }
+
+    /// Puts the parts of a snapshot that are not read by requests into effect.
+    pub(super) fn install(self: &Arc<Self>, snapshot: &Arc<Snapshot>) {
+        let mut state = self.state.lock();
+        state.listeners.apply(&snapshot.process.listeners, &self.workers, &self.shared);
+        drop(state);
+        self.tasks.run_upstreams(snapshot);
+        let metrics = &self.shared.metrics;
+        metrics.reload_succeeded(snapshot.revision, SystemTime::now());
+        self.publish_certificates(snapshot);
+        self.publish_endpoints();
+    }
+
+    /// Tells the metrics when the certificates in service expire.
+    pub(super) fn publish_certificates(&self, snapshot: &Snapshot) {
+        let mut expiries: Vec<(String, SystemTime)> = Vec::new();
+        for tls in snapshot.process.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+            for certificate in tls.certificates.load().iter() {
+                if let Some(expires) = certificate.expires() {
+                    expiries.push((certificate.file.display().to_string(), expires));
+                }
+            }
+        }
+        self.shared.metrics.set_certificates(expiries.iter().map(|(name, expires)| (name.as_str(), *expires)));
+    }
+
+    fn publish_endpoints(self: &Arc<Self>) {
+        let gateway = Arc::downgrade(self);
+        self.shared.metrics.set_endpoint_source(Box::new(move |sink| {
+            if let Some(gateway) = gateway.upgrade() {
+                crate::admin::collect_endpoints(&gateway.shared, sink);
+            }
+        }));
+    }
+
+    fn serve_admin(self: &Arc<Self>, snapshot: &Snapshot) -> Result<(), StartError> {
+        let Some(plan) = &snapshot.process.admin else { return Ok(()) };
+        let mut state = self.state.lock();
+        let powers: Arc<dyn AdminPowers> = Arc::new(super::reload::Powers::new(self));
+        let admin = Admin::bind(plan, &self.shared, powers)
+            .map_err(|error| StartError::Bind(format!("the admin API cannot have {}: {error}", plan.address)))?;
+        self.tasks.serve(&admin);
+        state.admin = Some(admin);
+        Ok(())
+    }
+
+    /// What all workers share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Where a listener really listens: with port 0 the system chose.
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.state.lock().listeners.address(listener)
+    }
+
+    /// Where the admin API listens.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.state.lock().admin.as_ref().map(Admin::address)
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(SeqCst) {
+            0 => Phase::Starting,
+            1 => Phase::Running,
+            _ => Phase::Draining,
+        }
+    }
+
+    /// Moves it on; readiness follows.
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, SeqCst);
+    }
+
+    /// The sockets as a hand-over carries them.
+    ///
+    /// # Errors
+    /// The process has too many open files.
+    pub fn export_sockets(&self) -> std::io::Result<Vec<(String, std::os::fd::RawFd)>> {
+        self.state.lock().listeners.sockets().export()
+    }
+
+    /// Opens the access log anew, after its file was moved away.
+    pub fn reopen_logs(&self) {
+        self.shared.access_log.reopen();
+    }
+
+    /// Closes the listeners, lets requests under way finish for at most `grace`, and returns as soon as none is left.
+    pub fn drain(&self, grace: Duration) {
+        self.set_phase(Phase::Draining);
+        self.state.lock().listeners.stop();
+        let deadline = Instant::now() + grace;
+        while Instant::now() < deadline && self.is_busy() {
+            super::background::pause();
+        }
+        self.shared.access_log.flush(Duration::from_secs(1));
+    }
+
+    fn is_busy(&self) -> bool {
+        self.shared.metrics.in_flight() > 0 || self.state.lock().listeners.open_connections() > 0
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.state.lock().listeners.stop();
+        self.tasks.stop();
+        self.workers.clear();
+        self.shared.access_log.flush_and_stop(Duration::from_secs(1));
+    }
+}
+
+/// The names of all reasons, by number.
+const REASONS: &[&str] = &reason_slugs();
+
+const fn reason_slugs() -> [&'static str; Reason::ALL.len()] {
+    let mut slugs = [""; Reason::ALL.len()];
+    let mut index = 0;
+    while index < slugs.len() {
+        slugs[index] = Reason::ALL[index].slug();
+        index += 1;
+    }
+    slugs
+}
+
+fn metrics(loaded: &Loaded) -> Metrics {
+    let workers = crate::snapshot::worker_threads(&loaded.config);
+    Metrics::new(MetricsSettings { workers, reasons: REASONS, ..MetricsSettings::default() })
+}
