@@ -7,6 +7,7 @@ use super::sockets::Sockets;
 use super::worker::WorkerThread;
 use crate::admin::{Admin, AdminPowers};
 use crate::config::Loaded;
+use crate::listener::ListenerTls;
 use crate::observe::access_log::{AccessLog, AccessLogBounds};
 use crate::observe::metrics::{Metrics, MetricsSettings};
 use crate::proxy::{Random, Shared};
@@ -126,14 +127,14 @@ impl Gateway {
         self.tasks.run_upstreams(snapshot);
         let metrics = &self.shared.metrics;
         metrics.reload_succeeded(snapshot.revision, SystemTime::now());
-        self.publish_certificates(snapshot);
+        self.publish_certificates();
         self.publish_endpoints();
     }
 
     /// Tells the metrics when the certificates in service expire.
-    pub(super) fn publish_certificates(&self, snapshot: &Snapshot) {
+    pub(super) fn publish_certificates(&self) {
         let mut expiries: Vec<(String, SystemTime)> = Vec::new();
-        for tls in snapshot.process.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+        for tls in self.running_tls() {
             for certificate in tls.certificates.load().iter() {
                 if let Some(expires) = certificate.expires() {
                     expiries.push((certificate.file.display().to_string(), expires));
@@ -141,6 +142,11 @@ impl Gateway {
             }
         }
         self.shared.metrics.set_certificates(expiries.iter().map(|(name, expires)| (name.as_str(), *expires)));
+    }
+
+    /// The TLS of all running listeners.
+    pub(super) fn running_tls(&self) -> Vec<Arc<ListenerTls>> {
+        self.state.lock().listeners.tls()
     }
 
     fn publish_endpoints(self: &Arc<Self>) {

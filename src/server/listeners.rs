@@ -2,7 +2,7 @@
 
 use super::sockets::{Sockets, sockets_per_address};
 use super::worker::{Opening, WorkerThread};
-use crate::listener::{Connections, ListenerSpec};
+use crate::listener::{Connections, ListenerSpec, ListenerTls};
 use crate::proxy::Shared;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -116,6 +116,11 @@ impl RunningListeners {
         }
         log::info!("listener {} accepts on {address}", spec.name);
         self.running.insert(spec.name.clone(), Running { spec: Arc::clone(spec), address, connections, stop });
+    }
+
+    /// The TLS of all running listeners.
+    pub fn tls(&self) -> Vec<Arc<ListenerTls>> {
+        self.running.values().filter_map(|running| running.spec.tls.clone()).collect()
     }
 
     /// Where a listener really listens.

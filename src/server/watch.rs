@@ -45,19 +45,16 @@ pub async fn run(gateway: Weak<Gateway>) {
         ticks.tick().await;
         let Some(gateway) = gateway.upgrade() else { return };
         gateway.drop_retired();
-        let snapshot = gateway.shared().store.load();
-        let listeners = &snapshot.process.listeners;
+        let listeners = gateway.running_tls();
         let files: Vec<PathBuf> = listeners
             .iter()
-            .filter_map(|listener| listener.tls.as_ref())
             .flat_map(|tls| tls.files.iter().flat_map(|(cert, key)| [cert.clone(), key.clone()]))
             .collect();
         if certificates.changed(&files) {
-            for tls in listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
-                exchange(tls);
-            }
-            gateway.publish_certificates(&snapshot);
+            listeners.iter().for_each(|tls| exchange(tls));
+            gateway.publish_certificates();
         }
+        let snapshot = gateway.shared().store.load();
         if config.changed(&snapshot.process.watched) {
             let gateway = Arc::clone(&gateway);
             let _ = tokio::task::spawn_blocking(move || gateway.reload()).await;
