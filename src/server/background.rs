@@ -6,6 +6,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::{Background, Clock, SystemResolver};
 use parking_lot::Mutex;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -81,9 +82,10 @@ impl BackgroundTasks {
         }
     }
 
-    /// Serves the admin API.
-    pub fn serve(&self, admin: &Admin) {
-        self.handle.spawn(admin.service(self.stop.subscribe()));
+    /// Serves the admin API on its socket.
+    pub fn serve_admin(&self, admin: Admin, socket: OwnedFd) {
+        let stopped = self.stop.subscribe();
+        self.handle.spawn(async move { admin.serve(socket, stopped).await });
     }
 
     /// Watches certificates, and the configuration where that is asked for.
@@ -101,10 +103,5 @@ impl BackgroundTasks {
     /// Ends everything.
     pub fn stop(&self) {
         let _ = self.stop.send(true);
-    }
-
-    /// Where background work is spawned.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
     }
 }

@@ -1,6 +1,6 @@
 //! A gateway as a process: Pingora's server daemonises it, waits for its signals and hands its sockets to a successor.
 
-use super::gateway::{Gateway, Phase};
+use super::gateway::{Gateway, Phase, Prepared};
 use super::lock::UpgradeLock;
 use super::reload::Source;
 use super::sockets::Sockets;
@@ -56,33 +56,24 @@ pub fn run(source: Source, loaded: Loaded, mode: Mode, start: Start, log: Option
         Ok(pair) => pair,
         Err(message) => return refuse(message),
     };
-    if mode == Mode::Foreground
-        && let Err(message) = write_pid_file(&plan)
-    {
-        return refuse(message);
-    }
-    // With a daemon the gateway must be started after the fork, or its threads would stay behind; what can be tried
-    // before is tried by a rehearsal that is thrown away.
-    if mode == Mode::Daemon
-        && let Err(message) = super::rehearse(&source, &sockets)
-    {
-        return refuse(message);
-    }
-    let running: Arc<OnceLock<Arc<Gateway>>> = Arc::new(OnceLock::new());
-    let service = GatewayService {
-        parts: Mutex::new(Some(Parts { source, loaded, sockets, lock })),
-        plan: plan.clone(),
-        running: Arc::clone(&running),
+    let prepared = match Prepared::new(source, loaded, sockets) {
+        Ok(prepared) => prepared,
+        Err(error) => return refuse(error.to_string()),
     };
+    let own_pid_file = if mode == Mode::Foreground { write_pid_file(&plan) } else { Ok(()) };
+    if let Err(message) = own_pid_file {
+        return refuse(message);
+    }
+    let shared = Arc::new(Process { plan: plan.clone(), gateway: OnceLock::new(), table: OnceLock::new(), log });
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&plan, mode));
     server.bootstrap();
-    server.add_service(service);
-    let signals = Signals { running: Arc::clone(&running), plan: plan.clone(), log };
-    server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    server.add_service(GatewayService { parts: Mutex::new(Some((prepared, lock))), process: Arc::clone(&shared) });
+    server.run(RunArgs { shutdown_signal: Box::new(Signals { process: Arc::clone(&shared) }) });
+    let running = &shared.gateway;
     if let Some(gateway) = running.get() {
         gateway.drain(plan.grace);
     }
-    if let Some(path) = plan.pid_file.as_ref().filter(|_| start == Start::Fresh || mode == Mode::Foreground) {
+    if let Some(path) = &plan.pid_file {
         remove_own_pid_file(path);
     }
     log::info!("stopped");
@@ -174,39 +165,38 @@ fn server_conf(plan: &ServerPlan, mode: Mode) -> ServerConf {
     conf
 }
 
-/// What a gateway is started from, once the process is where it will stay.
-struct Parts {
-    source: Source,
-    loaded: Loaded,
-    sockets: Sockets,
-    lock: Option<UpgradeLock>,
+/// What the parts of the process share.
+struct Process {
+    plan: ServerPlan,
+    gateway: OnceLock<Arc<Gateway>>,
+    /// The table that Pingora sends to a successor.
+    table: OnceLock<ListenFds>,
+    log: Option<&'static ProcessLog>,
 }
 
 /// The gateway as Pingora's server sees it.
 struct GatewayService {
-    parts: Mutex<Option<Parts>>,
-    plan: ServerPlan,
-    running: Arc<OnceLock<Arc<Gateway>>>,
+    parts: Mutex<Option<(Prepared, Option<UpgradeLock>)>>,
+    process: Arc<Process>,
 }
 
 #[async_trait]
 impl Service for GatewayService {
     async fn start_service(&mut self, fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _tasks_per_fd: usize) {
-        let Some(Parts { source, loaded, sockets, lock }) = self.parts.lock().take() else { return };
-        let gateway = match Gateway::start(source, loaded, sockets) {
-            Ok(gateway) => gateway,
-            Err(error) => {
-                // Nothing serves yet; a process that stays and serves nothing would only mislead.
-                eprintln!("tollgate: {error}");
-                log::error!("{error}");
-                std::process::exit(1);
-            }
+        let Some((prepared, lock)) = self.parts.lock().take() else { return };
+        // Starting waits for threads and DNS: not on this runtime.
+        let launched = tokio::task::spawn_blocking(move || Gateway::launch(prepared)).await;
+        let gateway = match launched {
+            Ok(Ok(gateway)) => gateway,
+            Ok(Err(error)) => exit_unserved(&error.to_string()),
+            Err(error) => exit_unserved(&error.to_string()),
         };
-        let _ = self.running.set(Arc::clone(&gateway));
-        hold_lock(lock, self.plan.upgrade_socket.clone());
+        let _ = self.process.gateway.set(gateway);
         if let Some(table) = fds {
-            tokio::spawn(offer_sockets(Arc::downgrade(&gateway), table));
+            let _ = self.process.table.set(table);
         }
+        hold_lock(lock, self.process.plan.upgrade_socket.clone());
+        log::info!("serving");
         let _ = shutdown.wait_for(|stop| *stop).await;
     }
 
@@ -216,6 +206,110 @@ impl Service for GatewayService {
 
     fn threads(&self) -> Option<usize> {
         Some(1)
+    }
+}
+
+/// Nothing serves yet; a process that stays and serves nothing would only mislead.
+fn exit_unserved(message: &str) -> ! {
+    log::error!("{message}");
+    eprintln!("tollgate: {message}");
+    std::process::exit(1);
+}
+
+/// The signals of the process: TERM, INT and QUIT end it, HUP and USR1 do not.
+struct Signals {
+    process: Arc<Process>,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Signals {
+    async fn recv(&self) -> ShutdownSignal {
+        match self.listen().await {
+            Ok(end) => end,
+            Err(error) => {
+                log::error!("signals cannot be received: {error}; stopping");
+                ShutdownSignal::GracefulTerminate
+            }
+        }
+    }
+}
+
+impl Signals {
+    async fn listen(&self) -> std::io::Result<ShutdownSignal> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut quit = signal(SignalKind::quit())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut user = signal(SignalKind::user_defined1())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {
+                    self.fail_readiness().await;
+                    return Ok(ShutdownSignal::GracefulTerminate);
+                }
+                _ = interrupt.recv() => return Ok(ShutdownSignal::FastShutdown),
+                _ = quit.recv() => {
+                    if self.offer_sockets().await {
+                        return Ok(ShutdownSignal::GracefulUpgrade);
+                    }
+                }
+                _ = hangup.recv() => self.reload(),
+                _ = user.recv() => self.reopen_logs(),
+            }
+        }
+    }
+
+    /// Readiness fails, and for the drain time the listeners still accept: load balancers in front look elsewhere.
+    async fn fail_readiness(&self) {
+        if let Some(gateway) = self.process.gateway.get() {
+            gateway.set_phase(Phase::Draining);
+        }
+        log::info!("stopping: readiness fails, listeners close in {:?}", self.process.plan.drain);
+        tokio::time::sleep(self.process.plan.drain).await;
+    }
+
+    /// Puts the sockets where Pingora will send them from, once a successor waits for them. Pingora's own hand-over
+    /// would end this process whether anybody came or not.
+    async fn offer_sockets(&self) -> bool {
+        let Some(socket) = &self.process.plan.upgrade_socket else {
+            log::error!("QUIT ignored: there is no server.upgrade_socket to hand over at");
+            return false;
+        };
+        let deadline = Instant::now() + SUCCESSOR;
+        while !is_socket(socket) {
+            if Instant::now() > deadline {
+                log::error!("QUIT ignored: no successor waits at {}", socket.display());
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let (Some(gateway), Some(table)) = (self.process.gateway.get(), self.process.table.get()) else { return false };
+        match gateway.export_sockets() {
+            Ok(sockets) => {
+                let mut table = table.lock();
+                sockets.into_iter().for_each(|(key, fd)| table.add(key, fd));
+                true
+            }
+            Err(error) => {
+                log::error!("QUIT ignored: the sockets cannot be copied: {error}");
+                false
+            }
+        }
+    }
+
+    fn reload(&self) {
+        if let Some(gateway) = self.process.gateway.get().cloned() {
+            tokio::task::spawn_blocking(move || gateway.reload());
+        }
+    }
+
+    fn reopen_logs(&self) {
+        if let Some(gateway) = self.process.gateway.get() {
+            gateway.reopen_logs();
+        }
+        if let Some(Err(error)) = self.process.log.map(ProcessLog::reopen) {
+            log::error!("the log cannot be opened anew: {error}");
+        }
     }
 }
 

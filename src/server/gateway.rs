@@ -63,21 +63,28 @@ pub struct Gateway {
 /// What changes when a gateway is reloaded.
 pub(super) struct State {
     pub(super) listeners: RunningListeners,
-    pub(super) admin: Option<Admin>,
     pub(super) last: ReloadReport,
     /// Former snapshots, kept until no request holds them, so that no worker spends its time taking one apart.
     pub(super) retired: Vec<Arc<Snapshot>>,
 }
 
-impl Gateway {
-    /// Compiles what was loaded, binds all addresses and begins to serve. Nothing is served before all of it is known to
-    /// work.
+/// A gateway of which everything is known to work, but nothing runs yet: no thread, so that the process may still fork.
+pub struct Prepared {
+    source: Source,
+    snapshot: Snapshot,
+    metrics: Metrics,
+    clock: Clock,
+    listeners: RunningListeners,
+    access_log: AccessLog,
+}
+
+impl Prepared {
+    /// Compiles what was loaded, binds all addresses and opens the access log.
     ///
     /// # Errors
     /// The first kind of thing that stands in the way, with everything of that kind.
-    pub fn start(source: Source, loaded: Loaded, sockets: Sockets) -> Result<Arc<Self>, StartError> {
+    pub fn new(source: Source, loaded: Loaded, sockets: Sockets) -> Result<Self, StartError> {
         let metrics = metrics(&loaded);
-        let clock = Clock::start();
         let surroundings = Surroundings { previous: None, metrics: &metrics, seed: Random::next() };
         let Compiled { snapshot, warnings } =
             compile(loaded, &surroundings).map_err(|failed| StartError::Config(failed.to_string()))?;
@@ -85,19 +92,41 @@ impl Gateway {
             log::warn!("{warnings}");
         }
         let plan = &snapshot.process;
-        let workers_wanted = plan.server.threads;
+        let bind = |error: BindError| StartError::Bind(error.to_string());
         let mut listeners = RunningListeners::new(sockets);
-        listeners.bind(&plan.listeners, workers_wanted).map_err(|error: BindError| StartError::Bind(error.to_string()))?;
-        let system = |error: std::io::Error| StartError::System(format!("the gateway cannot start: {error}"));
+        listeners.bind(&plan.listeners, plan.server.threads).map_err(bind)?;
+        if let Some(admin) = &plan.admin {
+            listeners.bind_admin(admin.address).map_err(bind)?;
+        }
         let bounds =
-            AccessLogBounds { workers: workers_wanted, bytes_per_worker: AccessLogBounds::BYTES_PER_WORKER };
+            AccessLogBounds { workers: plan.server.threads, bytes_per_worker: AccessLogBounds::BYTES_PER_WORKER };
         let access_log = AccessLog::open(plan.access_log.clone(), bounds, metrics.access_log_dropped())
             .map_err(|error| StartError::System(format!("the access log cannot be opened: {error}")))?;
+        Ok(Self { source, snapshot, metrics, clock: Clock::start(), listeners, access_log })
+    }
+}
+
+impl Gateway {
+    /// Prepares and launches in one step.
+    ///
+    /// # Errors
+    /// See [`Prepared::new`] and [`Gateway::launch`].
+    pub fn start(source: Source, loaded: Loaded, sockets: Sockets) -> Result<Arc<Self>, StartError> {
+        Self::launch(Prepared::new(source, loaded, sockets)?)
+    }
+
+    /// Starts the threads and begins to serve.
+    ///
+    /// # Errors
+    /// The system gives no more threads or descriptors.
+    pub fn launch(prepared: Prepared) -> Result<Arc<Self>, StartError> {
+        let Prepared { source, snapshot, metrics, clock, listeners, access_log } = prepared;
+        let system = |error: std::io::Error| StartError::System(format!("the gateway cannot start: {error}"));
         access_log.start().map_err(system)?;
         let snapshot = Arc::new(snapshot);
-        let shared =
-            Arc::new(Shared { store: Store::new(Arc::clone(&snapshot)), metrics, access_log, clock });
-        let workers = (0..workers_wanted)
+        let store = Store::new(Arc::clone(&snapshot));
+        let shared = Arc::new(Shared { store, metrics, access_log, clock });
+        let workers = (0..snapshot.process.server.threads)
             .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
             .collect::<std::io::Result<Vec<_>>>()
             .map_err(system)?;
@@ -107,12 +136,12 @@ impl Gateway {
         let gateway = Arc::new(Self {
             shared,
             source,
-            state: Mutex::new(State { listeners, admin: None, last, retired: Vec::new() }),
+            state: Mutex::new(State { listeners, last, retired: Vec::new() }),
             phase: AtomicU8::new(Phase::Starting as u8),
             tasks,
             workers,
         });
-        gateway.serve_admin(&snapshot)?;
+        gateway.serve_admin(&snapshot).map_err(system)?;
         gateway.install(&snapshot);
         gateway.set_phase(Phase::Running);
         gateway.tasks.watch(&gateway);
@@ -158,14 +187,11 @@ impl Gateway {
         }));
     }
 
-    fn serve_admin(self: &Arc<Self>, snapshot: &Snapshot) -> Result<(), StartError> {
+    fn serve_admin(self: &Arc<Self>, snapshot: &Snapshot) -> std::io::Result<()> {
         let Some(plan) = &snapshot.process.admin else { return Ok(()) };
-        let mut state = self.state.lock();
+        let Some(socket) = self.state.lock().listeners.admin_socket()? else { return Ok(()) };
         let powers: Arc<dyn AdminPowers> = Arc::new(super::reload::Powers::new(self));
-        let admin = Admin::bind(plan, &self.shared, powers)
-            .map_err(|error| StartError::Bind(format!("the admin API cannot have {}: {error}", plan.address)))?;
-        self.tasks.serve(&admin);
-        state.admin = Some(admin);
+        self.tasks.serve_admin(Admin::new(plan.clone(), Arc::clone(&self.shared), powers), socket);
         Ok(())
     }
 
@@ -181,7 +207,7 @@ impl Gateway {
 
     /// Where the admin API listens.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.state.lock().admin.as_ref().map(Admin::address)
+        self.state.lock().listeners.admin_address()
     }
 
     /// Where it stands.

@@ -6,6 +6,7 @@ use crate::listener::{Connections, ListenerSpec, ListenerTls};
 use crate::proxy::Shared;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -44,12 +45,14 @@ pub struct RunningListeners {
     running: BTreeMap<String, Running>,
     /// Of listeners that were closed while they had connections.
     leaving: Vec<Arc<Connections>>,
+    /// Where the admin API listens: its socket is handed over with the others.
+    admin: Option<SocketAddr>,
 }
 
 impl RunningListeners {
     /// None yet, on sockets that are perhaps bound already.
     pub fn new(sockets: Sockets) -> Self {
-        Self { sockets, running: BTreeMap::new(), leaving: Vec::new() }
+        Self { sockets, running: BTreeMap::new(), leaving: Vec::new(), admin: None }
     }
 
     /// Binds what is not bound yet. Nothing that runs is touched, so a failure leaves everything as it was.
@@ -66,6 +69,31 @@ impl RunningListeners {
             })?;
         }
         Ok(())
+    }
+
+    /// Binds the address of the admin API.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn bind_admin(&mut self, address: SocketAddr) -> Result<SocketAddr, BindError> {
+        let fail = |error| BindError { listener: "admin".into(), address, error };
+        let actual = self.sockets.bind("admin", address, 1).map_err(fail)?;
+        self.admin = Some(actual);
+        Ok(actual)
+    }
+
+    /// Where the admin API listens.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The socket of the admin API.
+    ///
+    /// # Errors
+    /// The process has too many open files.
+    pub fn admin_socket(&self) -> std::io::Result<Option<OwnedFd>> {
+        let Some(address) = self.admin else { return Ok(None) };
+        Ok(self.sockets.for_worker(address, 0, 1)?.into_iter().next())
     }
 
     /// The sockets, for a hand-over.
@@ -94,7 +122,8 @@ impl RunningListeners {
                 None => self.open(spec, workers, shared),
             }
         }
-        let addresses: Vec<SocketAddr> = self.running.values().map(|running| running.address).collect();
+        let listening = self.running.values().map(|running| running.address);
+        let addresses: Vec<SocketAddr> = listening.chain(self.admin).collect();
         self.sockets.retain(&addresses);
     }
 
@@ -134,7 +163,8 @@ impl RunningListeners {
             let _ = running.stop.send(true);
             self.leaving.push(running.connections);
         }
-        self.sockets.retain(&[]);
+        let admin: Vec<SocketAddr> = self.admin.into_iter().collect();
+        self.sockets.retain(&admin);
     }
 
     /// Open connections, of closed listeners too.

@@ -13,6 +13,6 @@ mod sockets;
 mod watch;
 mod worker;
 
-pub use gateway::{Gateway, Phase, StartError};
+pub use gateway::{Gateway, Phase, Prepared, StartError};
 pub use reload::{ReloadReport, Source};
 pub use sockets::Sockets;
