@@ -1,1 +1,3 @@
-//! config: under construction.
+//! What operators write: plain serde types, defaults on the fields; nothing here runs.
+
+pub mod yaml;

@@ -1,0 +1,8 @@
+//! The reader: text to a tree with places, the tree to written types, and all problems of both.
+
+mod error;
+mod node;
+mod read;
+
+pub use node::{Node, parse};
+pub use read::read;
