@@ -116,7 +116,7 @@ pub struct RetriesConfig {
 
 impl Default for RetriesConfig {
     fn default() -> Self {
-        Self { max: 1, on: vec![RetryOn::Connect], budget: Percent::from_whole(20) }
+        Self { max: 1, on: vec![RetryOn::Connect], budget: Percent::new(20) }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
+mod check;
 mod defaults;
 mod fmt;
 mod gateway;
@@ -20,7 +21,7 @@ pub use listener::{CertificateConfig, ClientAuth, ConnectionLimits, ListenerConf
 pub use load::{Failed, Loaded, load, load_str};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RespondConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
-pub use target::{TargetConfig, TargetEntry};
+pub use target::{TargetConfig, TargetEntry, WeightedUpstream};
 pub use upstream::{
     BalanceConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, StatusRange, UpstreamConfig,
     UpstreamTlsConfig,

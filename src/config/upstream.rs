@@ -258,7 +258,7 @@ impl Default for EjectionConfig {
             after: 5,
             lasting: Duration::from_secs(30),
             longest: Duration::from_secs(300),
-            at_most: Percent::from_whole(50),
+            at_most: Percent::new(50),
         }
     }
 }

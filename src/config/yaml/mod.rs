@@ -4,5 +4,5 @@ mod error;
 mod node;
 mod read;
 
-pub use node::{Node, parse};
+pub use node::{Kind, Node, Scalar, parse};
 pub use read::read;
