@@ -78,7 +78,7 @@ fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Pr
         _ => {}
     }
     for endpoint in &upstream.endpoints {
-        weight(endpoint.weight, endpoint.place, 1, problems);
+        weight(endpoint.weight, endpoint.place, problems);
     }
     if let Some(health) = &upstream.health
         && let Some(path) = health.path.as_ref().filter(|_| health.tcp)
@@ -91,10 +91,10 @@ fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Pr
 }
 
 /// A weight within its range.
-pub fn weight(weight: Spanned<u32>, at: Place, least: u32, problems: &mut Problems) {
-    if !(least..=1_000).contains(&weight.value) {
+pub fn weight(weight: Spanned<u32>, at: Place, problems: &mut Problems) {
+    if !(1..=1_000).contains(&weight.value) {
         let place = if weight.place.is_known() { weight.place } else { at };
-        problems.error(place, format!("a weight is from {least} to 1000"));
+        problems.error(place, "a weight is from 1 to 1000");
     }
 }
 

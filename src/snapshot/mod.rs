@@ -1,10 +1,14 @@
 //! The compiled configuration: immutable, swapped whole. `compile` is the only road from what operators write to what
 //! requests read; it gathers every problem and refuses the whole if there is one.
 
+mod compile;
+mod explain;
 mod route;
 mod store;
 
 pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
+pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
+pub use explain::{Question, explain_plan, explain_request};
 pub use store::Store;
 
 use crate::listener::ListenerSpec;
