@@ -7,6 +7,7 @@
 //! 3. [`log`]: what the daemon says about itself.
 //! 4. [`RequestId`] and [`TraceContext`]: the names under which a request is found again.
 
+pub mod access_log;
 pub mod metrics;
 
 mod digits;
