@@ -8,6 +8,7 @@
 //! 4. [`RequestId`] and [`TraceContext`]: the names under which a request is found again.
 
 pub mod access_log;
+pub mod log;
 pub mod metrics;
 
 mod digits;
