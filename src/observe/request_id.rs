@@ -1,10 +1,9 @@
 //! Request ids: UUID version 7 (RFC 9562 §5.7), which sort by the time they were made.
 
 use std::fmt;
-use std::ops::Range;
 
 use super::UnixMillis;
-use super::digits::write_hex;
+use super::digits::hex;
 
 /// A request id in its text form, `018f3c1e-7a5b-7c3d-9e8f-0123456789ab`. Lives on the stack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,14 +29,14 @@ impl RequestId {
     }
 
     fn from_bits(bits: u128) -> Self {
-        /// The place of each group of digits in the text, and of its last bit in the number.
-        const GROUPS: [(Range<usize>, u32); 5] = [(0..8, 96), (9..13, 80), (14..18, 64), (19..23, 48), (24..36, 0)];
         let mut text = [b'-'; Self::LENGTH];
-        for (place, shift) in GROUPS {
-            let bytes = (bits >> shift).to_be_bytes();
-            if let Some(slots) = text.get_mut(place) {
-                let last = bytes.len() - slots.len() / 2;
-                write_hex(bytes.get(last..).unwrap_or_default(), slots);
+        let mut slots = text.iter_mut();
+        for (index, byte) in bits.to_be_bytes().into_iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                slots.next();
+            }
+            for (digit, slot) in hex(byte).into_iter().zip(&mut slots) {
+                *slot = digit;
             }
         }
         Self(text)
