@@ -36,6 +36,14 @@ pub(super) const fn hex(byte: u8) -> [u8; 2] {
     [digit(byte >> 4), digit(byte & 15)]
 }
 
+/// Writes bytes as lower-case hexadecimal digits into the beginning of `slots`, as far as there is room.
+pub(super) fn write_hex(bytes: &[u8], slots: &mut [u8]) {
+    let (pairs, _) = slots.as_chunks_mut::<2>();
+    for (pair, &byte) in pairs.iter_mut().zip(bytes) {
+        *pair = hex(byte);
+    }
+}
+
 /// The value of a hexadecimal digit of either case.
 pub(super) const fn unhex(digit: u8) -> Option<u8> {
     match digit {

@@ -1,6 +1,6 @@
 //! Trace context as it travels in `traceparent` and `tracestate` (W3C Trace Context, level 1).
 
-use super::digits::{hex, unhex};
+use super::digits::{unhex, write_hex};
 
 /// The id of a whole trace; never all zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,18 +91,16 @@ impl TraceContext {
     /// The `traceparent` field value, always of version 00; flags we do not know are not passed on (§3.2.2.5.2).
     pub fn to_bytes(&self) -> [u8; Self::LENGTH] {
         let mut text = [b'-'; Self::LENGTH];
-        let mut slots = text.iter_mut();
         let flags = match self.sampling {
             Sampling::Sampled => 1,
             Sampling::NotSampled => 0,
         };
-        let fields: [&[u8]; 4] = [&[0], &self.trace_id.0, &self.span_id.0, &[flags]];
-        for field in fields {
-            for (digit, slot) in field.iter().flat_map(|&byte| hex(byte)).zip(&mut slots) {
-                *slot = digit;
+        let fields: [(_, &[u8]); 4] =
+            [(0..2, &[0]), (3..35, &self.trace_id.0), (36..52, &self.span_id.0), (53..55, &[flags])];
+        for (place, bytes) in fields {
+            if let Some(slots) = text.get_mut(place) {
+                write_hex(bytes, slots);
             }
-            // Steps over the hyphen; `zip` asks the digits first, so it takes no slot it does not fill.
-            slots.next();
         }
         text
     }
