@@ -175,3 +175,6 @@ fn is_empty(segment: &Segment) -> bool {
 fn is_own_key(key: &str) -> bool {
     key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,11 @@
 
 use ahash::AHashMap;
 
+use super::Expression;
 use super::captures::Captures;
 use super::path::literal_key;
 use super::pattern::Segment;
 use super::rule::Entry;
-use super::Expression;
 
 /// How many literal children are searched one by one before a hash table is worth its while.
 const FEW: usize = 8;
