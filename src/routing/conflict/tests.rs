@@ -96,7 +96,8 @@ fn names_the_route_that_shadows_another() {
 
 #[test]
 fn a_route_that_can_still_win_is_not_shadowed() {
-    let pairs: [[Written<'_>; 2]; 10] = [
+    let pairs: [[Written<'_>; 2]; 11] = [
+        [("", "GET /a", &["header x", "header x^=1"]), ("", "HEAD /a", &["header x=12"])],
         [("", "GET /{x}", &[]), ("", "/*", &[])],
         [("", "/{x}", &["header x=1"]), ("", "/*", &[])],
         [("", "/{x}", &["header x=1"]), ("", "/*", &["header x"])],

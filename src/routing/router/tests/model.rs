@@ -109,6 +109,25 @@ fn path_rank(pattern: &str, path: &str) -> Option<Vec<(u8, Reverse<usize>, Strin
     given.next().is_none().then_some(ranks)
 }
 
+/// The values of the captures of a pattern of segments.
+fn captured(pattern: &str, path: &str) -> Vec<String> {
+    let mut values = Vec::new();
+    let mut rest = path;
+    for segment in pattern.split('/').skip(1) {
+        let tail = rest.strip_prefix('/').unwrap_or(rest);
+        if segment == "**" {
+            values.push(tail.to_owned());
+            break;
+        }
+        let end = tail.find('/').unwrap_or(tail.len());
+        if segment.starts_with('{') {
+            values.push(tail[..end].to_owned());
+        }
+        rest = &tail[end..];
+    }
+    values
+}
+
 /// What the expressions of this test match, by hand.
 fn whole(expression: &str, text: &str) -> bool {
     match expression {
@@ -258,9 +277,16 @@ proptest! {
         let (rules, router) = without_losers(rules, &requests)?;
         for request in &requests {
             let (winner, allow) = plain(&rules, request);
-            let found = request.find(&router).0;
+            let (found, values) = request.find(&router);
             match (&found, winner) {
-                (Found::Route(found), Some(winner)) => prop_assert_eq!(*found, winner, "{:?} in {:?}", request, rules),
+                (Found::Route(found), Some(winner)) => {
+                    prop_assert_eq!(*found, winner, "{:?} in {:?}", request, rules);
+                    let expected = match &*rules[winner].path {
+                        pattern if pattern.starts_with('~') => Vec::new(),
+                        pattern => captured(pattern, &request.path),
+                    };
+                    prop_assert_eq!(values, expected, "{:?} in {:?}", request, rules);
+                }
                 (Found::MethodNotAllowed(found), None) => {
                     let mut found: Vec<&str> = found.iter().collect();
                     found.sort_unstable();
