@@ -79,9 +79,12 @@ impl Router {
     pub fn explain(&self, target: &Target<'_>) -> Vec<Candidate> {
         let mut judged: Vec<Judged<'_>> =
             self.rules.iter().enumerate().filter_map(|(route, rule)| judge(route, rule, target)).collect();
+        let in_order = |one: &Judged<'_>, two: &Judged<'_>| ahead(one, two).map_or(Ordering::Equal, |(_, order)| order);
+        judged.sort_by(in_order);
+        // Stable: of equally near ones those ahead are kept, so the winner is.
         judged.sort_by_key(|judged| std::cmp::Reverse(judged.nearness));
         judged.truncate(MOST);
-        judged.sort_by(|one, two| ahead(one, two).map_or(Ordering::Equal, |(_, order)| order));
+        judged.sort_by(in_order);
         let winner = judged.iter().position(|judged| judged.verdict == Verdict::Won);
         let verdict = |at: usize, one: &Judged<'_>| match winner.and_then(|winner| Some((winner, judged.get(winner)?)))
         {
@@ -137,8 +140,12 @@ fn ahead(one: &Judged<'_>, two: &Judged<'_>) -> Option<(Step, Ordering)> {
 fn mismatch(pattern: &PathPattern, path: &str) -> Option<Option<usize>> {
     let (segments, rest) = match &pattern.shape {
         Shape::Segments { segments, rest } => (segments, *rest),
-        Shape::Expression(expression) => return if expression.matches(path.as_bytes()) { None } else { Some(None) },
+        Shape::Expression(expression) if path.starts_with('/') && expression.matches(path.as_bytes()) => return None,
+        Shape::Expression(_) => return Some(None),
     };
+    if !path.starts_with('/') {
+        return Some(Some(0));
+    }
     let mut given = path.split('/').skip(1);
     for (at, segment) in segments.iter().enumerate() {
         if !given.next().is_some_and(|given| segment_matches(segment, given)) {

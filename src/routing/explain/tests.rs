@@ -71,3 +71,18 @@ fn tells_the_nearest_when_there_are_many() {
     assert!(told.contains(&(200, Verdict::Path { segment: Some(2) })));
     assert!(told.contains(&(201, Verdict::Method(Methods::parse("PUT").unwrap()))));
 }
+
+#[test]
+fn the_winner_is_told_however_many_would_do() {
+    let name = |at: usize| format!("header x{at:03}");
+    let many = |at: usize| (0..at).map(name).collect::<Vec<_>>();
+    let rule = |at: usize| {
+        let predicates = many(at);
+        rule("", "/a", &predicates.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let fields: Vec<(String, &str)> = (0..80).map(|at| (format!("x{at:03}"), "")).collect();
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let told = told((0..80).map(rule).collect(), &Request::new("GET h/a", &fields));
+    assert_eq!(told.len(), 50);
+    assert_eq!(told.first(), Some(&(79, Verdict::Won)));
+}

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::routing::Verdict;
 use crate::routing::support::{Request, find, router, rule};
 
 /// Builds the rules and asserts that each request finds the rule with that number.
@@ -294,10 +295,13 @@ fn captures_of_a_branch_that_came_to_nothing_are_forgotten() {
 #[test]
 fn odd_paths_find_nothing_and_do_no_harm() {
     let router = router(&["/a/**", "/{x}", "~/re.*"]);
+    let all = Router::build(vec![rule("*.x", "/**", &[]), rule("", "/**", &[]), rule("x", "~.*", &[])]).unwrap();
     for path in ["", "*", "a"] {
         let headers = http::HeaderMap::new();
         let target = Target { host: "", path, method: "", query: Some("&=%"), headers: &headers };
         assert_eq!(router.find(&target, &mut Captures::new()), Found::NoRoute, "{path}");
+        assert_eq!(all.find(&target, &mut Captures::new()), Found::NoRoute, "{path}");
+        assert!(all.explain(&target).iter().all(|told| matches!(told.verdict, Verdict::Path { .. })), "{path}");
     }
     assert_eq!(find(&router, &format!("GET h/{}", "a/".repeat(50_000))), Found::Route(0));
     assert_eq!(find(&router, &format!("GET h/b{}", "/".repeat(50_000))), Found::NoRoute);
