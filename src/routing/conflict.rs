@@ -7,6 +7,8 @@
 //! A route can be shadowed by one at the same place (that asks for more predicates, which the loser's imply), by one
 //! with a capture where it has `*` (both match the same segments, and the capture ranks higher), and a regular
 //! expression also by `/**` on its host. A more specific host shadows nothing, since it matches fewer requests.
+//!
+//! Rules of equal weight at one place are compared each with each; all else costs about a look-up per rule.
 
 use std::collections::BTreeSet;
 
@@ -93,18 +95,8 @@ fn shadow_on(table: &HostTable, route: usize, shape: &Shape) -> Option<usize> {
 }
 
 fn own_entry<'t>(tree: &'t Tree, segments: &[Segment], rest: bool, route: usize) -> Option<&'t Entry> {
-    let mut node = tree.node(Tree::ROOT)?;
-    for segment in segments {
-        let child = match segment {
-            Segment::Literal(key) => node.literal(key),
-            Segment::Constrained(expression) => {
-                node.constrained.iter().find(|(known, _)| known == expression).map(|(_, child)| *child)
-            }
-            Segment::Capture => node.capture,
-            Segment::Star => node.star,
-        };
-        node = tree.node(child?)?;
-    }
+    let root = tree.node(Tree::ROOT)?;
+    let node = segments.iter().try_fold(root, |node, segment| tree.node(node.child(segment)?))?;
     if rest { &node.rest } else { &node.here }.iter().find(|entry| entry.route == route)
 }
 
@@ -141,7 +133,7 @@ impl Cover<'_> {
             };
         };
         let literal = match segment {
-            Segment::Literal(key) => node.literal(key),
+            Segment::Literal(_) => node.child(segment),
             _ => None,
         };
         let constrained = node.constrained.iter().filter(|(expression, _)| match segment {
@@ -175,3 +167,6 @@ fn is_empty(segment: &Segment) -> bool {
 fn is_own_key(key: &str) -> bool {
     key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
 }
+
+#[cfg(test)]
+mod tests;

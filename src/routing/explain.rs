@@ -75,15 +75,19 @@ struct Judged<'r> {
 
 impl Router {
     /// The routes that came nearest to taking a request, at most 50, in order of precedence. Routes of other hosts are
-    /// told only where path and method match, routes of other paths only where the first segment does.
+    /// told only where path and method match.
     pub fn explain(&self, target: &Target<'_>) -> Vec<Candidate> {
         let mut judged: Vec<Judged<'_>> =
             self.rules.iter().enumerate().filter_map(|(route, rule)| judge(route, rule, target)).collect();
+        let in_order = |one: &Judged<'_>, two: &Judged<'_>| ahead(one, two).map_or(Ordering::Equal, |(_, order)| order);
+        judged.sort_by(in_order);
+        // Stable: of equally near ones those ahead are kept, so the winner is.
         judged.sort_by_key(|judged| std::cmp::Reverse(judged.nearness));
         judged.truncate(MOST);
-        judged.sort_by(|one, two| ahead(one, two).map_or(Ordering::Equal, |(_, order)| order));
+        judged.sort_by(in_order);
         let winner = judged.iter().position(|judged| judged.verdict == Verdict::Won);
-        let verdict = |at: usize, one: &Judged<'_>| match winner.and_then(|winner| Some((winner, judged.get(winner)?))) {
+        let verdict = |at: usize, one: &Judged<'_>| match winner.and_then(|winner| Some((winner, judged.get(winner)?)))
+        {
             Some((position, winner)) if position != at && one.verdict == Verdict::Won => {
                 let on = ahead(winner, one).map_or(Step::Predicates, |(step, _)| step);
                 Verdict::Outranked { winner: winner.entry.route, on }
@@ -108,7 +112,6 @@ fn judge<'r>(route: usize, rule: &'r RouteRule, target: &Target<'_>) -> Option<J
     let failing = || rule.predicates.iter().find(|predicate| !predicate.holds(target));
     let (verdict, nearness) = match mismatch(&rule.path, target.path) {
         Some(_) if !on_host => return None,
-        Some(Some(0)) => return None,
         Some(segment) => (Verdict::Path { segment }, (0, segment.unwrap_or(0))),
         None if !on_host && fit.is_none() => return None,
         None if !on_host => (Verdict::Host, (1, 0)),
@@ -137,8 +140,12 @@ fn ahead(one: &Judged<'_>, two: &Judged<'_>) -> Option<(Step, Ordering)> {
 fn mismatch(pattern: &PathPattern, path: &str) -> Option<Option<usize>> {
     let (segments, rest) = match &pattern.shape {
         Shape::Segments { segments, rest } => (segments, *rest),
-        Shape::Expression(expression) => return if expression.matches(path.as_bytes()) { None } else { Some(None) },
+        Shape::Expression(expression) if path.starts_with('/') && expression.matches(path.as_bytes()) => return None,
+        Shape::Expression(_) => return Some(None),
     };
+    if !path.starts_with('/') {
+        return Some(Some(0));
+    }
     let mut given = path.split('/').skip(1);
     for (at, segment) in segments.iter().enumerate() {
         if !given.next().is_some_and(|given| segment_matches(segment, given)) {
@@ -156,3 +163,6 @@ fn segment_matches(segment: &Segment, given: &str) -> bool {
         Segment::Capture | Segment::Star => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

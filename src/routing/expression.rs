@@ -30,7 +30,8 @@ impl Expression {
         match anchored {
             Ok(regex) => Ok(Self { text: text.into(), regex }),
             Err(regex::Error::CompiledTooBig(_)) => {
-                Err(PatternError::new(0, "the regular expression is too large").hint("repeat less, or match less exactly"))
+                Err(PatternError::new(0, "the regular expression is too large")
+                    .hint("repeat less, or match less exactly"))
             }
             Err(error) => Err(PatternError::new(0, reason(&error))),
         }

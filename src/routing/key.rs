@@ -20,15 +20,13 @@ impl RouteKey {
     ///
     /// [`PatternError`] with the place in `text` and what to write instead.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let (methods, path) = match text.split_once(' ') {
+        let names_only = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
+        // The path is behind the first space before a `/` or `~`; a list of methods may hold spaces too.
+        let space = text.find(" /").into_iter().chain(text.find(" ~")).min().or_else(|| text.rfind(' '));
+        let (methods, path) = match space.and_then(|space| text.split_at_checked(space)) {
             _ if text.starts_with(['/', '~']) => (Methods::Any, text),
-            // After a comma a space belongs to the list of methods.
-            Some(_) => {
-                let start = text.find(" /").or_else(|| text.find(" ~")).map_or(text.len(), |at| at + 1);
-                let (methods, path) = text.split_at_checked(start).unwrap_or((text, ""));
-                (Methods::parse(methods.trim_end())?, path)
-            }
-            None if Methods::parse(text).is_ok() => (Methods::Any, ""),
+            Some((methods, path)) => (Methods::parse(methods.trim_end())?, path.trim_start_matches(' ')),
+            None if names_only(text) => (Methods::Any, ""),
             None => (Methods::Any, text),
         };
         if path.is_empty() {
@@ -70,9 +68,16 @@ mod tests {
 
     #[test]
     fn refuses_a_key_at_the_place_to_blame() {
-        for (text, offset) in
-            [("GET", 3), ("GET ", 4), ("get /a", 0), ("GET /a//b", 7), ("orders", 0), ("", 0), ("GET a", 5), ("GET ~(", 5)]
-        {
+        for (text, offset) in [
+            ("GET", 3),
+            ("GET ", 4),
+            ("get /a", 0),
+            ("GET /a//b", 7),
+            ("orders", 0),
+            ("", 0),
+            ("GET a", 4),
+            ("GET ~(", 5),
+        ] {
             assert_eq!(RouteKey::parse(text).map_err(|error| error.offset), Err(offset), "{text}");
         }
     }

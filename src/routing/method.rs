@@ -20,7 +20,10 @@ const HEAD: u16 = 1 << 1;
 
 impl<'a> Asked<'a> {
     pub(super) fn new(method: &'a str) -> Self {
-        STANDARD.iter().position(|known| *known == method).map_or(Self::Extension(method), |bit| Self::Standard(1 << bit))
+        STANDARD
+            .iter()
+            .position(|known| *known == method)
+            .map_or(Self::Extension(method), |bit| Self::Standard(1 << bit))
     }
 }
 
@@ -192,9 +195,7 @@ fn check_name(name: &str, at: usize) -> Result<(), PatternError> {
         return Err(PatternError::new(at, format!("`{name}` is not a method")).hint("leave the method out to take any"));
     }
     match STANDARD.iter().find(|known| known.eq_ignore_ascii_case(name) && **known != name) {
-        Some(known) => {
-            Err(PatternError::new(at, "method names are case-sensitive").hint(format!("write `{known}`")))
-        }
+        Some(known) => Err(PatternError::new(at, "method names are case-sensitive").hint(format!("write `{known}`"))),
         None => Ok(()),
     }
 }
@@ -236,7 +237,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_method_at_its_place() {
-        for (text, offset) in [("", 0), ("GET,", 4), ("GET, post", 5), ("GE T", 2), ("*", 0), ("GET|ANY", 4), ("Gét", 1)] {
+        for (text, offset) in
+            [("", 0), ("GET,", 4), ("GET, post", 5), ("GE T", 2), ("*", 0), ("GET|ANY", 4), ("Gét", 1)]
+        {
             assert_eq!(Methods::parse(text).map_err(|error| error.offset), Err(offset), "{text}");
         }
     }

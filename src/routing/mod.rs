@@ -36,6 +36,8 @@ mod predicate;
 mod regexes;
 mod router;
 mod rule;
+#[cfg(test)]
+mod support;
 mod target;
 mod template;
 mod tree;

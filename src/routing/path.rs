@@ -156,7 +156,8 @@ fn class(byte: u8) -> Class {
     }
 }
 
-fn is_unreserved(byte: u8) -> bool {
+/// RFC 3986 §2.3.
+pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
@@ -188,7 +189,8 @@ fn is_plainly_normal(path: &[u8]) -> bool {
 /// Whether an escape is one that stays as it is whatever stands around it.
 fn is_settled(high: u8, low: u8) -> bool {
     let upper = |digit: u8| matches!(digit, b'0'..=b'9' | b'A'..=b'F');
-    let doubtful = |byte: u8| is_unreserved(byte) || matches!(byte, 0 | b'/' | b'\\' | b';' | 0xC0 | 0xC1 | 0xE0 | 0xF0);
+    let doubtful =
+        |byte: u8| is_unreserved(byte) || matches!(byte, 0 | b'/' | b'\\' | b';' | 0xC0 | 0xC1 | 0xE0 | 0xF0);
     upper(high) && upper(low) && unescape(high, low).is_some_and(|byte| !doubtful(byte))
 }
 
@@ -254,8 +256,11 @@ pub(super) fn push_escape(byte: u8, text: &mut String) {
 /// Whether `lead` and the escape after it begin a UTF-8 sequence longer than its character needs.
 fn is_overlong(lead: u8, tail: &[u8]) -> bool {
     let [b'%', high, low, ..] = tail else { return false };
-    match (lead, unescape(*high, *low)) {
-        (0xC0 | 0xC1, Some(0x80..=0xBF)) | (0xE0, Some(0x80..=0x9F)) | (0xF0, Some(0x80..=0x8F)) => true,
+    let next = unescape(*high, *low);
+    match lead {
+        0xC0 | 0xC1 => matches!(next, Some(0x80..=0xBF)),
+        0xE0 => matches!(next, Some(0x80..=0x9F)),
+        0xF0 => matches!(next, Some(0x80..=0x8F)),
         _ => false,
     }
 }
@@ -268,3 +273,6 @@ fn hides_dots(segment: &str) -> bool {
         matches!(name, "." | "..") || (name.is_empty() && !part.is_empty())
     })
 }
+
+#[cfg(test)]
+mod tests;

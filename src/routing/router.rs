@@ -71,11 +71,14 @@ impl HostTable {
         self.regexes.settle();
     }
 
-    /// As [`Tree::walk`]; regular expressions come last.
+    /// As [`Tree::walk`]; regular expressions come last. What is no path, such as `*`, matches nothing.
     fn walk<'t, C>(&'t self, path: &str, captures: &mut Captures, mut choose: C) -> Option<&'t Entry>
     where
         C: FnMut(&'t [Entry]) -> Option<&'t Entry>,
     {
+        if !path.starts_with('/') {
+            return None;
+        }
         let found = self.tree.walk(path, captures, &mut choose);
         found.or_else(|| self.regexes.walk(path, captures, &mut choose))
     }

@@ -8,7 +8,7 @@
 //! * in the query, all but unreserved characters and escapes is escaped, so a value never adds a parameter;
 //! * in the scheme or host, captures are refused.
 
-use super::path::push_escape;
+use super::path::{is_unreserved, push_escape};
 use super::{BadPath, Captures, PathPattern, PatternError, REST, normalise};
 
 /// A path, or a URL, with captures of one pattern in it.
@@ -106,13 +106,16 @@ fn append_rest(path: &str, captures: &Captures, index: usize, out: &mut String) 
     }
 }
 
-/// Appends a value as part of a query parameter; escapes stay as they are.
+/// Appends a value as part of a query parameter; whole escapes stay as they are.
 fn append_escaped(value: &str, out: &mut String) {
-    for byte in value.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' => out.push(char::from(byte)),
-            _ => push_escape(byte, out),
+    let mut rest = value.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        match (byte, tail) {
+            (b'%', [high, low, ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => out.push('%'),
+            _ if is_unreserved(*byte) => out.push(char::from(*byte)),
+            _ => push_escape(*byte, out),
         }
+        rest = tail;
     }
 }
 
@@ -121,7 +124,8 @@ fn path_start(text: &str) -> Result<usize, PatternError> {
     let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| !scheme.contains('/')) else {
         return match text.strip_prefix('/') {
             Some(tail) if tail.starts_with('/') => {
-                Err(PatternError::new(1, "`//` at the front names another host").hint("write one `/`, or the whole URL"))
+                Err(PatternError::new(1, "`//` at the front names another host")
+                    .hint("write one `/`, or the whole URL"))
             }
             Some(_) => Ok(0),
             None => Err(PatternError::new(0, "a path or an `http://`, `https://` URL belongs here")),
@@ -149,8 +153,7 @@ fn parts(text: &str, pattern: &PathPattern) -> Result<Box<[Part]>, PatternError>
             None => (rest, None, ""),
             Some((literal, open)) => {
                 let brace = at + literal.len();
-                let (name, tail) =
-                    open.split_once('}').ok_or_else(|| PatternError::new(brace, "`{` without `}`"))?;
+                let (name, tail) = open.split_once('}').ok_or_else(|| PatternError::new(brace, "`{` without `}`"))?;
                 (literal, Some((name, brace)), tail)
             }
         };
@@ -187,7 +190,9 @@ fn check_literal(text: &str) -> Result<(), PatternError> {
     for (at, c) in text.char_indices() {
         match c {
             '%' if !is_hex(at + 1) || !is_hex(at + 2) => {
-                return Err(PatternError::new(at, BadPath::Escape.to_string()).hint("write `%25` for the character itself"));
+                return Err(
+                    PatternError::new(at, BadPath::Escape.to_string()).hint("write `%25` for the character itself")
+                );
             }
             '}' => return Err(PatternError::new(at, "`}` without `{`")),
             '#' => return Err(PatternError::new(at, "a fragment has no place here")),
@@ -197,3 +202,6 @@ fn check_literal(text: &str) -> Result<(), PatternError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,11 @@
 
 use ahash::AHashMap;
 
+use super::Expression;
 use super::captures::Captures;
 use super::path::literal_key;
 use super::pattern::Segment;
 use super::rule::Entry;
-use super::Expression;
 
 /// How many literal children are searched one by one before a hash table is worth its while.
 const FEW: usize = 8;
@@ -77,9 +77,16 @@ impl Literals {
 }
 
 impl Node {
-    /// The child below a literal, by its key (see [`literal_key`]).
-    pub(super) fn literal(&self, key: &str) -> Option<NodeId> {
-        self.literals.get(key)
+    /// The child below the very same segment of a pattern.
+    pub(super) fn child(&self, segment: &Segment) -> Option<NodeId> {
+        match segment {
+            Segment::Literal(key) => self.literals.get(key),
+            Segment::Constrained(expression) => {
+                self.constrained.iter().find(|(known, _)| known == expression).map(|(_, child)| *child)
+            }
+            Segment::Capture => self.capture,
+            Segment::Star => self.star,
+        }
     }
 }
 
@@ -115,15 +122,7 @@ impl Tree {
         // A tree of 2³² nodes would not fit into memory.
         let fresh = NodeId::try_from(self.nodes.len()).unwrap_or(NodeId::MAX);
         let Some(node) = self.nodes.get_mut(parent as usize) else { return parent };
-        let found = match segment {
-            Segment::Literal(key) => node.literals.get(key),
-            Segment::Constrained(expression) => {
-                node.constrained.iter().find(|(known, _)| known == expression).map(|(_, child)| *child)
-            }
-            Segment::Capture => node.capture,
-            Segment::Star => node.star,
-        };
-        if let Some(child) = found {
+        if let Some(child) = node.child(segment) {
             return child;
         }
         match segment {
@@ -149,13 +148,12 @@ impl Tree {
     }
 
     /// Offers the rules of every pattern that matches `path` to `choose`, in order of precedence, until it takes one.
-    /// `captures` then holds the captures of that rule's pattern; else it is as it was.
+    /// `captures` then holds the captures of that rule's pattern; else it is as it was. `path` begins with a slash.
     pub(super) fn walk<'t, C>(&'t self, path: &str, captures: &mut Captures, choose: C) -> Option<&'t Entry>
     where
         C: FnMut(&'t [Entry]) -> Option<&'t Entry>,
     {
-        let start = path.strip_prefix('/').map(|_| 1);
-        Walk { tree: self, path, captures, choose }.descend(Self::ROOT, start)
+        Walk { tree: self, path, captures, choose }.descend(Self::ROOT, Some("/".len()))
     }
 }
 
@@ -179,7 +177,7 @@ impl<'t, C: FnMut(&'t [Entry]) -> Option<&'t Entry>> Walk<'t, '_, C> {
             None => (tail, None),
         };
         if !node.literals.is_empty()
-            && let Some(child) = node.literal(&literal_key(segment))
+            && let Some(child) = node.literals.get(&literal_key(segment))
             && let Some(found) = self.descend(child, next)
         {
             return Some(found);

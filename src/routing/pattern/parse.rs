@@ -38,8 +38,9 @@ pub(super) fn segments(text: &str) -> Result<Parsed, PatternError> {
             return Ok((Shape::Segments { segments: reading.segments.into(), rest: true }, reading.names));
         }
         if segment.is_empty() && tail.is_some() {
-            return Err(PatternError::new(offset, "repeated slashes are merged before a path is matched")
-                .hint("write one `/`"));
+            return Err(
+                PatternError::new(offset, "repeated slashes are merged before a path is matched").hint("write one `/`")
+            );
         }
         reading.segment(segment).map_err(|error| error.shifted(offset))?;
         if reading.segments.len() > MOST_SEGMENTS {
@@ -101,7 +102,9 @@ impl Reading {
             return Err(error);
         }
         if self.names.iter().any(|known| **known == *name) {
-            return Err(PatternError::new(0, format!("`{name}` is captured twice")).hint("give each capture its own name"));
+            return Err(
+                PatternError::new(0, format!("`{name}` is captured twice")).hint("give each capture its own name")
+            );
         }
         self.names.push(name.into());
         match constraint {
@@ -125,7 +128,9 @@ fn refuse_name(name: &str) -> Option<PatternError> {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let bad = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
     match bad {
-        _ if name.is_empty() => Some(PatternError::new(0, "a capture needs a name").hint("write `*` where none is needed")),
+        _ if name.is_empty() => {
+            Some(PatternError::new(0, "a capture needs a name").hint("write `*` where none is needed"))
+        }
         Some(0) if name.starts_with('*') => {
             Some(PatternError::new(0, "a capture matches one segment").hint("write `**` for the rest of the path"))
         }
@@ -152,7 +157,9 @@ fn literal(text: &str) -> Result<Segment, PatternError> {
             .hint(format!("write `{{{name}}}`, or `%3A{name}` for the text itself")));
     }
     if let Some(at) = text.find(['?', '#']) {
-        return Err(PatternError::new(at, "a pattern matches the path only").hint("match parameters with `match: query`"));
+        return Err(
+            PatternError::new(at, "a pattern matches the path only").hint("match parameters with `match: query`")
+        );
     }
     let path = format!("/{}", encode_raw(text));
     let normal = normalise(&path).map_err(|bad| refuse_literal(text, bad))?;
@@ -183,8 +190,9 @@ fn refuse_literal(text: &str, bad: BadPath) -> PatternError {
             let at = text.match_indices('%').map(|(at, _)| at).find(|at| !is_hex(at + 1) || !is_hex(at + 2));
             PatternError::new(at.unwrap_or(0), bad.to_string()).hint("write `%25` for the character itself")
         }
-        BadPath::AboveRoot => PatternError::new(0, "dot segments are removed before a path is matched")
-            .hint("write the path without"),
+        BadPath::AboveRoot => {
+            PatternError::new(0, "dot segments are removed before a path is matched").hint("write the path without")
+        }
         _ => PatternError::new(0, format!("requests for such a segment are refused: {bad}")),
     }
 }

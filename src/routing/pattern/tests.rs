@@ -14,12 +14,15 @@ fn captures(text: &str) -> Vec<String> {
 fn reads_every_kind_of_segment() {
     let Shape::Segments { segments, rest } = parse("/a/*/{b}/{c:[0-9]{2}}/**").shape else { panic!("segments") };
     assert!(rest);
-    assert_eq!(*segments, [
-        Segment::Literal("a".into()),
-        Segment::Star,
-        Segment::Capture,
-        Segment::Constrained(Expression::parse("[0-9]{2}").unwrap()),
-    ]);
+    assert_eq!(
+        *segments,
+        [
+            Segment::Literal("a".into()),
+            Segment::Star,
+            Segment::Capture,
+            Segment::Constrained(Expression::parse("[0-9]{2}").unwrap()),
+        ]
+    );
     assert_eq!(captures("/a/*/{b}/{c:[0-9]{2}}/**"), ["b", "c", "**"]);
 }
 
