@@ -19,7 +19,7 @@ pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
                 upstream: upstream.name(),
                 endpoint: &endpoint.endpoint,
                 health: if endpoint.available { Health::Healthy } else { Health::Unhealthy },
-                ejection: if endpoint.ejected_for_ms > 0 { Ejection::Ejected } else { Ejection::Admitted },
+                ejection: if endpoint.ejected_for_ms > 0 { Ejection::Ejected } else { Ejection::InService },
             });
         }
     }

@@ -75,6 +75,11 @@ impl Certificate {
     }
 }
 
+/// How many certificates a PEM text holds; none where it is not one.
+pub fn count_certificates(pem: &[u8]) -> usize {
+    X509::stack_from_pem(pem).map_or(0, |all| all.len())
+}
+
 /// The certificates of a listener, by name.
 pub struct Certificates {
     all: Vec<Certificate>,

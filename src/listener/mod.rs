@@ -10,7 +10,7 @@ mod spec;
 mod tls;
 
 pub use bounds::Bounds;
-pub use certificates::{Certificate, CertificateError, Certificates};
+pub use certificates::{Certificate, CertificateError, Certificates, count_certificates};
 pub use connections::Connections;
 pub use front::Front;
 pub use spec::{ListenerSpec, Protocols};

@@ -48,6 +48,9 @@ macro_rules! reasons {
             /// Every reason, in order of declaration.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
+            /// The slugs of all reasons, in the same order.
+            pub const SLUGS: &[&str] = &[$($slug,)*];
+
             fn meaning(self) -> &'static Meaning {
                 match self {
                     $(Self::$name => &Meaning {

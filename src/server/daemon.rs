@@ -39,6 +39,17 @@ pub enum Start {
     Upgrade,
 }
 
+/// How a process is run, whole.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    /// In the foreground or not.
+    pub mode: Mode,
+    /// Fresh or taking over.
+    pub start: Start,
+    /// The process log, to be opened anew on USR1.
+    pub log: Option<&'static ProcessLog>,
+}
+
 /// On QUIT, a successor is waited for this long; without one the gateway goes on serving.
 const SUCCESSOR: Duration = Duration::from_secs(5);
 
@@ -46,7 +57,8 @@ const SUCCESSOR: Duration = Duration::from_secs(5);
 ///
 /// Everything that can fail is tried before the process goes to the background, so that it is said where the operator
 /// looks, and with a status other than zero.
-pub fn run(source: Source, loaded: Loaded, mode: Mode, start: Start, log: Option<&'static ProcessLog>) -> ExitCode {
+pub fn run(source: Source, loaded: Loaded, manner: Manner) -> ExitCode {
+    let Manner { mode, start, log } = manner;
     let plan = server_plan(&loaded);
     let refuse = |message: String| {
         eprintln!("tollgate: {message}");

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::time::{Duration, Instant, SystemTime};
 
+
 /// Where a gateway stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -86,7 +87,7 @@ impl Prepared {
     pub fn new(source: Source, loaded: Loaded, sockets: Sockets) -> Result<Self, StartError> {
         let metrics = metrics(&loaded);
         let surroundings = Surroundings { previous: None, metrics: &metrics, seed: Random::next() };
-        let Compiled { snapshot, warnings } =
+        let Compiled { snapshot, warnings, .. } =
             compile(loaded, &surroundings).map_err(|failed| StartError::Config(failed.to_string()))?;
         if !warnings.is_empty() {
             log::warn!("{warnings}");
@@ -262,20 +263,7 @@ impl Drop for Gateway {
     }
 }
 
-/// The names of all reasons, by number.
-const REASONS: &[&str] = &reason_slugs();
-
-const fn reason_slugs() -> [&'static str; Reason::ALL.len()] {
-    let mut slugs = [""; Reason::ALL.len()];
-    let mut index = 0;
-    while index < slugs.len() {
-        slugs[index] = Reason::ALL[index].slug();
-        index += 1;
-    }
-    slugs
-}
-
 fn metrics(loaded: &Loaded) -> Metrics {
     let workers = crate::snapshot::worker_threads(&loaded.config);
-    Metrics::new(MetricsSettings { workers, reasons: REASONS, ..MetricsSettings::default() })
+    Metrics::new(MetricsSettings { workers, max_routes: MetricsSettings::MAX_ROUTES, reasons: Reason::SLUGS })
 }

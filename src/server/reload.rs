@@ -90,7 +90,7 @@ impl Gateway {
         let loaded = self.source.load()?;
         let surroundings =
             Surroundings { previous: Some(before), metrics: &self.shared.metrics, seed: Random::next() };
-        let Compiled { snapshot, warnings } = compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
+        let Compiled { snapshot, warnings, .. } = compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
         if !warnings.is_empty() {
             log::warn!("{warnings}");
         }

@@ -32,8 +32,8 @@ pub struct Compiled {
     pub snapshot: Snapshot,
     /// What is not wrong, but worth saying; empty where there is nothing.
     pub warnings: String,
-    /// How many warnings there are.
-    pub warning_count: usize,
+    /// The same for programs.
+    pub warnings_json: serde_json::Value,
 }
 
 /// What the parts of a compilation share.
@@ -80,5 +80,5 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         process,
         written: serde_json::to_value(&loaded.config).unwrap_or(serde_json::Value::Null),
     };
-    Ok(Compiled { snapshot, warnings, warning_count: problems.len() })
+    Ok(Compiled { snapshot, warnings, warnings_json: problems.to_json(&loaded.sources) })
 }

@@ -192,8 +192,8 @@ impl<T> TransposeSome<T> for Option<Option<T>> {
 
 fn endpoint(url: &Url, weight: u32) -> EndpointSpec {
     let protocol = match url.scheme {
-        Scheme::H2 | Scheme::H2c | Scheme::Grpc | Scheme::Grpcs => Protocol::Http2,
-        Scheme::Http | Scheme::Https | Scheme::Ws | Scheme::Wss => Protocol::Http1,
+        Scheme::H2 | Scheme::H2c => Protocol::Http2,
+        Scheme::Http | Scheme::Https => Protocol::Http1,
     };
     EndpointSpec {
         host: match &url.host {
