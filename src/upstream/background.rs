@@ -1,5 +1,5 @@
-//! What checks and name resolution need from the process around them. Made once by whoever owns the gateway and shared by
-//! all upstreams: a connector loads the system's trust store, which is too much to do for each.
+//! What checks and name resolution need from the process around them. Made once by whoever owns the gateway and shared
+//! by all upstreams: a connector loads the system's trust store, which is too much to do for each.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

@@ -14,6 +14,7 @@ use pingora_core::server::ShutdownWatch;
 
 use super::background::{Background, jittered};
 use super::spec::{Family, Host, UpstreamSpec};
+use super::time::Millis;
 use super::{LOG, Upstream, stopped};
 
 /// The first wait after a failure.
@@ -48,7 +49,11 @@ pub(super) enum Round {
 
 /// What is known of each name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answers(BTreeMap<(String, u16), Answer>);
+pub(super) struct Answers {
+    names: BTreeMap<(String, u16), Answer>,
+    /// Start of the latest round.
+    asked: Option<Millis>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Answer {
@@ -65,37 +70,58 @@ impl Answers {
             Host::Name(name) => Some((name.clone(), endpoint.port)),
             Host::Ip(_) => None,
         });
-        let known = |key: &(String, u16)| before.and_then(|before| before.0.get(key)).cloned().unwrap_or_default();
-        Answers(names.map(|key| (key.clone(), known(&key))).collect())
+        let known = |key: &(String, u16)| before.and_then(|before| before.names.get(key)).cloned().unwrap_or_default();
+        Answers {
+            names: names.map(|key| (key.clone(), known(&key))).collect(),
+            asked: before.and_then(|before| before.asked),
+        }
     }
 
     /// The addresses of a name; none before the first answer.
     pub(super) fn addresses(&self, name: &str, port: u16) -> &[SocketAddr] {
-        self.0.get(&(name.to_owned(), port)).map_or(&[], |answer| &answer.addresses)
+        self.names.get(&(name.to_owned(), port)).map_or(&[], |answer| &answer.addresses)
     }
 
     /// Names that are not answered at present, and why.
     pub(super) fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|((name, _), answer)| Some((name.as_str(), answer.failure.as_deref()?)))
+        self.names.iter().filter_map(|((name, _), answer)| Some((name.as_str(), answer.failure.as_deref()?)))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     fn unresolved(&self) -> bool {
-        self.0.values().any(|answer| answer.addresses.is_empty())
+        self.names.values().any(|answer| answer.addresses.is_empty())
+    }
+
+    /// The names to ask for, in a round that starts now.
+    fn begin_round(&mut self, now: Millis) -> Vec<(String, u16)> {
+        self.asked = Some(now);
+        self.names.keys().cloned().collect()
+    }
+
+    /// The wait before the first round of this upstream. A reload neither restarts nor skips the wait that was under
+    /// way.
+    fn first_wait(&self, interval: Duration, background: &Background) -> Duration {
+        match self.asked {
+            Some(asked) if !self.unresolved() => {
+                let failures = u32::from(self.failures().next().is_some());
+                pause(failures, interval, background.random()).saturating_sub(background.now().since(asked))
+            }
+            _ => Duration::ZERO,
+        }
     }
 
     /// Takes in the outcome for one name and logs what is news. Returns whether the addresses changed.
     fn learn(&mut self, upstream: &str, key: (String, u16), outcome: Result<Vec<SocketAddr>, String>) -> bool {
         let name = key.0.clone();
-        let answer = self.0.entry(key).or_default();
+        let answer = self.names.entry(key).or_default();
         match outcome {
             Err(why) => {
                 if answer.failure.is_none() {
                     let kept = answer.addresses.len();
-                    log::warn!(target: LOG, "upstream {upstream}: {name} cannot be resolved ({why}); addresses kept: {kept}");
+                    log::warn!(target: LOG, "upstream {upstream}: {name} is not resolved ({why}); addresses kept: {kept}");
                 }
                 answer.failure = Some(why);
                 false
@@ -116,8 +142,8 @@ impl Answers {
 }
 
 impl Upstream {
-    /// Keeps the names of this upstream resolved until `shutdown` says stop, its sender is gone, or the future is dropped.
-    /// Returns at once when there are none.
+    /// Keeps the names of this upstream resolved until `shutdown` says stop, its sender is gone, or the future is
+    /// dropped. Returns at once when there are none.
     pub async fn run_resolver(&self, background: &Background, shutdown: ShutdownWatch) {
         if self.answers.lock().is_empty() {
             return;
@@ -128,8 +154,8 @@ impl Upstream {
         }
     }
 
-    /// Resolves names once, for at most `limit`, so that the first request after a start finds endpoints. Does nothing when
-    /// every name has an answer, as after a reload.
+    /// Resolves names once, for at most `limit`, so that the first request after a start finds endpoints. Does nothing
+    /// when every name has an answer, as after a reload.
     pub async fn resolve_now(&self, background: &Background, limit: Duration) {
         if self.answers.lock().unresolved() {
             // Those that did not answer in time are asked again in the background.
@@ -138,24 +164,22 @@ impl Upstream {
     }
 
     async fn resolve_for_ever(&self, background: &Background) {
-        let mut failures = 0;
-        // A start or a reload has just resolved what was missing.
-        let mut unresolved = self.answers.lock().unresolved();
+        let interval = self.spec.dns_interval;
+        let mut failures = 0_u32;
+        let mut wait = self.answers.lock().first_wait(interval, background);
         loop {
-            if !unresolved {
-                tokio::time::sleep(pause(failures, self.spec.dns_interval, background.random())).await;
-            }
-            unresolved = false;
+            tokio::time::sleep(wait).await;
             failures = match self.resolve_round(background).await {
                 Round::Answered => 0,
                 Round::Failed => failures.saturating_add(1),
             };
+            wait = pause(failures, interval, background.random());
         }
     }
 
     /// Resolves every name once, and rebuilds the set of endpoints if the addresses of any changed.
     pub(super) async fn resolve_round(&self, background: &Background) -> Round {
-        let names: Vec<(String, u16)> = self.answers.lock().0.keys().cloned().collect();
+        let names: Vec<(String, u16)> = self.answers.lock().begin_round(background.now());
         let lookups = names.into_iter().map(|key| async move {
             let outcome = look_up(background.resolver(), &key, self.spec.family).await;
             self.learn(key, outcome)

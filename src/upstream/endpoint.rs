@@ -14,7 +14,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use super::balance::Latency;
 use super::health::Active;
 use super::outlier::Passive;
-use super::spec::EndpointSpec;
+use super::spec::{EndpointSpec, Protocol};
 use super::time::Millis;
 
 /// Names an endpoint within one process: a digest of address, protocol, transport and label. Equal endpoints of two
@@ -108,8 +108,8 @@ pub(super) struct Settings {
     pub(super) signals: Signals,
 }
 
-/// Which kinds of bad news take an endpoint out: those that are configured. State of the other kind may be left over from
-/// an earlier snapshot, or belong to one that is being replaced, and is ignored rather than wiped.
+/// Which kinds of bad news take an endpoint out: those that are configured. State of the other kind may be left over
+/// from an earlier snapshot, or belong to one that is being replaced, and is ignored rather than wiped.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Signals {
     /// Active checks.
@@ -123,6 +123,7 @@ pub struct Endpoint {
     id: EndpointId,
     address: SocketAddr,
     weight: u32,
+    protocol: Protocol,
     signals: Signals,
     state: Arc<State>,
     label: String,
@@ -143,6 +144,7 @@ impl Endpoint {
             id: EndpointId::of(address, written, &label),
             address,
             weight: written.weight.get(),
+            protocol: written.protocol,
             signals,
             state: before.map(|endpoint| Arc::clone(&endpoint.state)).unwrap_or_default(),
             label,
@@ -171,13 +173,19 @@ impl Endpoint {
         self.weight
     }
 
+    /// The HTTP version it speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// The Host header it expects unless the client's is preserved.
     pub fn host_header(&self) -> &HeaderValue {
         &self.host_header
     }
 
     /// A peer for one attempt, with every timeout of the upstream save the read timeout, which is given: `None` waits
-    /// without limit, as streams with a deadline of their own must (over HTTP/2 it counts while the client still uploads).
+    /// without limit, as streams with a deadline of their own must (over HTTP/2 it counts while the client still
+    /// uploads).
     pub fn peer(&self, read_timeout: Option<Duration>) -> Box<HttpPeer> {
         let mut peer = Box::new(self.peer.clone());
         peer.options.read_timeout = read_timeout;
@@ -192,8 +200,9 @@ impl Endpoint {
     /// Whether requests should go there: no active check holds it unhealthy and it is not ejected. An endpoint that was
     /// never checked counts as healthy: a gateway that starts must serve before its first round of checks.
     pub fn is_available(&self, now: Millis) -> bool {
-        !(self.signals.active && self.state.active.is_unhealthy())
-            && !(self.signals.passive && self.state.passive.is_ejected(now))
+        let unhealthy = self.signals.active && self.state.active.is_unhealthy();
+        let ejected = self.signals.passive && self.state.passive.is_ejected(now);
+        !unhealthy && !ejected
     }
 
     /// Attempts under way.

@@ -1,7 +1,8 @@
-//! Active checks: every endpoint is asked at intervals, whatever the traffic, and thresholds of consecutive results turn it
-//! unhealthy and healthy again. One task for each upstream runs rounds; a round is a plain function of the set.
+//! Active checks: every endpoint is asked at intervals, whatever the traffic, and thresholds of consecutive results
+//! turn it unhealthy and healthy again. One task for each upstream runs rounds; a round is a plain function of the set.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -10,7 +11,6 @@ use pingora_core::server::ShutdownWatch;
 
 use super::background::{Background, jittered};
 use super::endpoint::Endpoint;
-use super::probe::Probe;
 use super::spec::HealthSpec;
 use super::time::Millis;
 use super::{LOG, Upstream, stopped};
@@ -62,7 +62,8 @@ impl Active {
         self.last.lock().clone()
     }
 
-    /// Takes in one result. Returns the new verdict if it turned. The first pass ever makes an endpoint healthy at once.
+    /// Takes in one result. Returns the new verdict if it turned. The first pass ever makes an endpoint healthy at
+    /// once.
     pub(super) fn record(&self, result: &Result<String, String>, spec: &HealthSpec, now: Millis) -> Option<Verdict> {
         let text = match result {
             Ok(text) | Err(text) => text.clone(),
@@ -91,8 +92,8 @@ impl Upstream {
     /// Checks the endpoints of this upstream until `shutdown` says stop, its sender is gone, or the future is dropped.
     /// Returns at once when no checks are configured.
     ///
-    /// The first round comes at once when an endpoint was never checked, else after an interval: reloads in quick
-    /// succession must not become a flood of checks.
+    /// The first round comes at once when an endpoint was never checked, else when the oldest result is an interval
+    /// old: reloads in quick succession must become neither a flood of checks nor a stop of them.
     pub async fn run_checks(&self, background: &Background, shutdown: ShutdownWatch) {
         if self.spec.health.is_none() {
             return;
@@ -105,15 +106,20 @@ impl Upstream {
 
     async fn check_for_ever(&self, background: &Background) {
         let Some(spec) = &self.spec.health else { return };
-        let endpoints = self.set.load_full();
-        let mut due = endpoints.endpoints().iter().any(|endpoint| endpoint.active().last().is_none());
-        drop(endpoints);
+        tokio::time::sleep(self.first_check(spec, background)).await;
         loop {
-            if !due {
-                tokio::time::sleep(jittered(spec.interval, background.random())).await;
-            }
-            due = false;
             self.check_round(background).await;
+            tokio::time::sleep(jittered(spec.interval, background.random())).await;
+        }
+    }
+
+    /// The wait before the first round.
+    fn first_check(&self, spec: &HealthSpec, background: &Background) -> Duration {
+        let set = self.set.load_full();
+        let results = set.endpoints().iter().map(|endpoint| endpoint.active().last().map(|check| check.at));
+        match results.min().flatten() {
+            Some(oldest) => jittered(spec.interval, background.random()).saturating_sub(background.now().since(oldest)),
+            None => Duration::ZERO,
         }
     }
 

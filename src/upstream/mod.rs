@@ -11,9 +11,9 @@
 //! | `retry` | the retry budget |
 //! | `status` | what the admin API and metrics show |
 //!
-//! Settings belong to a snapshot; state (in flight, health, ejections, latencies, answers of DNS, the round robin's place,
-//! the retry budget) belongs to the endpoint or upstream that is the same before and after a reload, and goes on.
-//! On the way of a request there are no locks, and nothing is allocated.
+//! Settings belong to a snapshot; state (in flight, health, ejections, latencies, answers of DNS, the round robin's
+//! place, the retry budget) belongs to the endpoint or upstream that is the same before and after a reload, and goes
+//! on. On the way of a request there are no locks, and nothing is allocated.
 
 mod background;
 mod balance;
@@ -49,8 +49,8 @@ pub use error::UpstreamError;
 pub use retry::{RetryBudget, RetryDecision};
 pub use set::{Ask, NoEndpoint};
 pub use spec::{
-    Balance, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host, Protocol, Timeouts,
-    TlsSpec, Transport, UpstreamSpec, Verify,
+    Balance, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host, Protocol,
+    Timeouts, TlsSpec, Transport, UpstreamSpec, Verify,
 };
 pub use status::{CheckStatus, EndpointState, EndpointStatus, UnresolvedName, UpstreamStatus};
 pub use time::{Clock, Millis};
@@ -81,8 +81,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Builds an upstream. State goes on from `previous`, the upstream of that name in the running snapshot, where it is
-    /// about the same endpoint; nothing is changed in `previous`, so a snapshot that is refused leaves no trace.
+    /// Builds an upstream. State goes on from `previous`, the upstream of that name in the running snapshot, where it
+    /// is about the same endpoint; nothing is changed in `previous`, so a snapshot that is refused leaves no trace.
     ///
     /// `seed`: where round robin begins when there is no `previous`; random, so that gateways do not go in step.
     pub fn new(spec: UpstreamSpec, previous: Option<&Upstream>, seed: u64) -> Result<Arc<Upstream>, UpstreamError> {
@@ -99,8 +99,8 @@ impl Upstream {
         }
         let probe = spec.health.as_ref().map(Probe::new).transpose()?;
         let answers = Answers::of(&spec, previous.map(|previous| previous.answers.lock()).as_deref());
-        let cursor = previous
-            .map_or_else(|| Arc::new(AtomicUsize::new(seed as usize)), |previous| Arc::clone(&previous.cursor));
+        let cursor =
+            previous.map_or_else(|| Arc::new(AtomicUsize::new(seed as usize)), |previous| Arc::clone(&previous.cursor));
         let budget = previous.map(|previous| Arc::clone(&previous.budget)).unwrap_or_default();
         let blueprint = Blueprint { spec: &spec, tls: &tls, answers: &answers, cursor: &cursor };
         let before = previous.map(|previous| previous.set.load_full());
@@ -159,14 +159,18 @@ impl Upstream {
         }
     }
 
-    /// Nobody waits here: while another core decides, the failure goes uncounted, and the next one asks again.
+    /// Counts a failure, and ejects where it was one too many. Nobody waits here: an endpoint found due while another
+    /// core decides stays due, and its next failure asks again.
     fn consider_ejection(&self, endpoint: &Endpoint, now: Millis) {
         let Some(spec) = &self.spec.ejection else { return };
+        if !endpoint.passive().failed(spec, now) {
+            return;
+        }
         let Some(_deciding) = self.ejecting.try_lock() else { return };
         let set = self.set.load();
-        if let Some(span) = outlier::fail(endpoint, set.endpoints(), spec, now) {
-            let (upstream, label) = (&self.spec.name, endpoint.label());
-            log::warn!(target: LOG, "upstream {upstream}: {label} is ejected for {span:?}, it failed {} times in a row", spec.after);
+        if let Some(span) = outlier::eject(endpoint, set.endpoints(), spec, now) {
+            let (upstream, label, after) = (&self.spec.name, endpoint.label(), spec.after.max(1));
+            log::warn!(target: LOG, "upstream {upstream}: {label} is ejected for {span:?} after {after} failures in a row");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Passive ejection: an endpoint that fails several real requests in a row gets none for a while. Functions over the state
-//! of endpoints and a moment; nothing here reads a clock.
+//! Passive ejection: an endpoint that fails several real requests in a row gets none for a while. Functions over the
+//! state of endpoints and a moment; nothing here reads a clock.
 //!
 //! * `after` consecutive failures eject for `base` × the number of ejections in a row, at most `longest`.
 //! * Every `base` spent in service without being ejected forgives one earlier ejection.
@@ -50,12 +50,16 @@ impl Passive {
         }
     }
 
-    /// A request failed; returns the number of failures in a row.
-    fn failed(&self, now: Millis) -> u32 {
-        if self.is_ejected(now) {
-            return 0;
+    /// A request failed. Returns whether the endpoint is now due for ejection.
+    pub(super) fn failed(&self, spec: &EjectionSpec, now: Millis) -> bool {
+        if !self.is_ejected(now) {
+            self.failures.fetch_add(1, Relaxed);
         }
-        self.failures.fetch_add(1, Relaxed).saturating_add(1)
+        self.is_due(spec, now)
+    }
+
+    fn is_due(&self, spec: &EjectionSpec, now: Millis) -> bool {
+        !self.is_ejected(now) && self.failures() >= spec.after.max(1)
     }
 
     /// Ejections in a row, less those forgiven by now.
@@ -78,25 +82,22 @@ impl Passive {
     }
 }
 
-/// Notes a failure of `failing`, one of `endpoints`. Returns how long it is ejected, if that was its last.
+/// Ejects `failing`, one of `endpoints`, if it is due and there is room. Returns for how long.
 ///
-/// Two calls at once may both find room for one more; callers let one decide at a time.
-pub(super) fn fail(
+/// Two calls at once may both find room for one more: callers let one decide at a time.
+pub(super) fn eject(
     failing: &Endpoint,
     endpoints: &[Arc<Endpoint>],
     spec: &EjectionSpec,
     now: Millis,
 ) -> Option<Duration> {
     let passive = failing.passive();
-    if passive.failed(now) < spec.after.max(1) {
-        return None;
-    }
     let ejected = endpoints.iter().filter(|endpoint| endpoint.passive().is_ejected(now)).count();
-    (ejected < allowed(endpoints.len(), spec.at_most)).then(|| passive.eject(spec, now))
+    (passive.is_due(spec, now) && ejected < allowed(endpoints.len(), spec.at_most)).then(|| passive.eject(spec, now))
 }
 
-/// How many of `count` endpoints may be ejected at once: the share, rounded down. Of two or more one always may, or half
-/// of two would be none; a single endpoint never is, for nobody would be left. A share of 0 ejects nobody.
+/// How many of `count` endpoints may be ejected at once: the share, rounded down. Of two or more one always may, or
+/// half of two would be none; a single endpoint never is, for nobody would be left. A share of 0 ejects nobody.
 fn allowed(count: usize, share: f64) -> usize {
     if count < 2 || share <= 0.0 {
         return 0;

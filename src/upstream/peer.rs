@@ -14,8 +14,8 @@ use super::tls::{TlsPolicy, is_server_name};
 /// The peer of one address of an endpoint.
 ///
 /// The server name is `sni`, else the endpoint's own name. It is never empty with TLS: Pingora verifies nothing when it
-/// is. An address with full verification and no `sni` is refused by [`check_server_name`], because OpenSSL's host check, the one
-/// Pingora uses, knows DNS names only and would fail on every connection.
+/// is. An address with full verification and no `sni` is refused by [`check_server_name`], because OpenSSL's host
+/// check, the one Pingora uses, knows DNS names only and would fail on every connection.
 pub(super) fn build(address: SocketAddr, written: &EndpointSpec, spec: &UpstreamSpec, tls: &TlsPolicy) -> HttpPeer {
     let secure = written.transport == Transport::Tls;
     let name = if secure { own_name(written, tls) } else { String::new() };
@@ -52,9 +52,7 @@ pub(super) fn check_server_name(written: &EndpointSpec, tls: &TlsPolicy) -> Resu
         return Ok(());
     }
     match &written.host {
-        Host::Ip(_) if tls.verify == Verify::Full => {
-            Err(UpstreamError::NameNeeded { endpoint: written.label.clone() })
-        }
+        Host::Ip(_) if tls.verify == Verify::Full => Err(UpstreamError::NameNeeded { endpoint: written.label.clone() }),
         Host::Name(name) if !is_server_name(name.trim_end_matches('.')) => {
             Err(UpstreamError::BadServerName(name.clone()))
         }

@@ -1,9 +1,10 @@
 //! One active check of one endpoint.
 //!
-//! `pingora-load-balancing` has such checks too. Each of its check objects owns a connector, which is two TLS contexts with
-//! the system's trust store for every upstream and every reload, and has one peer for all endpoints, where server names and
-//! protocols differ here from endpoint to endpoint; over HTTP/2 it sends no authority, and nothing bounds the time an
-//! endless body takes. So a check here is a request of its own over one connector for all, with the endpoint's own peer.
+//! `pingora-load-balancing` has such checks too. Each of its check objects owns a connector, which is two TLS contexts
+//! with the system's trust store for every upstream and every reload, and has one peer for all endpoints, where server
+//! names and protocols differ here from endpoint to endpoint; over HTTP/2 it sends no authority, and nothing bounds the
+//! time an endless body takes. So a check here is a request of its own over one connector for all, with the endpoint's
+//! own peer.
 //!
 //! Every check opens a new connection: one that is kept may go on working while new ones are refused.
 

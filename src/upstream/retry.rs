@@ -1,9 +1,9 @@
-//! The retry budget: retries may be a share of the requests an upstream got lately, plus a few. When an upstream fails as
-//! a whole, retries then add that share to its load instead of multiplying it.
+//! The retry budget: retries may be a share of the requests an upstream got lately, plus a few. When an upstream fails
+//! as a whole, retries then add that share to its load instead of multiplying it.
 //!
-//! Two windows of five seconds alternate and are counted together, so a decision looks back between five and ten seconds.
-//! Each window is one atomic word holding its number and both counts: turning to the next is a single exchange, without
-//! a lock and without a moment in which counts and number disagree.
+//! Two windows of five seconds alternate and are counted together, so a decision looks back between five and ten
+//! seconds. Each window is one atomic word holding its number and both counts: turning to the next is a single
+//! exchange, without a lock and without a moment in which counts and number disagree.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -12,7 +12,8 @@ use super::time::Millis;
 /// Length of one window.
 const WINDOW_MS: u64 = 5_000;
 
-/// Retries allowed in the two windows whatever the number of requests, so that an upstream with little traffic can retry.
+/// Retries allowed in the two windows whatever the number of requests, so that an upstream with little traffic can
+/// retry.
 const FLOOR: f64 = 10.0;
 
 /// Bits of the retry count, the lowest of a word.

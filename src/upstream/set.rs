@@ -1,5 +1,5 @@
-//! The endpoints of an upstream at one time, with the tables to choose among them. Built off the request path and swapped
-//! whole: at a reload, and when a name's addresses change.
+//! The endpoints of an upstream at one time, with the tables to choose among them. Built off the request path and
+//! swapped whole: at a reload, and when a name's addresses change.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,7 +52,8 @@ pub(super) struct EndpointSet {
 }
 
 impl EndpointSet {
-    /// State goes on from equal endpoints of `before`. An endpoint that is there twice is there once, with both weights.
+    /// State goes on from equal endpoints of `before`. An endpoint that is there twice is there once, with both
+    /// weights.
     pub(super) fn build(of: &Blueprint<'_>, before: Option<&EndpointSet>) -> Result<EndpointSet, UpstreamError> {
         let signals = Signals { active: of.spec.health.is_some(), passive: of.spec.ejection.is_some() };
         let old: ahash::AHashMap<EndpointId, &Arc<Endpoint>> =

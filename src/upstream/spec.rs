@@ -1,5 +1,5 @@
-//! What an upstream is made from: plain settings with every default already filled in. `snapshot/` translates the written
-//! form into these.
+//! What an upstream is made from: plain settings with every default already filled in. `snapshot/` translates the
+//! written form into these.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,8 +22,8 @@ pub struct UpstreamSpec {
     pub health: Option<HealthSpec>,
     /// Passive ejection by the outcome of real requests.
     pub ejection: Option<EjectionSpec>,
-    /// Share of endpoints, 0 to 1, that must be available. Below it all of them are used as if they were: overloading the
-    /// few that are left helps nobody, and a faulty check must not take everything down. 0 never does so.
+    /// Share of endpoints, 0 to 1, that must be available. Below it all of them are used as if they were: overloading
+    /// the few that are left helps nobody, and a faulty check must not take everything down. 0 never does so.
     pub panic_threshold: f64,
     /// How TLS endpoints are verified and what they are shown.
     pub tls: TlsSpec,
@@ -84,8 +84,8 @@ pub enum Transport {
 /// Which addresses are used when a name has both IPv4 and IPv6 ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
-    /// IPv4 if there is any, else IPv6. The default: on a host without IPv6, or for `localhost` served on 127.0.0.1 only,
-    /// half of the requests would otherwise first meet a refused connection.
+    /// IPv4 if there is any, else IPv6. The default: on a host without IPv6, or for `localhost` served on 127.0.0.1
+    /// only, half of the requests would otherwise first meet a refused connection.
     #[default]
     PreferV4,
     /// IPv6 if there is any, else IPv4.

@@ -129,10 +129,11 @@ fn endpoint_status(endpoint: &Endpoint, spec: &UpstreamSpec, now: Millis) -> End
         last_failure: endpoint.last_failure().map(failure_name),
         ejected_for_ms: ejection.map_or(0, |_| whole(passive.ejected_for(now))),
         times_ejected: ejection.map_or(0, |ejection: &EjectionSpec| passive.times(ejection, now)),
-        last_check: spec.health.as_ref().and_then(|_| endpoint.active().last()).map(|check| CheckStatus {
-            ago_ms: whole(now.since(check.at)),
-            result: check.text,
-        }),
+        last_check: spec
+            .health
+            .as_ref()
+            .and_then(|_| endpoint.active().last())
+            .map(|check| CheckStatus { ago_ms: whole(now.since(check.at)), result: check.text }),
         ewma_ms: endpoint.latency().estimate(now).filter(|_| spec.balance == Balance::PeakEwma).map(|us| us / 1e3),
     }
 }

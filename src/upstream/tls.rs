@@ -17,8 +17,8 @@ pub(super) struct TlsPolicy {
     pub(super) client: Option<Arc<CertKey>>,
     pub(super) sni: Option<String>,
     pub(super) verify: Verify,
-    /// Distinguishes policies: connections made under one must never serve another. Pingora's reuse key leaves the CA out
-    /// and takes only the serial number of a client certificate.
+    /// Distinguishes policies: connections made under one must never serve another. Pingora's reuse key leaves the CA
+    /// out and takes only the serial number of a client certificate.
     pub(super) digest: u64,
 }
 
@@ -46,8 +46,8 @@ fn parse_ca(pem: &[u8]) -> Result<Arc<CaType>, UpstreamError> {
 }
 
 fn parse_identity(identity: &ClientIdentity) -> Result<Arc<CertKey>, UpstreamError> {
-    let chain =
-        X509::stack_from_pem(&identity.chain).map_err(|error| UpstreamError::BadClientCertificate(error.to_string()))?;
+    let chain = X509::stack_from_pem(&identity.chain)
+        .map_err(|error| UpstreamError::BadClientCertificate(error.to_string()))?;
     let Some(leaf) = chain.first() else {
         return Err(UpstreamError::BadClientCertificate("no certificate in it".into()));
     };

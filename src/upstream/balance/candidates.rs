@@ -91,7 +91,8 @@ impl<'a> Candidates<'a> {
         self.endpoints.get(index).filter(|endpoint| self.admits(rule, endpoint))
     }
 
-    /// One of those the rule admits, by weight. Looks at every endpoint. The number may have been used for a draw before.
+    /// One of those the rule admits, by weight. Looks at every endpoint. The number may have been used for a draw
+    /// before.
     pub(super) fn any(&self, rule: Rule, random: u64) -> Option<&'a Arc<Endpoint>> {
         let admitted = || self.endpoints.iter().filter(|endpoint| self.admits(rule, endpoint));
         let total: u64 = admitted().map(|endpoint| u64::from(endpoint.weight())).sum();

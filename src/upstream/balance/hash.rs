@@ -1,6 +1,7 @@
 //! Consistent hashing: Pingora's Ketama ring, the same as nginx's `hash … consistent`. When one of N endpoints comes or
 //! goes, about 1/N of the keys move. Every gateway with the same endpoints chooses alike, across restarts too.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use super::candidates::Candidates;
 use super::schedule::reduce;
 use crate::upstream::endpoint::Endpoint;
 
-/// Weights on the ring are reduced to a sum of about this (four for each endpoint, if that is more): a unit of weight is
-/// 160 points of eight bytes.
+/// Weights on the ring are reduced to a sum of about this (four for each endpoint, if that is more): a unit of weight
+/// is 160 points of eight bytes.
 const HEAVIEST: u64 = 1_024;
 
 /// Points walked in search of an endpoint that may be chosen, before one is drawn by the key.
@@ -28,19 +29,14 @@ impl Ring {
     pub(super) fn new(endpoints: &[Arc<Endpoint>]) -> Ring {
         let heaviest = HEAVIEST.max(4 * endpoints.len() as u64);
         let weights = reduce(endpoints.iter().map(|endpoint| endpoint.weight()).collect(), heaviest);
-        let mut index = AHashMap::with_capacity(endpoints.len());
-        let mut buckets: Vec<(SocketAddr, u32)> = Vec::with_capacity(endpoints.len());
+        // In the order of addresses, so that the order in which they are written does not matter.
+        let mut nodes: BTreeMap<SocketAddr, (usize, u32)> = BTreeMap::new();
         for ((position, endpoint), weight) in endpoints.iter().enumerate().zip(weights) {
-            let address = endpoint.address();
-            if index.contains_key(&address) {
-                let twin = buckets.iter_mut().find(|(bucket, _)| *bucket == address);
-                twin.into_iter().for_each(|(_, sum)| *sum = sum.saturating_add(weight));
-            } else {
-                index.insert(address, position);
-                buckets.push((address, weight));
-            }
+            let (_, sum) = nodes.entry(endpoint.address()).or_insert((position, 0));
+            *sum = sum.saturating_add(weight);
         }
-        let buckets: Vec<Bucket> = buckets.into_iter().map(|(node, weight)| Bucket::new(node, weight)).collect();
+        let buckets: Vec<Bucket> = nodes.iter().map(|(address, (_, weight))| Bucket::new(*address, *weight)).collect();
+        let index = nodes.into_iter().map(|(address, (position, _))| (address, position)).collect();
         Ring { continuum: Continuum::new(&buckets), index }
     }
 

@@ -2,8 +2,8 @@
 //! Balancing", 2001): nearly as even as the least busy of all, at a constant price and without everyone running to the
 //! same endpoint at once.
 //!
-//! Busy is attempts in flight for each unit of weight. The attempt about to be made is not added: with little traffic both
-//! are then idle and equal, the draw decides, and the weights hold; with it, the heavier would always win.
+//! Busy is attempts in flight for each unit of weight. The attempt about to be made is not added: with little traffic
+//! both are then idle and equal, the draw decides, and the weights hold; with it, the heavier would always win.
 
 use std::cmp::Ordering;
 use std::sync::Arc;

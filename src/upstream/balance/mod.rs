@@ -1,5 +1,5 @@
-//! Choosing one endpoint among several. Every algorithm tries its natural choice first, which costs the same however many
-//! endpoints there are. Only when that one is unavailable or was tried before are the others looked at.
+//! Choosing one endpoint among several. Every algorithm tries its natural choice first, which costs the same however
+//! many endpoints there are. Only when that one is unavailable or was tried before are the others looked at.
 //!
 //! That the first look needs no count of the available is not an approximation: with too few available (panic) everyone
 //! may be chosen, an available endpoint included; with enough, only available ones may. Either way an available first
@@ -41,9 +41,7 @@ impl Balancer {
     pub(super) fn new(balance: &Balance, endpoints: &[Arc<Endpoint>], cursor: &Arc<AtomicUsize>) -> Balancer {
         let schedule = || Schedule::new(endpoints.iter().map(|endpoint| endpoint.weight()));
         match balance {
-            Balance::RoundRobin => {
-                Balancer::RoundRobin(round_robin::RoundRobin::new(schedule(), Arc::clone(cursor)))
-            }
+            Balance::RoundRobin => Balancer::RoundRobin(round_robin::RoundRobin::new(schedule(), Arc::clone(cursor))),
             Balance::Random => Balancer::Random(random::Random::new(schedule())),
             Balance::LeastRequests => Balancer::LeastRequests(least_requests::LeastRequests::new(schedule())),
             Balance::PeakEwma => Balancer::PeakEwma(peak_ewma::PeakEwma::new(schedule(), endpoints)),

@@ -1,5 +1,5 @@
-//! The faster of two endpoints drawn by weight, where fast is a moving average of latencies that jumps up to a slow answer
-//! at once and comes down over ten seconds (the "peak EWMA" of Twitter's Finagle), times the attempts in flight.
+//! The faster of two endpoints drawn by weight, where fast is a moving average of latencies that jumps up to a slow
+//! answer at once and comes down over ten seconds (the "peak EWMA" of Twitter's Finagle), times the attempts in flight.
 //!
 //! A failure counts as a slow answer: an endpoint that refuses everything in a millisecond would else be the fastest.
 
@@ -23,8 +23,8 @@ const WORST_US: f32 = 60_000_000.0;
 pub(in crate::upstream) struct PeakEwma(Pair);
 
 impl PeakEwma {
-    /// With unequal weights the same endpoint may be drawn twice: of two different ones latency decides, and only how often
-    /// each is drawn keeps the weights. With equal ones a second look is worth more.
+    /// With unequal weights the same endpoint may be drawn twice: of two different ones latency decides, and only how
+    /// often each is drawn keeps the weights. With equal ones a second look is worth more.
     pub(super) fn new(schedule: Schedule, endpoints: &[Arc<Endpoint>]) -> PeakEwma {
         let mut weights = endpoints.iter().map(|endpoint| endpoint.weight());
         let first = weights.next();
@@ -36,8 +36,8 @@ impl PeakEwma {
     }
 }
 
-/// Expected wait, in microseconds. Nothing known and nothing in flight is free, so that a new endpoint is asked; but only
-/// once until it has answered.
+/// Expected wait, in microseconds. Nothing known and nothing in flight is free, so that a new endpoint is asked; but
+/// only once until it has answered.
 fn cost(endpoint: &Endpoint, now: Millis) -> f32 {
     let load = endpoint.in_flight() as f32 / endpoint.weight() as f32;
     match endpoint.latency().estimate(now) {
@@ -63,8 +63,8 @@ impl Latency {
         self.update(now, |before, keep| (before * keep * 2.0).max(PENALTY_US));
     }
 
-    /// The estimate by now, in microseconds. It decays while nobody asks, so that an endpoint that was slow once is tried
-    /// again.
+    /// The estimate by now, in microseconds. It decays while nobody asks, so that an endpoint that was slow once is
+    /// tried again.
     pub(in crate::upstream) fn estimate(&self, now: Millis) -> Option<f32> {
         let word = self.0.load(Relaxed);
         (word != 0).then(|| {

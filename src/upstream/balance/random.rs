@@ -24,8 +24,8 @@ impl Random {
     }
 }
 
-/// Two draws by weight from the two halves of one random number. With `distinct`, a second draw of the same index becomes
-/// some other one.
+/// Two draws by weight from the two halves of one random number. With `distinct`, a second draw of the same index
+/// becomes some other one.
 pub(super) struct Pair {
     schedule: Schedule,
     distinct: bool,

@@ -1,5 +1,5 @@
-//! A table of endpoint indexes in which each stands as often as its weight says, interleaved. Read in order it is smooth
-//! weighted round robin; read at a random place it is a weighted draw. Both take constant time.
+//! A table of endpoint indexes in which each stands as often as its weight says, interleaved. Read in order it is
+//! smooth weighted round robin; read at a random place it is a weighted draw. Both take constant time.
 
 use std::collections::BTreeMap;
 use std::iter::repeat_n;
@@ -13,8 +13,9 @@ const LONGEST: u64 = 4_096;
 pub(in crate::upstream) struct Schedule(Box<[u32]>);
 
 impl Schedule {
-    /// Weights are reduced by their greatest common divisor. If the cycle is still longer than 4,096 slots (or two for each
-    /// endpoint, if that is more), they are scaled down, and only then are shares rounded. Every endpoint has a slot.
+    /// Weights are reduced by their greatest common divisor. If the cycle is still longer than 4,096 slots (or two for
+    /// each endpoint, if that is more), they are scaled down, and only then are shares rounded. Every endpoint has a
+    /// slot.
     pub(in crate::upstream) fn new(weights: impl Iterator<Item = u32>) -> Schedule {
         Schedule(interleave(&reduce(weights.collect(), LONGEST)).into_boxed_slice())
     }
@@ -31,8 +32,8 @@ impl Schedule {
     }
 }
 
-/// Divides weights by their greatest common divisor, then scales them so that their sum is about `longest` at most (twice
-/// their number, if that is more). None becomes 0.
+/// Divides weights by their greatest common divisor, then scales them so that their sum is about `longest` at most
+/// (twice their number, if that is more). None becomes 0.
 pub(super) fn reduce(mut weights: Vec<u32>, longest: u64) -> Vec<u32> {
     let divisor = weights.iter().copied().fold(0, gcd).max(1);
     weights.iter_mut().for_each(|weight| *weight = (*weight / divisor).max(1));
@@ -49,9 +50,9 @@ fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Smooth weighted round robin as nginx does it: in each slot everyone gains its weight, the richest is chosen and pays the
-/// total. Endpoints of equal weight share one account and take its slots in turn: their slots lie apart, and the work is
-/// slots × distinct weights (a hundred at most in 4,096 slots) rather than slots × endpoints.
+/// Smooth weighted round robin as nginx does it: in each slot everyone gains its weight, the richest is chosen and pays
+/// the total. Endpoints of equal weight share one account and take its slots in turn: their slots lie apart, and the
+/// work is slots × distinct weights (a hundred at most in 4,096 slots) rather than slots × endpoints.
 fn interleave(weights: &[u32]) -> Vec<u32> {
     struct Account {
         gain: i64,
