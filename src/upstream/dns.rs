@@ -121,7 +121,7 @@ impl Answers {
             Err(why) => {
                 if answer.failure.is_none() {
                     let kept = answer.addresses.len();
-                    log::warn!(target: LOG, "upstream {upstream}: {name} is not resolved ({why}); addresses kept: {kept}");
+                    log::warn!(target: LOG, "upstream {upstream}: {name} not resolved ({why}); addresses kept: {kept}");
                 }
                 answer.failure = Some(why);
                 false
@@ -234,4 +234,37 @@ fn pause(failures: u32, interval: Duration, random: u64) -> Duration {
         Some(doublings) => FIRST_RETRY.saturating_mul(1 << doublings.min(20)).min(interval),
     };
     jittered(wait, random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+    /// Random bits whose jitter is none.
+    const MIDDLE: u64 = 1 << 63;
+
+    #[test]
+    fn waits_an_interval_while_all_is_well() {
+        assert_eq!(pause(0, INTERVAL, MIDDLE), INTERVAL);
+    }
+
+    #[test]
+    fn waits_twice_as_long_after_each_failure_up_to_the_interval() {
+        let waits = (1..=8).map(|failures| pause(failures, INTERVAL, MIDDLE).as_millis());
+        assert_eq!(waits.collect::<Vec<_>>(), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+        assert_eq!(pause(u32::MAX, INTERVAL, MIDDLE), INTERVAL);
+    }
+
+    #[test]
+    fn never_asks_without_a_pause() {
+        assert_eq!(pause(0, Duration::ZERO, MIDDLE), FIRST_RETRY);
+    }
+
+    #[test]
+    fn a_pause_varies_by_a_tenth() {
+        assert_eq!(pause(0, INTERVAL, 0), Duration::from_secs(27));
+        assert!(pause(0, INTERVAL, u64::MAX) <= Duration::from_secs(33));
+        assert!(pause(0, INTERVAL, u64::MAX) > Duration::from_millis(32_999));
+    }
 }

@@ -25,9 +25,9 @@ pub enum UpstreamError {
         /// The endpoint as written.
         endpoint: String,
     },
-    /// The server name is not a legal one.
+    /// The server name is not a DNS name.
     BadServerName(String),
-    /// The endpoint's host cannot stand in a Host header.
+    /// The endpoint's host is neither an address nor a DNS name.
     BadHost {
         /// The endpoint as written.
         endpoint: String,
@@ -49,8 +49,8 @@ impl fmt::Display for UpstreamError {
                 f,
                 "{endpoint} is an address: certificates are verified by name, so give `sni`, or verify the chain only"
             ),
-            Self::BadServerName(name) => write!(f, "`{name}` is not a server name"),
-            Self::BadHost { endpoint } => write!(f, "the host of {endpoint} is not a legal one"),
+            Self::BadServerName(name) => write!(f, "the server name `{name}` is not a DNS name"),
+            Self::BadHost { endpoint } => write!(f, "the host of {endpoint} is neither an address nor a DNS name"),
             Self::BadHealthRequest(why) => write!(f, "the health check is not a legal request: {why}"),
         }
     }

@@ -170,7 +170,7 @@ impl Upstream {
         let set = self.set.load();
         if let Some(span) = outlier::eject(endpoint, set.endpoints(), spec, now) {
             let (upstream, label, after) = (&self.spec.name, endpoint.label(), spec.after.max(1));
-            log::warn!(target: LOG, "upstream {upstream}: {label} is ejected for {span:?} after {after} failures in a row");
+            log::warn!(target: LOG, "upstream {upstream}: {label} is out for {span:?} after {after} failures in a row");
         }
     }
 

@@ -9,7 +9,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use super::error::UpstreamError;
 use super::spec::{EndpointSpec, Host, Protocol, Transport, UpstreamSpec, Verify};
-use super::tls::{TlsPolicy, is_server_name};
+use super::tls::{TlsPolicy, is_dns_name};
 
 /// The peer of one address of an endpoint.
 ///
@@ -46,15 +46,12 @@ pub(super) fn build(address: SocketAddr, written: &EndpointSpec, spec: &Upstream
     peer
 }
 
-/// Refuses endpoints whose TLS name cannot be sent or verified.
+/// Refuses endpoints that have no name to verify a certificate by.
 pub(super) fn check_server_name(written: &EndpointSpec, tls: &TlsPolicy) -> Result<(), UpstreamError> {
-    if written.transport == Transport::Plain || tls.sni.is_some() {
-        return Ok(());
-    }
-    match &written.host {
-        Host::Ip(_) if tls.verify == Verify::Full => Err(UpstreamError::NameNeeded { endpoint: written.label.clone() }),
-        Host::Name(name) if !is_server_name(name.trim_end_matches('.')) => {
-            Err(UpstreamError::BadServerName(name.clone()))
+    let verified = written.transport == Transport::Tls && tls.verify == Verify::Full;
+    match written.host {
+        Host::Ip(_) if verified && tls.sni.is_none() => {
+            Err(UpstreamError::NameNeeded { endpoint: written.label.clone() })
         }
         Host::Ip(_) | Host::Name(_) => Ok(()),
     }
@@ -65,25 +62,23 @@ pub(super) fn check_server_name(written: &EndpointSpec, tls: &TlsPolicy) -> Resu
 fn own_name(written: &EndpointSpec, tls: &TlsPolicy) -> String {
     match (&tls.sni, &written.host) {
         (Some(name), _) => name.clone(),
-        (None, Host::Name(name)) => name.trim_end_matches('.').to_owned(),
+        (None, Host::Name(name)) => name.strip_suffix('.').unwrap_or(name).to_owned(),
         (None, Host::Ip(address)) => address.to_string(),
     }
 }
 
 /// The endpoint's Host header: host and port, the port left out where it is the scheme's own (RFC 9110 §7.2).
 pub(super) fn host_header(written: &EndpointSpec) -> Result<HeaderValue, UpstreamError> {
+    let bad = || UpstreamError::BadHost { endpoint: written.label.clone() };
     let host = match &written.host {
         Host::Ip(IpAddr::V4(address)) => address.to_string(),
         Host::Ip(IpAddr::V6(address)) => format!("[{address}]"),
-        Host::Name(name) => name.clone(),
+        Host::Name(name) if is_dns_name(name.strip_suffix('.').unwrap_or(name)) => name.clone(),
+        Host::Name(_) => return Err(bad()),
     };
     let host = match (written.transport, written.port) {
         (Transport::Plain, 80) | (Transport::Tls, 443) => host,
         (_, port) => format!("{host}:{port}"),
     };
-    let legal = host.parse::<http::uri::Authority>().is_ok_and(|authority| !authority.as_str().contains('@'));
-    legal
-        .then(|| HeaderValue::from_str(&host).ok())
-        .flatten()
-        .ok_or_else(|| UpstreamError::BadHost { endpoint: written.label.clone() })
+    HeaderValue::try_from(host).map_err(|_| bad())
 }

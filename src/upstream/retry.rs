@@ -102,3 +102,78 @@ impl RetryBudget {
 fn unpack(word: u64) -> Counts {
     Counts { requests: (word >> RETRY_BITS) & REQUEST_MASK, retries: word & RETRY_MASK }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retries(budget: &RetryBudget, share: f64, now: Millis) -> usize {
+        (0..1_000).take_while(|_| budget.try_retry(share, now) == RetryDecision::Granted).count()
+    }
+
+    fn requests(budget: &RetryBudget, count: usize, now: Millis) {
+        (0..count).for_each(|_| budget.count_request(now));
+    }
+
+    #[test]
+    fn a_few_retries_are_granted_without_traffic() {
+        assert_eq!(retries(&RetryBudget::default(), 0.2, Millis(0)), 10);
+    }
+
+    #[test]
+    fn more_are_granted_as_a_share_of_requests() {
+        let budget = RetryBudget::default();
+        requests(&budget, 100, Millis(12_345));
+        assert_eq!(retries(&budget, 0.2, Millis(12_345)), 30);
+    }
+
+    #[test]
+    fn requests_earn_new_retries() {
+        let (budget, now) = (RetryBudget::default(), Millis(60_000));
+        assert_eq!(retries(&budget, 0.5, now), 10);
+        requests(&budget, 4, now);
+        assert_eq!(retries(&budget, 0.5, now), 2);
+    }
+
+    #[test]
+    fn the_window_before_counts_and_the_one_before_that_does_not() {
+        let budget = RetryBudget::default();
+        assert_eq!(retries(&budget, 0.0, Millis(1_000)), 10);
+        assert_eq!(retries(&budget, 0.0, Millis(9_999)), 0);
+        assert_eq!(retries(&budget, 0.0, Millis(10_000)), 10);
+    }
+
+    #[test]
+    fn old_requests_do_not_pay_for_new_retries() {
+        let budget = RetryBudget::default();
+        requests(&budget, 1_000, Millis(0));
+        assert_eq!(retries(&budget, 0.5, Millis(30_000)), 10);
+    }
+
+    #[test]
+    fn a_share_of_one_is_one_retry_a_request() {
+        let budget = RetryBudget::default();
+        requests(&budget, 50, Millis(0));
+        assert_eq!(retries(&budget, 1.0, Millis(0)), 60);
+    }
+
+    #[test]
+    fn threads_together_get_no_more_than_the_budget() {
+        let (budget, now) = (RetryBudget::default(), Millis(77_000));
+        requests(&budget, 200, now);
+        let granted: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| retries(&budget, 0.2, now))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(granted, 50);
+    }
+
+    #[test]
+    fn the_ends_of_time_are_windows_like_others() {
+        let budget = RetryBudget::default();
+        for now in [Millis(u64::MAX), Millis(0), Millis(WINDOW_MS * 0xFFFF), Millis(WINDOW_MS * 0x1_0000)] {
+            budget.count_request(now);
+            assert_eq!(budget.try_retry(0.1, now), RetryDecision::Granted);
+        }
+    }
+}

@@ -24,7 +24,7 @@ pub(super) struct TlsPolicy {
 
 impl TlsPolicy {
     pub(super) fn new(spec: &TlsSpec) -> Result<TlsPolicy, UpstreamError> {
-        if let Some(name) = spec.sni.as_ref().filter(|name| !is_server_name(name)) {
+        if let Some(name) = spec.sni.as_ref().filter(|name| !is_dns_name(name)) {
             return Err(UpstreamError::BadServerName(name.clone()));
         }
         let ca = spec.ca.as_deref().map(parse_ca).transpose()?;
@@ -60,8 +60,9 @@ fn parse_identity(identity: &ClientIdentity) -> Result<Arc<CertKey>, UpstreamErr
     Ok(Arc::new(CertKey::new(chain, key)))
 }
 
-/// Whether a text can be sent as server name (RFC 6066 §3: a DNS name; no address, no trailing dot).
-pub(super) fn is_server_name(name: &str) -> bool {
+/// Whether a text is a DNS name as it may be sent as server name (RFC 6066 §3: no address, no trailing dot).
+/// Underscores are let through, as names inside networks often have them.
+pub(super) fn is_dns_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
