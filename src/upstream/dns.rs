@@ -239,6 +239,7 @@ fn pause(failures: u32, interval: Duration, random: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::tests::{Script, background, spec};
 
     const INTERVAL: Duration = Duration::from_secs(30);
     /// Random bits whose jitter is none.
@@ -259,6 +260,23 @@ mod tests {
     #[test]
     fn never_asks_without_a_pause() {
         assert_eq!(pause(0, Duration::ZERO, MIDDLE), FIRST_RETRY);
+    }
+
+    #[test]
+    fn a_reload_asks_at_once_only_for_names_without_an_answer() {
+        let background = background(&Script::default());
+        let key = || ("shop.test".to_owned(), 80);
+        let mut answers = Answers::of(&spec(&["shop.test:80"]), None);
+        assert_eq!(answers.first_wait(INTERVAL, &background), Duration::ZERO);
+        answers.begin_round(background.now());
+        assert_eq!(answers.first_wait(INTERVAL, &background), Duration::ZERO);
+        answers.learn("orders", key(), Ok(vec!["10.0.0.1:80".parse().unwrap()]));
+        let carried = Answers::of(&spec(&["shop.test:80"]), Some(&answers));
+        assert!(carried.first_wait(INTERVAL, &background) > Duration::from_secs(20));
+        answers.learn("orders", key(), Err("down".into()));
+        assert!(answers.first_wait(INTERVAL, &background) < Duration::from_secs(1), "a failing name is asked sooner");
+        let more = Answers::of(&spec(&["shop.test:80", "new.test:80"]), Some(&answers));
+        assert_eq!(more.first_wait(INTERVAL, &background), Duration::ZERO);
     }
 
     #[test]

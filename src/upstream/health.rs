@@ -148,3 +148,69 @@ impl Upstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::tests::{Script, background, spec};
+    use crate::upstream::{CheckKind, UpstreamSpec};
+
+    fn health() -> HealthSpec {
+        let (interval, timeout) = (Duration::from_secs(3_600), Duration::from_secs(1));
+        HealthSpec { kind: CheckKind::Tcp, port: None, interval, timeout, healthy_after: 2, unhealthy_after: 3 }
+    }
+
+    fn upstream() -> std::sync::Arc<Upstream> {
+        let spec = UpstreamSpec { health: Some(health()), ..spec(&["10.0.0.1:80", "10.0.0.2:80"]) };
+        Upstream::new(spec, None, 0).unwrap()
+    }
+
+    fn pass(active: &Active) -> Option<Verdict> {
+        active.record(&Ok("fine".into()), &health(), Millis(0))
+    }
+
+    fn fail(active: &Active) -> Option<Verdict> {
+        active.record(&Err("broken".into()), &health(), Millis(0))
+    }
+
+    #[test]
+    fn results_that_contradict_count_only_in_a_row() {
+        let active = Active::default();
+        assert_eq!(pass(&active), Some(Verdict::Healthy));
+        assert_eq!([fail(&active), fail(&active), pass(&active)], [None; 3]);
+        assert_eq!([fail(&active), fail(&active)], [None; 2]);
+        assert_eq!(fail(&active), Some(Verdict::Unhealthy));
+        assert_eq!([pass(&active), fail(&active), pass(&active)], [None; 3]);
+        assert_eq!(pass(&active), Some(Verdict::Healthy));
+    }
+
+    #[test]
+    fn the_first_pass_makes_healthy_whatever_failed_before() {
+        let active = Active::default();
+        assert_eq!([fail(&active), fail(&active)], [None; 2]);
+        assert_eq!(pass(&active), Some(Verdict::Healthy));
+        assert_eq!([fail(&active), fail(&active)], [None; 2], "earlier failures are forgotten");
+    }
+
+    #[test]
+    fn endpoints_never_checked_are_checked_at_once() {
+        let (upstream, background) = (upstream(), background(&Script::default()));
+        let set = upstream.set.load_full();
+        assert_eq!(upstream.first_check(&health(), &background), Duration::ZERO);
+        pass(set.endpoints()[0].active());
+        assert_eq!(upstream.first_check(&health(), &background), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_reload_goes_on_waiting_where_it_was() {
+        let (upstream, background) = (upstream(), background(&Script::default()));
+        let record = |at| {
+            let set = upstream.set.load_full();
+            set.endpoints().iter().for_each(|endpoint| {
+                endpoint.active().record(&Ok("fine".into()), &health(), at);
+            });
+        };
+        record(background.now());
+        assert!(upstream.first_check(&health(), &background) > Duration::from_secs(3_000));
+    }
+}

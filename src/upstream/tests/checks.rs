@@ -9,7 +9,7 @@ use pingora_core::tls::ssl::{Ssl, SslAcceptor, SslMethod};
 use pingora_core::tls::tokio_ssl::SslStream;
 use pingora_core::tls::x509::X509;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
 use super::*;
@@ -34,6 +34,14 @@ fn health(kind: CheckKind) -> HealthSpec {
 fn checked(address: SocketAddr, health: HealthSpec) -> Bench {
     let spec = UpstreamSpec { health: Some(health), panic_threshold: 0.0, ..spec(&[&address.to_string()]) };
     Bench::new(spec)
+}
+
+/// A port of our own on which nobody listens yet: connections are refused, and nobody else can take it.
+fn silent_port() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 async fn rounds(bench: &Bench, count: usize) {
@@ -90,7 +98,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test]
 async fn an_unchecked_endpoint_is_used() {
-    let mut bench = checked("127.0.0.1:9".parse().unwrap(), health(CheckKind::Tcp));
+    let (_socket, address) = silent_port();
+    let mut bench = checked(address, health(CheckKind::Tcp));
     assert_eq!(state(&bench), EndpointState::Unknown);
     drop(bench.pick());
 }
@@ -181,13 +190,11 @@ async fn an_open_port_passes_and_a_closed_one_fails() {
 
 #[tokio::test]
 async fn recovery_needs_no_traffic_but_consecutive_passes() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let (socket, address) = silent_port();
     let bench = checked(address, health(CheckKind::Tcp));
     rounds(&bench, 2).await;
     assert_eq!(state(&bench), EndpointState::Unhealthy);
-    let _listener = TcpListener::bind(address).await.unwrap();
+    let _listener = socket.listen(16).unwrap();
     rounds(&bench, 1).await;
     assert_eq!(state(&bench), EndpointState::Unhealthy);
     rounds(&bench, 1).await;
@@ -198,7 +205,8 @@ async fn recovery_needs_no_traffic_but_consecutive_passes() {
 async fn another_port_can_be_asked() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let health = HealthSpec { port: Some(listener.local_addr().unwrap().port()), ..health(CheckKind::Tcp) };
-    let bench = checked("127.0.0.1:9".parse().unwrap(), health);
+    let (_socket, address) = silent_port();
+    let bench = checked(address, health);
     rounds(&bench, 1).await;
     assert_eq!(state(&bench), EndpointState::Healthy);
 }
@@ -207,7 +215,8 @@ async fn another_port_can_be_asked() {
 async fn a_verdict_outlives_a_reload_and_ends_with_the_checks() {
     let mut health = health(CheckKind::Tcp);
     health.unhealthy_after = 1;
-    let bench = checked("127.0.0.1:9".parse().unwrap(), health);
+    let (_socket, address) = silent_port();
+    let bench = checked(address, health);
     rounds(&bench, 1).await;
     let with_checks = bench.upstream.spec().clone();
     let after = Upstream::new(with_checks.clone(), Some(&bench.upstream), 0).unwrap();

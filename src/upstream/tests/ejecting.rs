@@ -193,10 +193,8 @@ fn the_status_tells_of_an_ejection() {
 
 #[test]
 fn threads_that_fail_at_once_do_not_pass_the_share() {
-    let bench = Bench::new(UpstreamSpec { ejection: Some(touchy()), ..spec(&[A, B, C, D]) });
-    let half =
-        UpstreamSpec { ejection: Some(EjectionSpec { at_most: 0.5, ..touchy() }), ..bench.upstream.spec().clone() };
-    let bench = Bench::new(half);
+    let ejection = Some(EjectionSpec { at_most: 0.5, ..touchy() });
+    let bench = Bench::new(UpstreamSpec { ejection, ..spec(&[A, B, C, D]) });
     std::thread::scope(|scope| {
         for address in [A, B, C, D] {
             let bench = &bench;

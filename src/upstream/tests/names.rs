@@ -77,10 +77,10 @@ async fn an_answer_without_addresses_is_none() {
 
 #[tokio::test]
 async fn an_address_that_stays_keeps_its_state() {
-    let (script, background) = (Script::default(), background(&Script::default()));
+    let script = Script::default();
+    let background = background(&script);
     let spec = UpstreamSpec { ejection: Some(touchy()), panic_threshold: 0.0, ..spec(&["shop.test:80"]) };
     let bench = Bench::new(spec);
-    let background = Background::new(Clock::start(), background.random(), Box::new(script.clone()));
     script.says("shop.test", &["10.0.0.1:80", "10.0.0.2:80"]);
     bench.upstream.resolve_round(&background).await;
     bench.fail("10.0.0.1:80");
