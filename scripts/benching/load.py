@@ -1,0 +1,102 @@
+"""Load by wrk, and single requests that see whether a gateway does the work at all."""
+
+import http.client
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+
+MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000}
+
+
+@dataclass
+class Load:
+    """What is asked for: lines of a wrk script, the length of an answer's body (none where it is not fixed)."""
+
+    script: str
+    body: int | None
+    path: str = "/"
+    post: bytes | None = None
+
+
+SMALL = Load("", 1_024)
+LARGE = Load('wrk.path = "/100k"', 100_000, "/100k")
+POST = Load('wrk.method = "POST" wrk.body = string.rep("x", 10240)', None, "/", b"x" * 10_240)
+
+
+def spread(routes):
+    """Requests over all the routes in turn."""
+    script = f"""
+local requests, turn = {{}}, 0
+init = function() for n = 0, {routes - 1} do requests[n] = wrk.format("GET", "/r" .. n .. "/items/7") end end
+request = function() turn = (turn + 7) % {routes} return requests[turn] end
+"""
+    return Load(script, 1_024, f"/r{routes // 2}/items/7")
+
+
+@dataclass
+class Result:
+    """What wrk counted."""
+
+    requests: int
+    p50: float
+    p99: float
+
+
+def run(wrk, load, port, folder, seconds, connections, cpus):
+    """Loads a gateway for so many seconds; every answer must be a good one."""
+    script = folder / "load.lua"
+    script.write_text(load.script)
+    command = ["taskset", "-c", ",".join(map(str, cpus)), wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    command += ["-s", script, f"http://127.0.0.1:{port}{load.path}"]
+    output = subprocess.run(map(str, command), capture_output=True, text=True, check=True).stdout
+    if "Socket errors" in output or "Non-2xx" in output:
+        raise RuntimeError(f"not every answer was good:\n{output}")
+    return Result(int(re.search(r"(\d+) requests in", output)[1]), latency(output, 50), latency(output, 99))
+
+
+def latency(output, percentile):
+    value, unit = re.search(rf"{percentile}%\s+([\d.]+)(us|ms|s|m)", output).groups()
+    return float(value) * MICROSECONDS[unit]
+
+
+def origin_counts(port):
+    """Connections and requests the origin has seen."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/origin/stats")
+    return json.loads(connection.getresponse().read())
+
+
+def require_work(name, load, work):
+    """Asserts that the gateway does the work: the right answer, kept alive on both sides, from the origin."""
+    before = origin_counts(work.origin)
+    connection = http.client.HTTPConnection("127.0.0.1", work.port, timeout=10)
+    for turn in range(20):
+        connection.request("POST" if load.post else "GET", load.path, load.post)
+        local = connection.sock and connection.sock.getsockname()
+        response = connection.getresponse()
+        body = response.read()
+        check(name, response.status == 200, f"answers {response.status}")
+        check(name, load.body in (None, len(body)), f"answers {len(body)} bytes")
+        check(name, not load.post or json.loads(body)["length"] == len(load.post), f"passes another body on: {body}")
+        check(name, connection.sock and connection.sock.getsockname() == local, f"closes the connection at {turn}")
+    after = origin_counts(work.origin)
+    check(name, after["requests"] - before["requests"] == 20, "does not pass every request on")
+    # One of the new connections is the counting itself.
+    check(name, after["connections"] - before["connections"] <= 3, "does not keep its upstream connection")
+    if work.routes > 1 and name != "floor":
+        connection.request("GET", "/nowhere")
+        check(name, connection.getresponse().status == 404, "routes what has no route")
+
+
+def require_log(name, work, requests):
+    """Asserts that an access log holds a line for (nearly) every request: the last ones may still be buffered."""
+    if work.log and name != "floor":
+        with work.access_log(name).open("rb") as file:
+            lines = sum(1 for _ in file)
+        check(name, lines >= 0.95 * requests, f"logged {lines} of {requests} requests")
+
+
+def check(name, holds, fault):
+    if not holds:
+        raise RuntimeError(f"{name} is not measured, since it {fault}")

@@ -1,0 +1,6 @@
+//! The gateway over real sockets. `support` holds the other ends: upstreams, clients, certificates.
+
+#[cfg(test)]
+mod selftest;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,10 @@
+//! The other ends of the gateway in tests: scripted upstreams, strict clients, certificates, gates and deadlines.
+
+pub mod client;
+pub mod gate;
+pub mod origin;
+pub mod ports;
+pub mod run;
+pub mod tls;
+pub mod wait;
+pub mod wire;
