@@ -54,7 +54,11 @@ impl Check {
                 match self.format {
                     Format::Text if warned => eprintln!("{}", compiled.warnings.trim_end()),
                     Format::Text => {
-                        super::print(&format!("{}: {} routes, no problems\n", self.file.display(), compiled.snapshot.routes.len()));
+                        super::print(&format!(
+                            "{}: {} routes, no problems\n",
+                            self.file.display(),
+                            compiled.snapshot.routes.len()
+                        ));
                     }
                     Format::Json => super::print(&format!("{:#}\n", compiled.warnings_json)),
                 }

@@ -35,7 +35,9 @@ fn value(node: &Node) -> Value {
         Kind::Scalar(_, Scalar::Bool(value)) => Value::Bool(*value),
         Kind::Scalar(text, Scalar::Number) => match serde_yaml::from_str::<Value>(text) {
             // `1.10` would come back as 1.1: such spellings are kept as text.
-            Ok(number) if number.is_number() && serde_yaml::to_string(&number).is_ok_and(|out| out.trim() == text) => number,
+            Ok(number) if number.is_number() && serde_yaml::to_string(&number).is_ok_and(|out| out.trim() == text) => {
+                number
+            }
             _ => Value::String(text.clone()),
         },
         Kind::Scalar(text, Scalar::Text) => Value::String(text.clone()),

@@ -237,9 +237,13 @@ mod tests {
 
     #[test]
     fn globs_match_within_a_name() {
-        for (pattern, name, matches) in
-            [("*.yaml", "a.yaml", true), ("*.yaml", "a.yml", false), ("a?c*", "abcd", true), ("*a*b", "xaxxb", true), ("", "a", false)]
-        {
+        for (pattern, name, matches) in [
+            ("*.yaml", "a.yaml", true),
+            ("*.yaml", "a.yml", false),
+            ("a?c*", "abcd", true),
+            ("*a*b", "xaxxb", true),
+            ("", "a", false),
+        ] {
             assert_eq!(glob(pattern.as_bytes(), name.as_bytes()), matches, "{pattern} {name}");
         }
     }

@@ -14,18 +14,20 @@ mod target;
 mod upstream;
 pub mod yaml;
 
-pub use defaults::{EncodedSlashConfig, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use check::weight as check_weight;
+pub use defaults::{EncodedSlashConfig, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, ReplyTemplate, ServerConfig};
-pub use listener::{CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion};
+pub use listener::{
+    CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
+};
 pub use load::{Failed, Loaded, load, load_str};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RespondConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
 pub use target::{TargetConfig, TargetEntry, WeightedUpstream};
 pub use upstream::{
-    BalanceConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, StatusRange, UpstreamConfig,
-    UpstreamTlsConfig,
+    BalanceConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, StatusRange,
+    UpstreamConfig, UpstreamTlsConfig,
 };
 
 /// The JSON Schema (2020-12) of the configuration, from the same types that read it.

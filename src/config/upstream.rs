@@ -200,7 +200,9 @@ impl FromStr for HealthConfig {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if !text.starts_with('/') {
-            return Err(Invalid::new("a health check's path begins with `/`").hint("write `/healthz`, or `{ tcp: true }`"));
+            return Err(
+                Invalid::new("a health check's path begins with `/`").hint("write `/healthz`, or `{ tcp: true }`")
+            );
         }
         Ok(Self { path: Some(Spanned::nowhere(text.to_owned())), ..Self::default() })
     }
@@ -225,7 +227,10 @@ impl FromStr for StatusRange {
             (Ok(first), Ok(last)) if (100..=599).contains(&first) && first <= last && last <= 599 => {
                 Ok(Self { first, last })
             }
-            _ => Err(Invalid::new(format!("`{text}` is no status and no range of them")).hint("write `200` or `200-399`")),
+            _ => {
+                Err(Invalid::new(format!("`{text}` is no status and no range of them"))
+                    .hint("write `200` or `200-399`"))
+            }
         }
     }
 }

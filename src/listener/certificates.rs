@@ -43,7 +43,11 @@ impl Certificate {
         };
         let own = leaf.public_key().map_err(|_| fail(format!("{} has no usable public key", cert.display())))?;
         if !own.public_eq(&key_parsed) {
-            return Err(fail(format!("the key {} does not belong to the certificate {}", key.display(), cert.display())));
+            return Err(fail(format!(
+                "the key {} does not belong to the certificate {}",
+                key.display(),
+                cert.display()
+            )));
         }
         Ok(Self { file: cert.to_owned(), chain, key: key_parsed })
     }

@@ -128,7 +128,8 @@ pub async fn fail_to_proxy(session: &mut Session, error: &Error, ctx: &mut Proxy
     };
     let reason = reply.reason;
     ctx.outcome.reason = Some(reason);
-    let silent = reason == Reason::ClientClosed || session.response_written().is_some_and(|head| !head.status.is_informational());
+    let silent = reason == Reason::ClientClosed
+        || session.response_written().is_some_and(|head| !head.status.is_informational());
     if !silent {
         session.set_keepalive(None);
         // A client that has gone meanwhile is no error of its own: the log line says what happened first.
@@ -141,8 +142,8 @@ fn reason_of(error: &Error, session: &Session, ctx: &ProxyCtx) -> Reason {
     match error.esource() {
         ErrorSource::Upstream => {
             let reason = ctx.outcome.reason.unwrap_or_else(|| classify(error).2);
-            let late = ctx.exchange.flow == Flow::Bounded
-                && ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero());
+            let late =
+                ctx.exchange.flow == Flow::Bounded && ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero());
             if late && reason == Reason::UpstreamTimeout { Reason::Deadline } else { reason }
         }
         ErrorSource::Downstream => match error.etype() {

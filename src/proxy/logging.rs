@@ -34,8 +34,7 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
         bytes_out: ctx.outcome.bytes_out,
         refusal: ctx.outcome.reason.and_then(|reason| u8::try_from(reason.index()).ok()).map(ReasonIndex),
     });
-    let timings =
-        Timings { total, gateway, upstream: (ctx.exchange.attempts > 0).then_some(ctx.exchange.spent) };
+    let timings = Timings { total, gateway, upstream: (ctx.exchange.attempts > 0).then_some(ctx.exchange.spent) };
     write_line(gate, session, ctx, status, timings);
 }
 
@@ -59,10 +58,7 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
             path: request.uri.path().as_bytes(),
             query: request.uri.query().map(str::as_bytes),
         },
-        matched: Matched {
-            api: route.and_then(|route| route.api.as_deref()),
-            route: route.map(|route| &*route.key),
-        },
+        matched: Matched { api: route.and_then(|route| route.api.as_deref()), route: route.map(|route| &*route.key) },
         outcome: Outcome {
             status,
             reason: ctx.outcome.reason.map(Reason::slug),
@@ -130,7 +126,14 @@ pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &Header
     let entry = AccessEntry {
         time: unix_millis(),
         ids: Ids { request: request_id.as_bytes(), trace: None },
-        who: Who { client, listener: &gate.listener.name, protocol: "http/1.1", tls: None, consumer: None, user_agent: None },
+        who: Who {
+            client,
+            listener: &gate.listener.name,
+            protocol: "http/1.1",
+            tls: None,
+            consumer: None,
+            user_agent: None,
+        },
         what: What { method: b"-", host: b"-", path: b"-", query: None },
         matched: Matched::default(),
         outcome: Outcome { status, reason: Some(reason.slug()), bytes_in: 0, bytes_out: 0, cache: None },

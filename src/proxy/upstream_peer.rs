@@ -91,7 +91,9 @@ fn hash_key(on: &HashOn, session: &Session, ctx: &ProxyCtx) -> Option<Vec<u8>> {
         HashOn::Client => Some(ctx.cx.client.address.to_string().into_bytes()),
         HashOn::Path => Some(request.uri.path().as_bytes().to_vec()),
         HashOn::Header(name) => request.headers.get(name).map(|value| value.as_bytes().to_vec()),
-        HashOn::Cookie(name) => request.headers.get_all(header::COOKIE).iter().find_map(|line| cookie(line.as_bytes(), name)),
+        HashOn::Cookie(name) => {
+            request.headers.get_all(header::COOKIE).iter().find_map(|line| cookie(line.as_bytes(), name))
+        }
     }
 }
 

@@ -82,9 +82,7 @@ fn rewrite_path<'r>(
         }
         Rewrite::Template(template) => {
             let mut path = String::with_capacity(64);
-            template
-                .expand(parts.uri.path(), &ctx.matched.captures, &mut path)
-                .map_err(|_| Reason::BadPath)?;
+            template.expand(parts.uri.path(), &ctx.matched.captures, &mut path).map_err(|_| Reason::BadPath)?;
             (path, parts.uri.query().filter(|_| !template.has_query()), None)
         }
     };

@@ -26,7 +26,8 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
     }
     if response.status.is_client_error() || response.status.is_server_error() {
         let listed = RetryCause::Status(status);
-        if ctx.route().is_some_and(|route| route.retries.on.contains(&listed)) && may_retry(gate, session, ctx, listed) {
+        if ctx.route().is_some_and(|route| route.retries.on.contains(&listed)) && may_retry(gate, session, ctx, listed)
+        {
             ctx.finish_attempt(gate.worker, AttemptOutcome::RetriedStatus);
             let mut error = Error::new_up(ErrorType::HTTPStatus(status));
             error.set_retry(true);

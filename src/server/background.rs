@@ -71,8 +71,7 @@ impl BackgroundTasks {
         let before = std::mem::replace(&mut *self.upstreams.lock(), stop);
         let _ = before.send(true);
         for upstream in snapshot.upstreams.values() {
-            let (upstream, background, stopped) =
-                (Arc::clone(upstream), Arc::clone(&self.background), stopped.clone());
+            let (upstream, background, stopped) = (Arc::clone(upstream), Arc::clone(&self.background), stopped.clone());
             self.handle.spawn(async move {
                 tokio::join!(
                     upstream.run_checks(&background, stopped.clone()),

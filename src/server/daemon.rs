@@ -100,7 +100,8 @@ fn take_over_or_lock(plan: &ServerPlan, start: Start) -> Result<(Option<UpgradeL
             Ok((Some(lock), Sockets::default()))
         }
         (Start::Upgrade, None) => {
-            Err("an upgrade needs `server.upgrade_socket` in the configuration, of the running gateway and of this one".into())
+            Err("an upgrade needs `server.upgrade_socket` in the configuration, of the running gateway and of this one"
+                .into())
         }
         (Start::Upgrade, Some(socket)) => Ok((None, receive(socket, plan.pid_file.as_deref())?)),
     }
@@ -127,14 +128,18 @@ fn receive(socket: &Path, pid_file: Option<&Path>) -> Result<Sockets, String> {
     let received = fds.get_from_sock(&*socket.to_string_lossy());
     let _ = asking.join();
     received.map_err(|error| {
-        format!("no running gateway handed its sockets over at {} ({error}); is it running, with this upgrade_socket?", socket.display())
+        format!(
+            "no running gateway handed its sockets over at {} ({error}); is it running, with this upgrade_socket?",
+            socket.display()
+        )
     })?;
     Ok(Sockets::inherit(&fds))
 }
 
 fn read_pid(path: &Path) -> Result<Pid, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}; an upgrade needs the running gateway's pid", path.display()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!("{} cannot be read: {error}; an upgrade needs the running gateway's pid", path.display())
+    })?;
     let pid = text.trim().parse().map_err(|_| format!("{} does not hold a process id", path.display()))?;
     Ok(Pid::from_raw(pid))
 }

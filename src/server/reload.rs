@@ -88,9 +88,9 @@ impl Gateway {
 
     fn prepare(&self, before: &Arc<Snapshot>) -> Result<Snapshot, String> {
         let loaded = self.source.load()?;
-        let surroundings =
-            Surroundings { previous: Some(before), metrics: &self.shared.metrics, seed: Random::next() };
-        let Compiled { snapshot, warnings, .. } = compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
+        let surroundings = Surroundings { previous: Some(before), metrics: &self.shared.metrics, seed: Random::next() };
+        let Compiled { snapshot, warnings, .. } =
+            compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
         if !warnings.is_empty() {
             log::warn!("{warnings}");
         }
@@ -98,10 +98,7 @@ impl Gateway {
         let wanted = &snapshot.process.listeners;
         self.state.lock().listeners.bind(wanted, workers).map_err(|error| error.to_string())?;
         let log = snapshot.process.access_log.clone();
-        self.shared
-            .access_log
-            .reconfigure(log)
-            .map_err(|error| format!("the access log cannot be opened: {error}"))?;
+        self.shared.access_log.reconfigure(log).map_err(|error| format!("the access log cannot be opened: {error}"))?;
         Ok(snapshot)
     }
 
@@ -109,7 +106,8 @@ impl Gateway {
     pub(super) fn drop_retired(&self) {
         let free: Vec<Arc<Snapshot>> = {
             let mut state = self.state.lock();
-            let (held, free) = std::mem::take(&mut state.retired).into_iter().partition(|old| Arc::strong_count(old) > 1);
+            let (held, free) =
+                std::mem::take(&mut state.retired).into_iter().partition(|old| Arc::strong_count(old) > 1);
             state.retired = held;
             free
         };

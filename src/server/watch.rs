@@ -64,8 +64,7 @@ pub async fn run(gateway: Weak<Gateway>) {
 
 /// Reads all certificates of a listener anew; one that cannot be used leaves those in service.
 fn exchange(tls: &ListenerTls) {
-    let read: Result<Vec<Certificate>, _> =
-        tls.files.iter().map(|(cert, key)| Certificate::read(cert, key)).collect();
+    let read: Result<Vec<Certificate>, _> = tls.files.iter().map(|(cert, key)| Certificate::read(cert, key)).collect();
     match read {
         Ok(all) => {
             tls.certificates.store(Arc::new(Certificates::new(all)));

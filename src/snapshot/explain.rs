@@ -105,7 +105,9 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
     let named = target.authority.or_else(|| headers.get(http::header::HOST).and_then(|host| host.to_str().ok()));
     let host = match named {
         None => String::new(),
-        Some(host) => normalise_host(host).map_err(|error| format!("400 bad-request: {error}"))?.into_text().into_owned(),
+        Some(host) => {
+            normalise_host(host).map_err(|error| format!("400 bad-request: {error}"))?.into_text().into_owned()
+        }
     };
     let path = normalise(target.path).map_err(|error| format!("400 bad-path: {error}"))?;
     let mut out = String::new();
@@ -114,7 +116,8 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
     if path.as_str() != target.path {
         let _ = writeln!(out, "    written as {}", target.path);
     }
-    let lookup = Target { host: &host, path: path.as_str(), method: &asked.method, query: target.query, headers: &headers };
+    let lookup =
+        Target { host: &host, path: path.as_str(), method: &asked.method, query: target.query, headers: &headers };
     for candidate in snapshot.router.explain(&lookup) {
         let Some(route) = snapshot.routes.get(candidate.route) else { continue };
         let _ = writeln!(out, "route {}: {}", name_of(route), verdict(snapshot, &candidate.verdict));

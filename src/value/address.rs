@@ -51,12 +51,14 @@ impl FromStr for Address {
             return wrong(format!("the address `{text}` has no port")).map_err(|invalid| invalid.hint(hint));
         }
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            return wrong(format!("`{text}` is not an address")).map_err(|invalid| invalid.hint(format!("write `:{text}`")));
+            return wrong(format!("`{text}` is not an address"))
+                .map_err(|invalid| invalid.hint(format!("write `:{text}`")));
         }
         match text.rsplit_once(':') {
             Some(("", port)) => match port.parse::<u16>() {
                 Ok(port) if port_is_plain(port, text) => Ok(Address((IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into())),
-                _ => wrong(format!("`{port}` is not a port")).map_err(|invalid| invalid.hint("write a port from 0 to 65535")),
+                _ => wrong(format!("`{port}` is not a port"))
+                    .map_err(|invalid| invalid.hint("write a port from 0 to 65535")),
             },
             Some((host, port)) if port.parse::<u16>().is_ok() => wrong(format!("`{host}` is not an IP address"))
                 .map_err(|invalid| match host {
@@ -91,9 +93,12 @@ mod tests {
 
     #[test]
     fn reads_addresses_and_the_short_form() {
-        for (text, canonical) in
-            [(":8080", "0.0.0.0:8080"), ("127.0.0.1:80", "127.0.0.1:80"), ("[::1]:8443", "[::1]:8443"), (":0", "0.0.0.0:0")]
-        {
+        for (text, canonical) in [
+            (":8080", "0.0.0.0:8080"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:8443", "[::1]:8443"),
+            (":0", "0.0.0.0:0"),
+        ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), canonical);
         }
     }

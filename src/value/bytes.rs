@@ -101,7 +101,10 @@ mod tests {
 
     #[test]
     fn says_what_to_write_where_the_unit_is_missing_or_ambiguous() {
-        assert_eq!("10".parse::<ByteSize>().unwrap_err().hint.unwrap(), "write `10B` for bytes, or use KiB, MiB or GiB");
+        assert_eq!(
+            "10".parse::<ByteSize>().unwrap_err().hint.unwrap(),
+            "write `10B` for bytes, or use KiB, MiB or GiB"
+        );
         assert_eq!("10mb".parse::<ByteSize>().unwrap_err().hint.unwrap(), "write `10MiB` (1024²) or `10MB` (1000²)");
     }
 

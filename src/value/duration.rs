@@ -140,7 +140,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_duration() {
-        for text in ["", "s", "-1s", "1.5s", "1s1m", "1s1s", "1 s", "30sec", "1d ", "９s", "99999999999999999999d", "9999d"] {
+        for text in
+            ["", "s", "-1s", "1.5s", "1s1m", "1s1s", "1 s", "30sec", "1d ", "９s", "99999999999999999999d", "9999d"]
+        {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }
     }

@@ -26,12 +26,15 @@ impl FromStr for Percent {
 
     fn from_str(text: &str) -> Result<Percent, Invalid> {
         let wrong = || {
-            Invalid::new(format!("`{text}` is not a share")).hint("write a number from 0 to 100 with `%`, such as `20%`")
+            Invalid::new(format!("`{text}` is not a share"))
+                .hint("write a number from 0 to 100 with `%`, such as `20%`")
         };
         let Some(number) = text.strip_suffix('%') else {
             return Err(match text.parse::<f64>() {
                 Ok(number) if number > 0.0 && number < 1.0 => wrong(),
-                Ok(_) => Invalid::new(format!("the share `{text}` has no percent sign")).hint(format!("write `{text}%`")),
+                Ok(_) => {
+                    Invalid::new(format!("the share `{text}` has no percent sign")).hint(format!("write `{text}%`"))
+                }
                 Err(_) => wrong(),
             });
         };

@@ -97,7 +97,12 @@ fn excerpt(place: Place, sources: &Sources, out: &mut String) {
     let number = place.line.to_string();
     let pad = " ".repeat(number.len());
     let indent = " ".repeat(at - start + before.chars().count());
-    let _ = writeln!(out, "{pad} |\n{number} | {before}{}{after}\n{pad} | {indent}{}", shown.trim_end(), "^".repeat(carets));
+    let _ = writeln!(
+        out,
+        "{pad} |\n{number} | {before}{}{after}\n{pad} | {indent}{}",
+        shown.trim_end(),
+        "^".repeat(carets)
+    );
 }
 
 fn index(n: u32) -> usize {
@@ -160,7 +165,17 @@ fn hide_after_secret_names(shown: &mut [char]) {
 
 /// The text without control characters, which could move the cursor of a terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c == '\t' { ' ' } else if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c == '\t' {
+                ' '
+            } else if c.is_control() {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -90,7 +90,8 @@ impl SecretConfig {
             })?,
             SecretSource::File(path) => {
                 let path = folder.join(path);
-                read_secret(&path).map_err(|e| problem(format!("cannot read the secret from {}: {e}", path.display())))?
+                read_secret(&path)
+                    .map_err(|e| problem(format!("cannot read the secret from {}: {e}", path.display())))?
             }
         };
         if secret.0.is_empty() {

@@ -159,7 +159,9 @@ fn parse_port(text: &str) -> Result<u16, Invalid> {
 fn parse_host(text: &str) -> Result<Host, Invalid> {
     if let Some(inner) = text.strip_prefix('[') {
         let ip = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
-        return ip.map(|ip| Host::Ip(ip.into())).ok_or_else(|| Invalid::new(format!("`{text}` is not an IPv6 address")));
+        return ip
+            .map(|ip| Host::Ip(ip.into()))
+            .ok_or_else(|| Invalid::new(format!("`{text}` is not an IPv6 address")));
     }
     if let Ok(ip) = text.parse::<IpAddr>() {
         return match ip {

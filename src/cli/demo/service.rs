@@ -30,10 +30,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// The port cannot be had.
-pub async fn serve(
-    port: u16,
-    answer: impl Fn(&Request) -> Answer + Clone + Send + Sync + 'static,
-) -> io::Result<()> {
+pub async fn serve(port: u16, answer: impl Fn(&Request) -> Answer + Clone + Send + Sync + 'static) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     tokio::spawn(async move {
         loop {

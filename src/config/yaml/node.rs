@@ -120,9 +120,9 @@ impl Document<'_> {
             Raw::Number(_) => Kind::Scalar(own.to_owned(), Scalar::Number),
             Raw::Text(text) => Kind::Scalar(text, Scalar::Text),
             Raw::Seq(elements) => Kind::Seq(elements.into_iter().map(|element| self.node(element)).collect()),
-            Raw::Map(entries) => Kind::Map(
-                entries.into_iter().map(|(key, value)| (self.key(key), self.node(value))).collect(),
-            ),
+            Raw::Map(entries) => {
+                Kind::Map(entries.into_iter().map(|(key, value)| (self.key(key), self.node(value))).collect())
+            }
         };
         Node { place, kind }
     }
@@ -133,7 +133,13 @@ impl Document<'_> {
         let text = match raw.value {
             Raw::Text(text) => text,
             Raw::Bool(value) => value.to_string(),
-            Raw::Number(text) => if written.is_empty() { text } else { written.to_owned() },
+            Raw::Number(text) => {
+                if written.is_empty() {
+                    text
+                } else {
+                    written.to_owned()
+                }
+            }
             Raw::Null | Raw::Seq(_) | Raw::Map(_) => written.to_owned(),
         };
         Key { place, text }

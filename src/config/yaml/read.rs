@@ -93,7 +93,9 @@ impl<'n> Attempts<'n> {
         }
         let own = address(self.node);
         match error.node {
-            Some(inner) if inner != own && !self.reading.is_full() && self.reading.left_out.borrow_mut().insert(inner) => {
+            Some(inner)
+                if inner != own && !self.reading.is_full() && self.reading.left_out.borrow_mut().insert(inner) =>
+            {
                 Ok(None)
             }
             _ => {
@@ -382,7 +384,8 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
     type Variant = Self;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), ReadError> {
-        let variant = seed.deserialize(KeyAt(self.key)).map_err(|error| error.at(self.key.place, address(self.value)))?;
+        let variant =
+            seed.deserialize(KeyAt(self.key)).map_err(|error| error.at(self.key.place, address(self.value)))?;
         Ok((variant, self))
     }
 }

@@ -136,8 +136,7 @@ fn find_end(bytes: &[u8]) -> Option<usize> {
 
 /// A line feed without its carriage return can end in no legal head: no need to wait for more bytes.
 fn has_bare_line_end(bytes: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', bytes)
-        .any(|at| at.checked_sub(1).and_then(|before| bytes.get(before)) != Some(&b'\r'))
+    memchr::memchr_iter(b'\n', bytes).any(|at| at.checked_sub(1).and_then(|before| bytes.get(before)) != Some(&b'\r'))
 }
 
 /// One read, appended to the buffer; 0 at the end of the stream.

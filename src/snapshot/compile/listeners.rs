@@ -27,7 +27,9 @@ impl Compiling<'_> {
         }
         for (name, listener) in config.listeners.iter() {
             if config.listen.iter().next().is_some() && name.value == "main" {
-                self.problems.error(name.place, "`main` is the name of what `listen:` makes").hint("choose another name");
+                self.problems
+                    .error(name.place, "`main` is the name of what `listen:` makes")
+                    .hint("choose another name");
             }
             let address = **listener.address.value_ref();
             self.claim(&mut addresses, address, listener.address.place);
@@ -42,7 +44,9 @@ impl Compiling<'_> {
             all.push(Arc::new(self.spec_of(name.value.clone(), address, protocols(listener), tls, &limits)));
         }
         if all.is_empty() && !self.problems.is_fatal() {
-            self.problems.error(None, "the gateway listens nowhere").hint("write `listen: :8080` at the top of the file");
+            self.problems
+                .error(None, "the gateway listens nowhere")
+                .hint("write `listen: :8080` at the top of the file");
         }
         all
     }
@@ -137,9 +141,8 @@ fn protocols(listener: &ListenerConfig) -> Protocols {
 }
 
 fn bounds(limits: &ConnectionLimits) -> Bounds {
-    let seconds = |given: Option<Duration>, default: u64| {
-        given.map_or(std::time::Duration::from_secs(default), Duration::get)
-    };
+    let seconds =
+        |given: Option<Duration>, default: u64| given.map_or(std::time::Duration::from_secs(default), Duration::get);
     let count = |given: Option<u32>, default: u32| usize::try_from(given.unwrap_or(default)).unwrap_or(usize::MAX);
     Bounds {
         head: HeadLimits {

@@ -1,7 +1,9 @@
 //! Upstreams: from the written form to settings, and from settings and the running ones to new ones.
 
 use super::Compiling;
-use crate::config::{BalanceConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, UpstreamConfig, UpstreamTlsConfig};
+use crate::config::{
+    BalanceConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, UpstreamConfig, UpstreamTlsConfig,
+};
 use crate::upstream::{
     Balance, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host, Protocol,
     Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify,
@@ -52,8 +54,7 @@ impl Upstreams {
 impl Compiling<'_> {
     /// All named upstreams.
     pub(super) fn upstreams(&mut self) -> Upstreams {
-        let mut all =
-            Upstreams { compiled: BTreeMap::new(), written: BTreeSet::new(), used: BTreeSet::new() };
+        let mut all = Upstreams { compiled: BTreeMap::new(), written: BTreeSet::new(), used: BTreeSet::new() };
         for (name, written) in self.loaded.config.upstreams.iter() {
             all.written.insert(name.value.clone());
             if let Some(spec) = self.spec(name, written)
@@ -66,7 +67,12 @@ impl Compiling<'_> {
     }
 
     /// An upstream that a route writes down itself, named after the route.
-    pub(super) fn inline(&mut self, all: &mut Upstreams, name: &str, endpoints: &[(&EndpointConfig, Place)]) -> Option<Arc<Upstream>> {
+    pub(super) fn inline(
+        &mut self,
+        all: &mut Upstreams,
+        name: &str,
+        endpoints: &[(&EndpointConfig, Place)],
+    ) -> Option<Arc<Upstream>> {
         if let Some(known) = all.compiled.get(name) {
             return Some(Arc::clone(known));
         }
