@@ -3,10 +3,11 @@
 //! One single-threaded service per core shares nothing with the others; measured at two cores it costs 0.73 of what one
 //! service of two threads does.
 
-use crate::listener::{Connections, Front, ListenerSpec};
+use crate::listener::{Connections, ListenerSpec};
 use crate::observe::Worker;
 use crate::observe::metrics::ListenerMetrics;
-use crate::proxy::{Gate, Shared};
+use crate::proxy::{Front, Gate};
+use crate::snapshot::Shared;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, Listeners};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{Fds, ShutdownWatch};

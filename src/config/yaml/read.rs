@@ -1,6 +1,7 @@
 //! From a tree to written types, with all problems: what is wrong is recorded and left out, and the rest is read again.
 
 use super::error::{Missing, ReadError, Recorded};
+use super::key::KeyAt;
 use super::node::{Key, Kind, Node, Scalar};
 use crate::value::written::{Head, NODE, SECRET_NODE, Shape};
 use crate::value::{Place, Problem, Problems};
@@ -65,8 +66,9 @@ impl Reading {
     }
 }
 
+/// Whether the head of a node has been given.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Given {
+pub(super) enum Given {
     No,
     Yes,
 }
@@ -324,52 +326,6 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let Some(node) = self.value.take() else { return Err(ReadError::new("a value was asked for before its key")) };
         let at = At { node, reading: self.reading };
         seed.deserialize(at).map_err(|error| at.place(error))
-    }
-}
-
-/// A key, which may be asked for its place.
-#[derive(Clone, Copy)]
-struct KeyAt<'n>(&'n Key);
-
-impl<'de> Deserializer<'de> for KeyAt<'de> {
-    type Error = ReadError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_str(&self.0.text)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
-        match name {
-            NODE => visitor.visit_seq(KeyAttempt { key: self.0, head: Given::No }),
-            _ => visitor.visit_newtype_struct(self),
-        }
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq
-        tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-struct KeyAttempt<'n> {
-    key: &'n Key,
-    head: Given,
-}
-
-impl<'de> SeqAccess<'de> for KeyAttempt<'de> {
-    type Error = ReadError;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadError> {
-        if self.head == Given::Yes {
-            return seed.deserialize(KeyAt(self.key)).map(Some);
-        }
-        self.head = Given::Yes;
-        let head = Head { place: self.key.place, shape: Shape::Scalar }.to_bytes();
-        seed.deserialize(BytesDeserializer::<ReadError>::new(&head)).map(Some)
     }
 }
 
