@@ -157,3 +157,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Salvaged<T> {
         read_node(deserializer, NODE, Salvage(PhantomData)).map(Salvaged)
     }
 }
+
+/// For `#[serde(deserialize_with)]` on lists of the file itself: finds every bad element at once.
+pub(crate) fn each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let elements: Vec<Salvaged<T>> = recovering(deserializer)?;
+    Ok(elements.into_iter().filter_map(|element| element.0).collect())
+}
+
+/// For `#[serde(deserialize_with)]` on the large parts of a file: finds everything wrong within the part at once,
+/// so that the file around it is not read again for each.
+pub(crate) fn recovering<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Recover<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> ReadNode<'de> for Recover<T> {
+        type Value = T;
+
+        fn read<N: Node<'de>>(self, _: Head, mut node: N) -> Result<T, N::Error> {
+            node.value()
+        }
+    }
+    read_node(deserializer, NODE, Recover(PhantomData))
+}
