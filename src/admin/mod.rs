@@ -1,1 +1,26 @@
-//! admin: under construction.
+//! The admin API: health, readiness, metrics, the compiled plan, upstreams, reload. Never a secret.
+//!
+//! It listens on loopback; on any other address a bearer token is required.
+
+mod app;
+mod pages;
+
+pub use app::{Admin, AdminPowers, Readiness};
+
+use crate::observe::metrics::{Ejection, EndpointSink, EndpointState, Health};
+use crate::snapshot::Shared;
+
+/// Hands the state of all endpoints to the metrics.
+pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
+    let now = shared.clock.now();
+    for upstream in shared.store.load().upstreams.values() {
+        for endpoint in upstream.status(now).endpoints {
+            sink.endpoint(EndpointState {
+                upstream: upstream.name(),
+                endpoint: &endpoint.endpoint,
+                health: if endpoint.available { Health::Healthy } else { Health::Unhealthy },
+                ejection: if endpoint.ejected_for_ms > 0 { Ejection::Ejected } else { Ejection::InService },
+            });
+        }
+    }
+}

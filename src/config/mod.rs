@@ -1,1 +1,38 @@
-//! config: under construction.
+//! What operators write: plain serde types, defaults on the fields; nothing here runs.
+//!
+//! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
+
+mod check;
+mod defaults;
+mod fmt;
+mod gateway;
+mod listener;
+mod load;
+mod route;
+mod route_key;
+mod target;
+mod upstream;
+pub mod yaml;
+
+pub use check::weight as check_weight;
+pub use defaults::{EncodedSlashConfig, Policies, RetriesConfig, RetryOn, RouteDefaults};
+pub use fmt::{Formatted, fmt, fmt_long};
+pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, ReplyTemplate, ServerConfig};
+pub use listener::{
+    CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
+};
+pub use load::{Failed, Loaded, load, load_str};
+pub use route::{ApiConfig, MatchConfig, RedirectConfig, RespondConfig, RouteConfig, ValueMatch};
+pub use route_key::{RouteKey, Routes};
+pub use target::{TargetConfig, TargetEntry, WeightedUpstream};
+pub use upstream::{
+    BalanceConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, StatusRange,
+    UpstreamConfig, UpstreamTlsConfig,
+};
+
+/// The JSON Schema (2020-12) of the configuration, from the same types that read it.
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Config);
+    schema.insert("title".into(), "Tollgate configuration".into());
+    schema.to_value()
+}

@@ -1,1 +1,14 @@
-//! listener: under construction.
+//! Listeners: addresses, certificates by name, bounds of connections, and the strict first look at a request.
+
+mod bounds;
+mod certificates;
+mod connections;
+pub mod head;
+mod spec;
+mod tls;
+
+pub use bounds::Bounds;
+pub use certificates::{Certificate, CertificateError, Certificates, count_certificates};
+pub use connections::{Connections, TooMany};
+pub use spec::{ListenerSpec, Protocols};
+pub use tls::{ClientCertificates, ListenerTls, MinVersion, TlsName};

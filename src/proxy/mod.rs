@@ -1,1 +1,180 @@
-//! proxy: under construction.
+//! The Pingora adapter: what each callback of [`ProxyHttp`] does stands in a file of that name.
+
+mod answer;
+mod ctx;
+mod early_request_filter;
+mod failure;
+mod fields;
+mod front;
+mod h2_connection;
+mod logging;
+mod random;
+mod request_body_filter;
+mod request_filter;
+mod response_body_filter;
+mod response_filter;
+mod upstream_peer;
+mod upstream_request_filter;
+mod upstream_response_filter;
+
+use answer::refusal_bytes;
+use ctx::unix_millis;
+
+pub use ctx::ProxyCtx;
+pub use front::Front;
+use logging::log_refused_head;
+pub use random::Random;
+
+use crate::listener::ListenerSpec;
+use crate::observe::Worker;
+use crate::snapshot::Shared;
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::Digest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The proxy of one listener on one worker.
+#[derive(Clone)]
+pub struct Gate {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// The listener it serves.
+    pub listener: Arc<ListenerSpec>,
+    /// The worker it runs on.
+    pub worker: Worker,
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = ProxyCtx;
+
+    fn new_ctx(&self) -> ProxyCtx {
+        ProxyCtx::new(&self.shared, self.worker)
+    }
+
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
+        early_request_filter::run(self, session, ctx);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut ProxyCtx) -> Result<bool> {
+        request_filter::run(self, session, ctx).await
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut ProxyCtx,
+    ) -> Result<()> {
+        request_body_filter::run(session, body, ctx)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
+        upstream_peer::run(self, session, ctx)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut ProxyCtx,
+    ) -> Result<()> {
+        ctx.exchange.connected(reused);
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut ProxyCtx,
+    ) -> Result<()> {
+        upstream_request_filter::run(self, session, request, ctx)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut ProxyCtx,
+    ) -> Result<()> {
+        upstream_response_filter::run(self, session, response, ctx)
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut ProxyCtx,
+    ) -> Result<()> {
+        response_filter::run(response, ctx);
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut ProxyCtx,
+    ) -> Result<Option<Duration>> {
+        response_body_filter::run(body.as_ref(), end_of_stream, ctx)
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut ProxyCtx,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        failure::fail_to_connect(self, session, ctx, error)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut ProxyCtx,
+        client_reused: bool,
+    ) -> Box<Error> {
+        failure::error_while_proxy(self, session, ctx, error, client_reused)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut ProxyCtx) -> FailToProxy {
+        failure::fail_to_proxy(session, error, ctx).await
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut ProxyCtx) {
+        logging::run(self, session, error, ctx);
+    }
+
+    /// One line in the access log says it all; Pingora's own line per failure would double it.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &ProxyCtx, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &ProxyCtx,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}

@@ -1,8 +1,15 @@
-//! Per request: the views that routing, policies, forwarding rules and the access log are written against.
+//! Per request: what is known of it, and the views that routing, policies, forwarding rules and the access log are
+//! written against.
 //!
 //! Nothing above `proxy/` knows a Pingora `Session`: a second, faster lane can run the same policies over other
 //! representations of a request.
 
+mod client;
+mod forwarded;
 mod headers;
+mod view;
 
+pub use client::{Client, TrustedProxies};
+pub use forwarded::{Forwarding, forward_fields, remove_inbound};
 pub use headers::{Headers, HeadersMut};
+pub use view::{Body, RequestCx, RequestView, Scheme};

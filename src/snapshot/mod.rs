@@ -1,1 +1,94 @@
-//! snapshot: under construction.
+//! The compiled configuration: immutable, swapped whole. `compile` is the only road from what operators write to what
+//! requests read; it gathers every problem and refuses the whole if there is one.
+
+mod compile;
+mod explain;
+mod report;
+mod route;
+mod shared;
+mod store;
+
+pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
+pub use explain::{Question, explain_plan, explain_request};
+pub use report::ReloadReport;
+pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
+pub use shared::Shared;
+pub use store::Store;
+
+use crate::listener::ListenerSpec;
+use crate::observe::access_log::AccessLogSettings;
+use crate::observe::metrics::RouteMetrics;
+use crate::reply::Templates;
+use crate::request::TrustedProxies;
+use crate::routing::Router;
+use crate::upstream::Upstream;
+use crate::value::Secret;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything a request reads. A request keeps the one it began with to its end.
+pub struct Snapshot {
+    /// Counts the snapshots of this process, from 1.
+    pub revision: u64,
+    /// Finds the route.
+    pub router: Router,
+    /// By the router's numbers.
+    pub routes: Box<[Route]>,
+    /// By name; inline ones by the route that holds them.
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// Bodies of the gateway's own replies where no route is known.
+    pub replies: Arc<Templates>,
+    /// Whose word about clients is believed.
+    pub trusted: TrustedProxies,
+    /// Counters of requests without a route.
+    pub unrouted: Arc<RouteMetrics>,
+    /// What belongs to the process rather than to a request.
+    pub process: ProcessPlan,
+    /// The configuration in its long form, secrets hidden, for the admin API.
+    pub written: serde_json::Value,
+}
+
+/// The parts of a snapshot that the server acts on, not a request.
+pub struct ProcessPlan {
+    /// Where to listen.
+    pub listeners: Vec<Arc<ListenerSpec>>,
+    /// The admin API.
+    pub admin: Option<AdminPlan>,
+    /// The access log.
+    pub access_log: AccessLogSettings,
+    /// Threads, user, files, draining.
+    pub server: ServerPlan,
+    /// Files to watch, where watching is on.
+    pub watched: Vec<PathBuf>,
+}
+
+/// Where the admin API listens and what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminPlan {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The bearer token; required on any address that is not loopback.
+    pub token: Option<Secret>,
+}
+
+/// The process itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerPlan {
+    /// Worker threads, one shard each.
+    pub threads: usize,
+    /// User to become after binding.
+    pub user: Option<String>,
+    /// Group to become after binding.
+    pub group: Option<String>,
+    /// Where the process id is written.
+    pub pid_file: Option<PathBuf>,
+    /// Where a successor is handed the listening sockets.
+    pub upgrade_socket: Option<PathBuf>,
+    /// Between failing readiness and closing the listeners.
+    pub drain: Duration,
+    /// For requests in flight after that.
+    pub grace: Duration,
+}

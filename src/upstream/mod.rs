@@ -1,1 +1,190 @@
-//! upstream: under construction.
+//! Upstreams: named pools of endpoints, and the choice of one for each attempt of a request.
+//!
+//! | file | what |
+//! |---|---|
+//! | `spec` | the settings an upstream is made from |
+//! | `set`, `endpoint`, `peer`, `tls` | the endpoints of the moment, their state and how they are reached |
+//! | `balance/` | the algorithms |
+//! | `outlier` | passive ejection, by the outcome of real requests |
+//! | `health`, `probe` | active checks |
+//! | `dns` | endpoints given by name |
+//! | `retry` | the retry budget |
+//! | `status` | what the admin API and metrics show |
+//!
+//! Settings belong to a snapshot; state (in flight, health, ejections, latencies, answers of DNS, the round robin's
+//! place, the retry budget) belongs to the endpoint or upstream that is the same before and after a reload, and goes
+//! on. On the way of a request there are no locks, and nothing is allocated.
+
+mod background;
+mod balance;
+mod dns;
+mod endpoint;
+mod error;
+mod health;
+mod outlier;
+mod peer;
+mod probe;
+mod retry;
+mod set;
+mod spec;
+mod status;
+mod time;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use pingora_core::server::ShutdownWatch;
+
+pub use background::Background;
+pub use balance::hash_of;
+pub use dns::{Resolve, SystemResolver};
+pub use endpoint::{Endpoint, EndpointId, FailureKind, Outcome, Picked};
+pub use error::UpstreamError;
+pub use retry::{RetryBudget, RetryDecision};
+pub use set::{Ask, NoEndpoint};
+pub use spec::{
+    Balance, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host, Protocol,
+    Timeouts, TlsSpec, Transport, UpstreamSpec, Verify,
+};
+pub use status::{CheckStatus, EndpointState, EndpointStatus, UnresolvedName, UpstreamStatus};
+pub use time::{Clock, Millis};
+
+use dns::Answers;
+use probe::Probe;
+use set::{Blueprint, EndpointSet};
+use tls::TlsPolicy;
+
+/// Log target of everything upstreams say.
+const LOG: &str = "tollgate::upstream";
+
+/// Endpoints that may be written in one upstream: Pingora's ring numbers them with 16 bits.
+const MOST_ENDPOINTS: usize = 10_000;
+
+/// A pool of endpoints.
+pub struct Upstream {
+    spec: UpstreamSpec,
+    tls: TlsPolicy,
+    probe: Option<Probe>,
+    set: ArcSwap<EndpointSet>,
+    /// What is known of names; held while the set is rebuilt, so that rebuilds do not overtake each other.
+    answers: Mutex<Answers>,
+    cursor: Arc<AtomicUsize>,
+    budget: Arc<RetryBudget>,
+    /// Held while one core decides on an ejection, so that two cannot both take the last place.
+    ejecting: Mutex<()>,
+}
+
+impl Upstream {
+    /// Builds an upstream. State goes on from `previous`, the upstream of that name in the running snapshot, where it
+    /// is about the same endpoint; nothing is changed in `previous`, so a snapshot that is refused leaves no trace.
+    ///
+    /// `seed`: where round robin begins when there is no `previous`; random, so that gateways do not go in step.
+    pub fn new(spec: UpstreamSpec, previous: Option<&Upstream>, seed: u64) -> Result<Arc<Upstream>, UpstreamError> {
+        if spec.endpoints.is_empty() {
+            return Err(UpstreamError::NoEndpoints);
+        }
+        if spec.endpoints.len() > MOST_ENDPOINTS {
+            return Err(UpstreamError::TooManyEndpoints { limit: MOST_ENDPOINTS });
+        }
+        let tls = TlsPolicy::new(&spec.tls)?;
+        for endpoint in &spec.endpoints {
+            peer::check_server_name(endpoint, &tls)?;
+            peer::host_header(endpoint)?;
+        }
+        let probe = spec.health.as_ref().map(Probe::new).transpose()?;
+        let answers = Answers::of(&spec, previous.map(|previous| previous.answers.lock()).as_deref());
+        let cursor =
+            previous.map_or_else(|| Arc::new(AtomicUsize::new(seed as usize)), |previous| Arc::clone(&previous.cursor));
+        let budget = previous.map(|previous| Arc::clone(&previous.budget)).unwrap_or_default();
+        let blueprint = Blueprint { spec: &spec, tls: &tls, answers: &answers, cursor: &cursor };
+        let before = previous.map(|previous| previous.set.load_full());
+        let set = EndpointSet::build(&blueprint, before.as_deref())?;
+        Ok(Arc::new(Upstream {
+            set: ArcSwap::from_pointee(set),
+            answers: Mutex::new(answers),
+            spec,
+            tls,
+            probe,
+            cursor,
+            budget,
+            ejecting: Mutex::new(()),
+        }))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its settings.
+    pub fn spec(&self) -> &UpstreamSpec {
+        &self.spec
+    }
+
+    /// Its retry budget.
+    pub fn budget(&self) -> &RetryBudget {
+        &self.budget
+    }
+
+    /// Chooses an endpoint for one attempt.
+    pub fn pick(&self, ask: &Ask<'_>) -> Result<Picked, NoEndpoint> {
+        let set = self.set.load();
+        set.choose(ask).map(|endpoint| Picked::begin(Arc::clone(endpoint)))
+    }
+
+    /// Takes in what became of an attempt. The endpoint may be of an earlier set or snapshot: its state is shared.
+    pub fn report(&self, endpoint: &Endpoint, outcome: Outcome, now: Millis) {
+        let averages = self.spec.balance == Balance::PeakEwma;
+        match outcome {
+            Outcome::Neutral => {}
+            Outcome::Success { latency } => {
+                endpoint.passive().succeeded();
+                if averages {
+                    endpoint.latency().answered(latency, now);
+                }
+            }
+            Outcome::Failure(kind) => {
+                endpoint.count_failure(kind);
+                if averages {
+                    endpoint.latency().failed(now);
+                }
+                self.consider_ejection(endpoint, now);
+            }
+        }
+    }
+
+    /// Counts a failure, and ejects where it was one too many. Nobody waits here: an endpoint found due while another
+    /// core decides stays due, and its next failure asks again.
+    fn consider_ejection(&self, endpoint: &Endpoint, now: Millis) {
+        let Some(spec) = &self.spec.ejection else { return };
+        if !endpoint.passive().failed(spec, now) {
+            return;
+        }
+        let Some(_deciding) = self.ejecting.try_lock() else { return };
+        let set = self.set.load();
+        if let Some(span) = outlier::eject(endpoint, set.endpoints(), spec, now) {
+            let (upstream, label, after) = (&self.spec.name, endpoint.label(), spec.after.max(1));
+            log::warn!(target: LOG, "upstream {upstream}: {label} is out for {span:?} after {after} failures in a row");
+        }
+    }
+
+    /// Replaces the set after a change of addresses. `answers` is this upstream's own, locked.
+    fn rebuild(&self, answers: &Answers) {
+        let blueprint = Blueprint { spec: &self.spec, tls: &self.tls, answers, cursor: &self.cursor };
+        match EndpointSet::build(&blueprint, Some(&self.set.load())) {
+            Ok(set) => self.set.store(Arc::new(set)),
+            Err(error) => log::error!(target: LOG, "upstream {}: endpoints not changed: {error}", self.spec.name),
+        }
+    }
+}
+
+/// Waits until a watch says stop or nobody is left to say it.
+async fn stopped(mut shutdown: ShutdownWatch) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}

@@ -1,1 +1,43 @@
-//! value: under construction.
+//! Values parsed once, and what is said of those that cannot be.
+//!
+//! Two halves. The *scalars* (`Duration`, `ByteSize`, `Percent`, `Url`, `Address`, `Network`, `SecretConfig`) carry
+//! their unit or form in the text operators write. The *diagnostics* (`Place`, `Sources`, `Problem`, `Problems`) say
+//! where in a file something is wrong, what is wrong, and what to write instead.
+//! [`Spanned`], [`Named`], [`OneOrMany`] and [`OrOff`] are the shapes written types are made of.
+
+mod address;
+mod bytes;
+mod duration;
+pub(crate) mod form;
+mod invalid;
+mod named;
+mod network;
+mod one_or_many;
+mod or_off;
+mod percent;
+mod place;
+mod problem;
+mod render;
+mod secret;
+mod sources;
+mod spanned;
+mod suggest;
+mod url;
+pub(crate) mod written;
+
+pub use address::Address;
+pub use bytes::ByteSize;
+pub use duration::Duration;
+pub use invalid::Invalid;
+pub use named::Named;
+pub use network::Network;
+pub use one_or_many::OneOrMany;
+pub use or_off::OrOff;
+pub use percent::Percent;
+pub use place::{Place, SourceId};
+pub use problem::{Problem, Problems, Severity};
+pub use secret::{Secret, SecretConfig, SecretSource};
+pub use sources::{Source, Sources};
+pub use spanned::Spanned;
+pub use suggest::suggest;
+pub use url::{Host, Scheme, Url};

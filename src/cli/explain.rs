@@ -1,0 +1,57 @@
+//! `tollgate explain`: the compiled plan, or the way of one request through it.
+
+use super::check::compile_file;
+use crate::snapshot::{Question, explain_plan, explain_request};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Explain a file, or a request.
+#[derive(Args)]
+pub struct Explain {
+    /// The configuration.
+    file: PathBuf,
+    /// The method of a request.
+    #[arg(requires = "url")]
+    method: Option<String>,
+    /// Its URL, or its path.
+    url: Option<String>,
+    /// Its headers: `-H 'X-Beta: true'`.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+}
+
+impl Explain {
+    /// Exit 1: the file has problems, or the request is none.
+    pub fn execute(self) -> ExitCode {
+        let snapshot = match compile_file(&self.file) {
+            Ok(compiled) => compiled.snapshot,
+            Err(failed) => {
+                eprintln!("{failed}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let (Some(method), Some(url)) = (self.method, self.url) else {
+            super::print(&explain_plan(&snapshot));
+            return ExitCode::SUCCESS;
+        };
+        let mut headers = Vec::new();
+        for header in &self.headers {
+            let Some((name, value)) = header.split_once(':') else {
+                eprintln!("tollgate: a header is `Name: value`, not `{header}`");
+                return ExitCode::from(super::USAGE);
+            };
+            headers.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+        match explain_request(&snapshot, &Question { method, url, headers }) {
+            Ok(text) => {
+                super::print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

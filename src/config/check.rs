@@ -1,0 +1,155 @@
+//! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
+
+use super::{Config, ListenerProtocol, ReplyTemplate, RouteConfig, Routes, UpstreamConfig};
+use crate::value::{Named, Place, Problems, Spanned};
+
+/// Gathers everything that is wrong by itself.
+pub fn check(config: &Config, problems: &mut Problems) {
+    if let Some(admin) = &config.admin
+        && admin.token.is_none()
+        && !admin.address.ip().is_loopback()
+    {
+        problems
+            .error(admin.address.place, "the admin API needs a token on an address that is not loopback")
+            .hint("write `token: $env:TOLLGATE_ADMIN_TOKEN`, or listen on 127.0.0.1");
+    }
+    if config.server.threads.is_some_and(|threads| threads == 0 || threads > 256) {
+        problems.error(None, "server.threads is from 1 to 256");
+    }
+    listeners(config, problems);
+    for (name, upstream) in config.upstreams.iter() {
+        self::upstream(name, upstream, problems);
+    }
+    replies(&config.replies, problems);
+    routes(&config.routes, problems);
+    for (_, api) in config.apis.iter() {
+        replies(&api.replies, problems);
+        routes(&api.routes, problems);
+    }
+}
+
+fn listeners(config: &Config, problems: &mut Problems) {
+    let all = config.listeners.iter().map(|(_, listener)| &listener.limits).chain([&config.limits]);
+    for limits in all {
+        if let Some(count) = limits.header_count.filter(|count| count.value == 0 || count.value > 250) {
+            problems.error(count.place, "header_count is from 1 to 250");
+        }
+        if let Some(requests) = limits.requests_per_connection.filter(|requests| requests.value == 0) {
+            problems.error(requests.place, "requests_per_connection is at least 1");
+        }
+    }
+    for (name, listener) in config.listeners.iter() {
+        let protocols = listener.protocols.as_deref().unwrap_or_default();
+        if listener.protocols.as_ref().is_some_and(Vec::is_empty) {
+            problems.error(name.place, "the listener speaks no protocol").hint("leave `protocols` out, or name one");
+        }
+        for protocol in protocols {
+            match (protocol.value, &listener.tls) {
+                (ListenerProtocol::H2, None) => {
+                    problems.error(protocol.place, "h2 needs TLS").hint("write `h2c` for HTTP/2 in clear text");
+                }
+                (ListenerProtocol::H2c, Some(_)) => {
+                    problems.error(protocol.place, "h2c is HTTP/2 without TLS").hint("write `h2`");
+                }
+                _ => {}
+            }
+        }
+        if let Some(tls) = &listener.tls {
+            if tls.certificates.is_empty() {
+                problems.error(name.place, "tls without a certificate");
+            }
+            if let Some(auth) = tls.client_auth.filter(|_| tls.client_ca.is_none()) {
+                problems.error(auth.place, "client_auth needs client_ca, the CA that signs clients' certificates");
+            }
+        }
+    }
+}
+
+fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Problems) {
+    match (upstream.endpoints.as_slice(), &upstream.discover) {
+        ([], None) => {
+            problems
+                .error(name.place, format!("upstream `{}` has no endpoint", name.value))
+                .hint("write `endpoints: [http://10.0.0.1:8080]`, or `discover: { dns: name, port: 8080 }`");
+        }
+        ([_, ..], Some(discover)) => {
+            problems.error(discover.place, "endpoints and discover stand together; write one of them");
+        }
+        _ => {}
+    }
+    for endpoint in &upstream.endpoints {
+        weight(endpoint.weight, endpoint.place, problems);
+    }
+    if let Some(health) = &upstream.health
+        && let Some(path) = health.path.as_ref().filter(|_| health.tcp)
+    {
+        problems.error(path.place, "a check by TCP asks for no path; leave one of `path` and `tcp` out");
+    }
+    if upstream.tls.cert.is_some() != upstream.tls.key.is_some() {
+        problems.error(name.place, "cert and key of `tls` stand together or not at all");
+    }
+}
+
+/// A weight within its range.
+pub fn weight(weight: Spanned<u32>, at: Place, problems: &mut Problems) {
+    if !(1..=1_000).contains(&weight.value) {
+        let place = if weight.place.is_known() { weight.place } else { at };
+        problems.error(place, "a weight is from 1 to 1000");
+    }
+}
+
+fn replies(replies: &Named<ReplyTemplate>, problems: &mut Problems) {
+    for (name, reply) in replies.iter() {
+        if reply.body.is_some() == reply.file.is_some() {
+            problems.error(name.place, "a reply has exactly one of `body` and `file`");
+        }
+        if let Some(status) = reply.status.filter(|status| !(200..=599).contains(&status.value)) {
+            problems.error(status.place, "a status is from 200 to 599");
+        }
+    }
+}
+
+fn routes(routes: &Routes, problems: &mut Problems) {
+    for (key, route) in routes.iter() {
+        self::route(key, route, problems);
+        replies(&route.replies, problems);
+    }
+}
+
+fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
+    let actions = [
+        route.to.as_ref().map(|to| to.place),
+        route.redirect.as_ref().map(|redirect| redirect.place),
+        route.respond.as_ref().map(|respond| respond.place),
+    ];
+    let given: Vec<Place> = actions.into_iter().flatten().collect();
+    match given.as_slice() {
+        [] => {
+            problems
+                .error(key.place, "the route does nothing")
+                .hint("write `to: http://10.0.0.1:8080`, the name of an upstream, `redirect:` or `respond:`");
+        }
+        [_] => {}
+        [first, second, ..] => {
+            problems
+                .error(*second, "a route has exactly one of `to`, `redirect` and `respond`")
+                .related(*first, "the first is here");
+        }
+    }
+    if let Some(rewrite) = route.rewrite.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(rewrite.place, "`rewrite` changes the path an upstream sees, and there is none here");
+    }
+    if let Some(redirect) = &route.redirect
+        && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
+    {
+        problems.error(redirect.status.place, "a redirect's status is 301, 302, 303, 307 or 308");
+    }
+    if let Some(respond) = &route.respond {
+        if !(200..=599).contains(&respond.status.value) {
+            problems.error(respond.status.place, "a status is from 200 to 599");
+        }
+        if let Some(body) = respond.body.as_ref().filter(|_| respond.json.is_some()) {
+            problems.error(body.place, "an answer has `body` or `json`, not both");
+        }
+    }
+}

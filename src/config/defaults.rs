@@ -1,0 +1,175 @@
+//! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
+//! whole.
+
+use crate::value::form::{short_form, with_short_form};
+use crate::value::{Duration, Invalid, Percent};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// Declares a written type that has, beside its own fields, those that every level may set. They are repeated rather than
+/// flattened: serde's `flatten` forgets where things are written.
+macro_rules! with_defaults {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+            /// The deadline of the whole exchange, all attempts together; `off` for none. Default 30s.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub timeout: Option<$crate::value::OrOff<$crate::value::Duration>>,
+            /// When a request is tried again, at another endpoint. Default: once, if no connection came about.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub retries: Option<$crate::config::RetriesConfig>,
+            /// The largest request body; `off` for any. Default 10MiB.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub body_limit: Option<$crate::value::OrOff<$crate::value::ByteSize>>,
+            /// Whether the upstream sees the Host that the client named rather than its own. Default false.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub preserve_host: Option<bool>,
+            /// Whether `%2F` and `%5C` in a path are refused, or kept as they are. Default refuse.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub encoded_slash: Option<$crate::config::EncodedSlashConfig>,
+            /// Whether the `Forwarded` header (RFC 7239) is sent beside `X-Forwarded-*`. Default false.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub forwarded: Option<bool>,
+        }
+
+        impl $name {
+            /// The policies this level sets.
+            pub fn policies(&self) -> $crate::config::defaults::Policies<'_> {
+                $crate::config::defaults::Policies {
+                    timeout: self.timeout.as_ref(),
+                    retries: self.retries.as_ref(),
+                    body_limit: self.body_limit.as_ref(),
+                    preserve_host: self.preserve_host,
+                    encoded_slash: self.encoded_slash,
+                    forwarded: self.forwarded,
+                }
+            }
+        }
+    };
+}
+pub(crate) use with_defaults;
+
+/// The policies one level sets, borrowed from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Policies<'a> {
+    /// Deadline.
+    pub timeout: Option<&'a crate::value::OrOff<Duration>>,
+    /// Retries.
+    pub retries: Option<&'a RetriesConfig>,
+    /// Largest body.
+    pub body_limit: Option<&'a crate::value::OrOff<crate::value::ByteSize>>,
+    /// The client's Host.
+    pub preserve_host: Option<bool>,
+    /// Encoded slashes.
+    pub encoded_slash: Option<EncodedSlashConfig>,
+    /// RFC 7239.
+    pub forwarded: Option<bool>,
+}
+
+impl<'a> Policies<'a> {
+    /// What holds when `outer` stands around these.
+    #[must_use]
+    pub fn within(self, outer: Policies<'a>) -> Policies<'a> {
+        Policies {
+            timeout: self.timeout.or(outer.timeout),
+            retries: self.retries.or(outer.retries),
+            body_limit: self.body_limit.or(outer.body_limit),
+            preserve_host: self.preserve_host.or(outer.preserve_host),
+            encoded_slash: self.encoded_slash.or(outer.encoded_slash),
+            forwarded: self.forwarded.or(outer.forwarded),
+        }
+    }
+}
+
+with_defaults! {
+    /// Policies for every route; an api or a route replaces them by name.
+    RouteDefaults {}
+}
+
+/// What becomes of `%2F` and `%5C` in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodedSlashConfig {
+    /// 400.
+    Refuse,
+    /// Passed on as it is.
+    Keep,
+}
+
+/// When a request is tried again.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
+#[schemars(transform = with_short_form("The number of retries."))]
+pub struct RetriesConfig {
+    /// Attempts after the first. Default 1.
+    pub max: u32,
+    /// After what: `connect`, `reset`, `timeout` or a status. All but `connect` only for idempotent methods. Default
+    /// [connect].
+    pub on: Vec<RetryOn>,
+    /// Retries as a share of requests, so that a failing service is not buried under them. Default 20%.
+    pub budget: Percent,
+}
+
+impl Default for RetriesConfig {
+    fn default() -> Self {
+        Self { max: 1, on: vec![RetryOn::Connect], budget: Percent::new(20) }
+    }
+}
+
+impl FromStr for RetriesConfig {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let max = text.parse().map_err(|_| {
+            Invalid::new("retries are a number or a map").hint("write `2`, or `{ max: 2, on: [connect, 503] }`")
+        })?;
+        Ok(Self { max, ..Self::default() })
+    }
+}
+short_form!(RetriesConfig, "a number of retries, or a map");
+
+/// After what a request is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryOn {
+    /// No connection came about.
+    Connect,
+    /// The connection broke before the answer.
+    Reset,
+    /// No answer in time.
+    Timeout,
+    /// This status.
+    Status(u16),
+}
+
+impl FromStr for RetryOn {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "connect" => Ok(Self::Connect),
+            "reset" => Ok(Self::Reset),
+            "timeout" => Ok(Self::Timeout),
+            _ => match text.parse() {
+                Ok(status @ 400..=599) => Ok(Self::Status(status)),
+                _ => Err(Invalid::new(format!("`{text}` is nothing to retry on"))
+                    .hint("write `connect`, `reset`, `timeout`, or a status from 400 to 599")),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for RetryOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connect => f.write_str("connect"),
+            Self::Reset => f.write_str("reset"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Status(status) => status.fmt(f),
+        }
+    }
+}
+crate::value::form::text_form!(RetryOn, "connect, reset, timeout, or a status", {});

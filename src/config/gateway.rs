@@ -1,0 +1,171 @@
+//! The file as a whole, and what belongs to the process.
+
+use super::defaults::RouteDefaults;
+use super::{ApiConfig, ConnectionLimits, ListenerConfig, Routes, UpstreamConfig};
+use crate::value::form::{short_form, with_short_form};
+use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, SecretConfig, Spanned};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// The configuration of a gateway.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Short for plain listeners: `:8080`, or several.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub listen: OneOrMany<Spanned<Address>>,
+    /// Listeners with protocols, TLS and limits, by name.
+    pub listeners: Named<ListenerConfig>,
+    /// The admin API: metrics, health, explain, reload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<AdminConfig>,
+    /// Proxies in front whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<Spanned<Network>>,
+    /// The access log.
+    pub access_log: AccessLogConfig,
+    /// The process: threads, user, files, draining.
+    pub server: ServerConfig,
+    /// Bounds of the connections of every listener.
+    pub limits: ConnectionLimits,
+    /// Policies for every route; an api or a route replaces them by name.
+    pub defaults: RouteDefaults,
+    /// Pools of endpoints, by name.
+    pub upstreams: Named<UpstreamConfig>,
+    /// Published APIs, by name.
+    pub apis: Named<ApiConfig>,
+    /// Routes outside of any api.
+    pub routes: Routes,
+    /// Bodies of the gateway's own replies, by reason or `default`.
+    pub replies: Named<ReplyTemplate>,
+    /// Other files whose upstreams, apis, routes and replies are merged into this one: `teams/*.yaml`.
+    pub include: Vec<Spanned<String>>,
+    /// Whether the files are watched and reloaded when they change. Default false.
+    pub watch: bool,
+}
+
+fn is_empty<T>(list: &OneOrMany<T>) -> bool {
+    list.is_empty()
+}
+
+/// The admin API.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+#[schemars(transform = with_short_form("The address: `127.0.0.1:9901`."))]
+pub struct AdminConfig {
+    /// Where it listens. Default 127.0.0.1:9901.
+    #[serde(default = "admin_address")]
+    pub address: Spanned<Address>,
+    /// The bearer token it asks for; required on any address that is not loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<SecretConfig>,
+}
+
+fn admin_address() -> Spanned<Address> {
+    Spanned::nowhere(Address::from(std::net::SocketAddr::from(([127, 0, 0, 1], 9901))))
+}
+
+impl FromStr for AdminConfig {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Ok(Self { address: Spanned::nowhere(text.parse()?), token: None })
+    }
+}
+short_form!(AdminConfig, "an address, or a map");
+
+/// The access log: one line a request.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
+#[schemars(transform = with_short_form("`stdout`, `off`, or the path of a file."))]
+pub struct AccessLogConfig {
+    /// `stdout`, `off`, or the path of a file, which is opened anew on USR1. Default stdout.
+    pub to: Spanned<String>,
+    /// JSON, or text as Apache writes it. Default json.
+    pub format: LogFormat,
+    /// Query parameters whose values are not shown. Default: the usual names of credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redact_query: Option<Vec<String>>,
+}
+
+impl Default for AccessLogConfig {
+    fn default() -> Self {
+        Self { to: Spanned::nowhere("stdout".into()), format: LogFormat::Json, redact_query: None }
+    }
+}
+
+impl FromStr for AccessLogConfig {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Ok(Self { to: Spanned::nowhere(text.to_owned()), ..Self::default() })
+    }
+}
+short_form!(AccessLogConfig, "stdout, off, a path, or a map");
+
+/// The form of the access log's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Apache's combined format.
+    Text,
+}
+
+/// The process.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Worker threads. Default: one per processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u16>,
+    /// User to become, with `run -d`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Group to become, with `run -d`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Where the process id is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid_file: Option<Spanned<String>>,
+    /// Where a successor takes the listening sockets over; in a folder that only the gateway's user may enter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade_socket: Option<Spanned<String>>,
+    /// On TERM: how long readiness fails before the listeners close. Default 0s.
+    pub drain: Duration,
+    /// How long requests under way may take to finish after that. Default 30s.
+    pub grace: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            threads: None,
+            user: None,
+            group: None,
+            pid_file: None,
+            upgrade_socket: None,
+            drain: Duration::from_secs(0),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The body of a reply that the gateway makes itself. `{status}`, `{title}`, `{detail}`, `{reason}`, `{type}` and
+/// `{request_id}` are filled in.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplyTemplate {
+    /// Its media type.
+    pub content_type: Spanned<String>,
+    /// The body itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Spanned<String>>,
+    /// Or a file that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Spanned<String>>,
+    /// A status instead of the reason's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Spanned<u16>>,
+}

@@ -1,0 +1,250 @@
+//! From files to the written configuration: includes merged, everything wrong gathered.
+
+use super::yaml::{self, Node};
+use super::{Config, ReplyTemplate};
+use crate::value::{Named, Place, Problems, Sources, Spanned};
+use serde::Deserialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Files that one include may bring.
+const MOST_INCLUDED: usize = 1_000;
+
+/// A configuration that was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// The files it was read from.
+    pub sources: Sources,
+    /// What is not wrong, but worth saying.
+    pub warnings: Problems,
+    /// Paths of the files, for watching.
+    pub files: Vec<PathBuf>,
+    /// The main file as a tree, for `fmt`.
+    pub tree: Node,
+}
+
+/// A configuration that was refused. Displays every problem with its place.
+#[derive(Debug)]
+pub struct Failed {
+    /// The files it was read from.
+    pub sources: Sources,
+    /// What is wrong.
+    pub problems: Problems,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.problems.render(&self.sources).trim_end())
+    }
+}
+
+/// Reads a file and what it includes.
+///
+/// # Errors
+/// All problems at once.
+pub fn load(path: &Path) -> Result<Loaded, Failed> {
+    let mut loading = Loading::default();
+    let text = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            loading.problems.error(None, format!("{} cannot be read: {error}", path.display()));
+            return Err(loading.failed());
+        }
+    };
+    loading.files.push(path.to_owned());
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    loading.main(&path.display().to_string(), &folder, text)
+}
+
+/// Reads a text, under a name for messages; relative paths start at the current folder.
+///
+/// # Errors
+/// All problems at once.
+pub fn load_str(name: &str, text: &str) -> Result<Loaded, Failed> {
+    Loading::default().main(name, Path::new(""), text.as_bytes().to_vec())
+}
+
+/// What an included file may hold.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Included {
+    upstreams: Named<super::UpstreamConfig>,
+    apis: Named<super::ApiConfig>,
+    routes: super::Routes,
+    replies: Named<ReplyTemplate>,
+}
+
+#[derive(Default)]
+struct Loading {
+    sources: Sources,
+    problems: Problems,
+    files: Vec<PathBuf>,
+}
+
+impl Loading {
+    fn failed(mut self) -> Failed {
+        self.problems.sort();
+        Failed { sources: self.sources, problems: self.problems }
+    }
+
+    fn main(mut self, name: &str, folder: &Path, bytes: Vec<u8>) -> Result<Loaded, Failed> {
+        let Some(tree) = self.parse(name, folder, bytes) else { return Err(self.failed()) };
+        let Some(mut config) = self.read::<Config>(&tree) else { return Err(self.failed()) };
+        for pattern in config.include.clone() {
+            self.include(&pattern, &mut config);
+        }
+        super::check::check(&config, &mut self.problems);
+        if self.problems.is_fatal() {
+            return Err(self.failed());
+        }
+        Ok(Loaded { config, sources: self.sources, warnings: self.problems, files: self.files, tree })
+    }
+
+    fn parse(&mut self, name: &str, folder: &Path, bytes: Vec<u8>) -> Option<Node> {
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problems.error(None, format!("{name} is not UTF-8: byte {}", error.utf8_error().valid_up_to()));
+                return None;
+            }
+        };
+        let source = self.sources.add(name, folder, text.as_str());
+        match yaml::parse(source, &text) {
+            Ok(tree) => Some(tree),
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&mut self, tree: &Node) -> Option<T> {
+        let (value, findings) = yaml::read(tree);
+        findings.hidden.into_iter().for_each(|place| self.sources.hide(place));
+        self.problems.extend(findings.problems);
+        value
+    }
+
+    fn include(&mut self, pattern: &Spanned<String>, config: &mut Config) {
+        let full = self.sources.resolve(pattern.place, &pattern.value);
+        let paths = match matching(&full) {
+            Ok(paths) => paths,
+            Err(message) => {
+                self.problems.error(pattern.place, message);
+                return;
+            }
+        };
+        if paths.is_empty() {
+            self.problems.warn(pattern.place, format!("`{}` matches no file", pattern.value));
+        }
+        for path in paths {
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    self.problems.error(pattern.place, format!("{} cannot be read: {error}", path.display()));
+                    continue;
+                }
+            };
+            self.files.push(path.clone());
+            let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+            let Some(tree) = self.parse(&path.display().to_string(), &folder, bytes) else { continue };
+            if let Some(included) = self.read::<Included>(&tree) {
+                self.merge(included, config);
+            }
+        }
+    }
+
+    fn merge(&mut self, included: Included, config: &mut Config) {
+        let mut twice: Vec<(String, Place, Place)> = Vec::new();
+        twice.extend(merge_named(&mut config.upstreams, included.upstreams));
+        twice.extend(merge_named(&mut config.apis, included.apis));
+        twice.extend(merge_named(&mut config.replies, included.replies));
+        twice.extend(config.routes.merge(included.routes));
+        for (name, second, first) in twice {
+            self.problems
+                .error(second, format!("`{name}` stands in another file already"))
+                .hint("rename one of them")
+                .related(first, "first written here");
+        }
+    }
+}
+
+fn merge_named<T>(into: &mut Named<T>, from: Named<T>) -> Vec<(String, Place, Place)> {
+    let mut twice = Vec::new();
+    for (name, value) in from {
+        let (text, place) = (name.value.clone(), name.place);
+        if let Err(first) = into.insert(name, value) {
+            twice.push((text, place, first));
+        }
+    }
+    twice
+}
+
+/// The files a pattern matches, sorted: `*` and `?` in the last part of the path.
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    let (Some(folder), Some(last)) = (pattern.parent(), pattern.file_name().and_then(|name| name.to_str())) else {
+        return Err("this is not the path of a file".into());
+    };
+    if folder.to_string_lossy().contains(['*', '?']) {
+        return Err("`*` and `?` may stand in the last part of the path only".into());
+    }
+    if !last.contains(['*', '?']) {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| glob(last.as_bytes(), name.as_bytes())))
+        .map(|entry| entry.path())
+        .collect();
+    if found.len() > MOST_INCLUDED {
+        return Err(format!("`{last}` matches more than {MOST_INCLUDED} files"));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether a name matches: linear in the length of both, whatever the pattern.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(byte) = name.get(n) {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(b'?') => (p, n) = (p + 1, n + 1),
+            Some(literal) if literal == byte => (p, n) = (p + 1, n + 1),
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    (p, n) = (at + 1, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.get(p..).unwrap_or_default().iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_within_a_name() {
+        for (pattern, name, matches) in [
+            ("*.yaml", "a.yaml", true),
+            ("*.yaml", "a.yml", false),
+            ("a?c*", "abcd", true),
+            ("*a*b", "xaxxb", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), name.as_bytes()), matches, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Routes and apis as they are written.
+
+use super::defaults::with_defaults;
+use super::{ReplyTemplate, Routes, TargetConfig};
+use crate::value::form::{short_form, with_short_form};
+use crate::value::{Named, OneOrMany, Spanned};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::str::FromStr;
+
+with_defaults! {
+    /// A published API: what its routes share.
+    ApiConfig {
+        /// The host, or hosts, it is published at; `*.example.com` for all below. Default: any.
+        pub host: OneOrMany<Spanned<String>>,
+        /// The path all its routes stand below, stripped before the upstream unless `strip: false`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub base: Option<Spanned<String>>,
+        /// Whether the base is stripped. Default true.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub strip: Option<bool>,
+        /// Bodies of the gateway's own replies, by reason or `default`.
+        pub replies: Named<ReplyTemplate>,
+        /// Its routes; their paths stand below the base.
+        pub routes: Routes,
+    }
+}
+
+with_defaults! {
+    /// What is done with the requests a route takes. Exactly one of `to`, `redirect` and `respond`.
+    RouteConfig {
+        /// What must hold beside method and path.
+        #[serde(rename = "match")]
+        pub matches: MatchConfig,
+        /// The upstream: its name, a URL, a list of URLs, or a list with weights.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub to: Option<Spanned<TargetConfig>>,
+        /// Sends the client elsewhere.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub redirect: Option<Spanned<RedirectConfig>>,
+        /// Answers as written here.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub respond: Option<Spanned<RespondConfig>>,
+        /// The path the upstream sees, with captures: `/v2/{id}`, `/new/{**}`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub rewrite: Option<Spanned<String>>,
+        /// Whether the api's base is stripped. Default: as the api says.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub strip: Option<Spanned<bool>>,
+        /// Bodies of the gateway's own replies, by reason or `default`.
+        pub replies: Named<ReplyTemplate>,
+    }
+}
+
+/// What must hold beside method and path: all of it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MatchConfig {
+    /// One of these hosts; `*.example.com` for all below.
+    pub host: OneOrMany<Spanned<String>>,
+    /// Headers, by name.
+    pub header: Named<ValueMatch>,
+    /// Query parameters, by name.
+    pub query: Named<ValueMatch>,
+    /// Cookies, by name.
+    pub cookie: Named<ValueMatch>,
+}
+
+/// What a value must be: exactly one of these.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
+#[schemars(transform = with_short_form("The exact value."))]
+pub struct ValueMatch {
+    /// This.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
+    /// Something that begins with this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Something that this regular expression matches as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regex: Option<Spanned<String>>,
+    /// Anything (true), or nothing at all (false).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub present: Option<bool>,
+}
+
+impl FromStr for ValueMatch {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self { exact: Some(text.to_owned()), ..Self::default() })
+    }
+}
+short_form!(ValueMatch, "a value, or a map with exact, prefix, regex or present");
+
+/// A redirect.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+#[schemars(transform = with_short_form("Where to."))]
+pub struct RedirectConfig {
+    /// A path or URL, with captures: `/new/{**}`. The query goes along unless this has one.
+    pub to: Spanned<String>,
+    /// 301, 302, 303, 307 or 308. Default 308.
+    #[serde(default = "permanent")]
+    pub status: Spanned<u16>,
+}
+
+fn permanent() -> Spanned<u16> {
+    Spanned::nowhere(308)
+}
+
+impl FromStr for RedirectConfig {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self { to: Spanned::nowhere(text.to_owned()), status: permanent() })
+    }
+}
+short_form!(RedirectConfig, "a path or URL, or a map");
+
+/// A fixed answer.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RespondConfig {
+    /// Its status. Default 200.
+    #[serde(default = "ok")]
+    pub status: Spanned<u16>,
+    /// Its headers.
+    #[serde(default)]
+    pub headers: Named<Spanned<String>>,
+    /// Its body as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Spanned<String>>,
+    /// Or as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<serde_json::Value>,
+}
+
+fn ok() -> Spanned<u16> {
+    Spanned::nowhere(200)
+}

@@ -1,0 +1,99 @@
+//! `to:`, in each of its forms.
+
+use super::EndpointConfig;
+use crate::value::written::{Head, NODE, Node, ReadNode, Salvaged, Shape, read_node};
+use crate::value::{Spanned, Url};
+use schemars::JsonSchema;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Where a route sends its requests.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TargetConfig {
+    /// The name of an upstream.
+    Upstream(String),
+    /// The URL of a single endpoint.
+    Url(Url),
+    /// Several endpoints, or several upstreams by weight.
+    List(Vec<Spanned<TargetEntry>>),
+}
+
+/// One of several targets.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TargetEntry {
+    /// An upstream and its share.
+    Upstream(WeightedUpstream),
+    /// An endpoint of the route's own upstream.
+    Endpoint(EndpointConfig),
+}
+
+/// An upstream and its share.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedUpstream {
+    /// Its name.
+    pub upstream: Spanned<String>,
+    /// Its share, relative to the others; 0 takes it out. Default 1.
+    #[serde(default = "one")]
+    pub weight: Spanned<u32>,
+}
+
+fn one() -> Spanned<u32> {
+    Spanned::nowhere(1)
+}
+
+impl<'de> Deserialize<'de> for TargetConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms;
+        impl<'de> ReadNode<'de> for Forms {
+            type Value = TargetConfig;
+
+            fn read<N: Node<'de>>(self, head: Head, mut node: N) -> Result<TargetConfig, N::Error> {
+                match head.shape {
+                    Shape::List => {
+                        let entries = node.value::<Vec<Salvaged<Spanned<TargetEntry>>>>()?;
+                        Ok(TargetConfig::List(entries.into_iter().filter_map(|entry| entry.0).collect()))
+                    }
+                    Shape::Map => Ok(TargetConfig::List(vec![node.value()?])),
+                    Shape::Scalar | Shape::Nothing => {
+                        let text = node.value::<String>()?;
+                        if text.contains("://") {
+                            return node.value::<Url>().map(TargetConfig::Url);
+                        }
+                        if text.is_empty() {
+                            return Err(N::Error::custom("`to` names no upstream"));
+                        }
+                        Ok(TargetConfig::Upstream(text))
+                    }
+                }
+            }
+        }
+        read_node(deserializer, NODE, Forms)
+    }
+}
+
+/// Which of two maps is meant is told by the presence of `url`.
+#[derive(Deserialize)]
+struct HasUrl {
+    url: Option<serde::de::IgnoredAny>,
+}
+
+impl<'de> Deserialize<'de> for TargetEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms;
+        impl<'de> ReadNode<'de> for Forms {
+            type Value = TargetEntry;
+
+            fn read<N: Node<'de>>(self, head: Head, mut node: N) -> Result<TargetEntry, N::Error> {
+                let is_endpoint = head.shape != Shape::Map || node.value::<HasUrl>()?.url.is_some();
+                if is_endpoint {
+                    return node.value().map(TargetEntry::Endpoint);
+                }
+                node.value().map(TargetEntry::Upstream)
+            }
+        }
+        read_node(deserializer, NODE, Forms)
+    }
+}

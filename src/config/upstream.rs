@@ -1,0 +1,295 @@
+//! Upstreams as they are written.
+
+use crate::value::form::{short_form, text_form, with_short_form};
+use crate::value::{Duration, Invalid, OrOff, Percent, Scheme, Spanned, Url};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// A pool of endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamConfig {
+    /// Where requests may go.
+    pub endpoints: Vec<Spanned<EndpointConfig>>,
+    /// Endpoints found under a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discover: Option<Spanned<DiscoverConfig>>,
+    /// How one of several is chosen. Default round_robin.
+    pub balance: BalanceConfig,
+    /// Active health checks. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthConfig>,
+    /// Passive ejection of endpoints that keep failing; `off` for none. On by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<OrOff<EjectionConfig>>,
+    /// When fewer than this share of the endpoints are healthy, all are used: a few must not drown. Default 50%.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub panic: Option<Percent>,
+    /// TLS towards the endpoints.
+    pub tls: UpstreamTlsConfig,
+    /// For a connection to be made. Default 2s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<Duration>,
+    /// Without a byte of the answer. Default: the route's timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_timeout: Option<Duration>,
+    /// For one write. Default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_timeout: Option<Duration>,
+    /// How long an unused connection is kept; less than what the service itself keeps it. Default 55s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Duration>,
+    /// HTTP/2 streams at once over one connection. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub h2_streams: Option<u16>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+#[schemars(transform = with_short_form("The URL alone."))]
+pub struct EndpointConfig {
+    /// http, https, h2 (HTTP/2 over TLS), h2c, grpc (as h2c), grpcs (as h2), ws (as http) or wss (as https); host; port.
+    pub url: Url,
+    /// Its share of requests, 1 to 1000. Default 1.
+    #[serde(default = "one")]
+    pub weight: Spanned<u32>,
+}
+
+fn one() -> Spanned<u32> {
+    Spanned::nowhere(1)
+}
+
+impl FromStr for EndpointConfig {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Ok(Self { url: text.parse()?, weight: one() })
+    }
+}
+short_form!(EndpointConfig, "a URL, or a map with url and weight");
+
+/// Endpoints found under a DNS name: every address it has.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiscoverConfig {
+    /// The name.
+    pub dns: String,
+    /// The port.
+    pub port: u16,
+    /// How they are spoken to. Default http.
+    #[serde(default = "http")]
+    pub scheme: Scheme,
+    /// How often it is looked up. Default 10s.
+    #[serde(default = "ten_seconds")]
+    pub interval: Duration,
+}
+
+fn http() -> Scheme {
+    Scheme::Http
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// How one of several endpoints is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BalanceConfig {
+    /// In turn, by weight, evenly mixed.
+    #[default]
+    RoundRobin,
+    /// At random, by weight.
+    Random,
+    /// Of two drawn at random, the one with fewer requests under way.
+    LeastRequests,
+    /// Of two drawn at random, the one that answers faster.
+    PeakEwma,
+    /// The same endpoint for the same `client`, `path`, `header NAME` or `cookie NAME`.
+    Hash(HashConfig),
+}
+
+/// What a request is hashed by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashConfig {
+    /// The client's address.
+    Client,
+    /// The path.
+    Path,
+    /// A header.
+    Header(String),
+    /// A cookie.
+    Cookie(String),
+}
+
+impl FromStr for HashConfig {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.split_once(' ').map(|(kind, name)| (kind, name.trim())) {
+            None if text == "client" => Ok(Self::Client),
+            None if text == "path" => Ok(Self::Path),
+            Some(("header", name)) if http::HeaderName::from_str(name).is_ok() => Ok(Self::Header(name.to_owned())),
+            Some(("cookie", name)) if !name.is_empty() => Ok(Self::Cookie(name.to_owned())),
+            _ => Err(Invalid::new(format!("`{text}` is nothing to hash by"))
+                .hint("write `client`, `path`, `header X-Name` or `cookie name`")),
+        }
+    }
+}
+
+impl std::fmt::Display for HashConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Client => f.write_str("client"),
+            Self::Path => f.write_str("path"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Cookie(name) => write!(f, "cookie {name}"),
+        }
+    }
+}
+text_form!(HashConfig, "client, path, header NAME or cookie NAME", {});
+
+/// Active health checks.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
+#[schemars(transform = with_short_form("The path alone."))]
+pub struct HealthConfig {
+    /// What is asked for by GET. Without it, or with tcp, a connection is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Spanned<String>>,
+    /// Whether only a connection is made. Default false.
+    pub tcp: bool,
+    /// From one check to the next. Default 5s.
+    pub interval: Duration,
+    /// For one check. Default 2s.
+    pub timeout: Duration,
+    /// Passes in a row that bring an endpoint back. Default 2.
+    pub healthy_after: u32,
+    /// Failures in a row that take it out. Default 3.
+    pub unhealthy_after: u32,
+    /// Statuses that pass. Default ["200-299"].
+    pub statuses: Vec<StatusRange>,
+    /// The Host that is asked for. Default: the endpoint's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Another port than the endpoint's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            tcp: false,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            healthy_after: 2,
+            unhealthy_after: 3,
+            statuses: vec![StatusRange { first: 200, last: 299 }],
+            host: None,
+            port: None,
+        }
+    }
+}
+
+impl FromStr for HealthConfig {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if !text.starts_with('/') {
+            return Err(
+                Invalid::new("a health check's path begins with `/`").hint("write `/healthz`, or `{ tcp: true }`")
+            );
+        }
+        Ok(Self { path: Some(Spanned::nowhere(text.to_owned())), ..Self::default() })
+    }
+}
+short_form!(HealthConfig, "a path, or a map");
+
+/// One status, or a range of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusRange {
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+}
+
+impl FromStr for StatusRange {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (first.trim().parse(), last.trim().parse()) {
+            (Ok(first), Ok(last)) if (100..=599).contains(&first) && first <= last && last <= 599 => {
+                Ok(Self { first, last })
+            }
+            _ => {
+                Err(Invalid::new(format!("`{text}` is no status and no range of them"))
+                    .hint("write `200` or `200-399`"))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for StatusRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+    }
+}
+text_form!(StatusRange, "a status, or a range such as 200-399", {});
+
+/// Passive ejection.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EjectionConfig {
+    /// Failures in a row that eject an endpoint. Default 5.
+    pub after: u32,
+    /// For how long; twice as long the second time, and so on. Default 30s.
+    #[serde(rename = "for")]
+    pub lasting: Duration,
+    /// At the longest. Default 5m.
+    pub longest: Duration,
+    /// The share of endpoints that may be out at once. Default 50%.
+    pub at_most: Percent,
+}
+
+impl Default for EjectionConfig {
+    fn default() -> Self {
+        Self {
+            after: 5,
+            lasting: Duration::from_secs(30),
+            longest: Duration::from_secs(300),
+            at_most: Percent::new(50),
+        }
+    }
+}
+
+/// TLS towards endpoints.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamTlsConfig {
+    /// The CA (PEM) that signs their certificates. Default: the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Spanned<String>>,
+    /// The certificate (PEM) shown to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<Spanned<String>>,
+    /// Its key (PEM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Spanned<String>>,
+    /// The name asked for and verified, instead of the endpoint's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// Whether their certificates are verified. Default true.
+    pub verify: bool,
+}
+
+impl Default for UpstreamTlsConfig {
+    fn default() -> Self {
+        Self { ca: None, cert: None, key: None, sni: None, verify: true }
+    }
+}

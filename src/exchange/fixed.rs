@@ -1,0 +1,42 @@
+//! Answers that are written in the configuration: `respond:` and `redirect:`.
+
+use crate::routing::{BadPath, Captures, Template};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+/// A whole answer, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields, without `Content-Length`.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// A redirect whose target is made from the captures of the route's path.
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308 (RFC 9110 §15.4).
+    pub status: StatusCode,
+    /// Where to.
+    pub to: Template,
+}
+
+impl Redirect {
+    /// The answer for one request. The request's query goes along unless the target brings its own.
+    ///
+    /// # Errors
+    /// The captures would make a path that is none; see [`Template::expand`].
+    pub fn answer(&self, path: &str, query: Option<&str>, captures: &Captures) -> Result<Fixed, BadPath> {
+        let mut target = String::with_capacity(64);
+        self.to.expand(path, captures, &mut target)?;
+        if let Some(query) = query.filter(|_| !self.to.has_query()) {
+            target.push('?');
+            target.push_str(query);
+        }
+        let to = HeaderValue::from_str(&target).map_err(|_| BadPath::Character)?;
+        Ok(Fixed { status: self.status, fields: vec![(http::header::LOCATION, to)], body: Bytes::new() })
+    }
+}

@@ -1,0 +1,272 @@
+//! Is this head HTTP/1, to the letter? A scan without allocation over bytes that end in an empty line.
+
+use crate::reply::Reason;
+
+/// Bounds of a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Longest head in bytes, request line and empty line included.
+    pub bytes: usize,
+    /// Most field lines.
+    pub count: usize,
+    /// Longest request target in bytes.
+    pub uri: usize,
+}
+
+/// Where the request ends, as its head says (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// After so many bytes; zero where nothing is said.
+    Bytes(u64),
+    /// After the last chunk.
+    Chunked,
+}
+
+/// What was learnt of a sound head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Where the request ends.
+    pub body: BodyLength,
+}
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadError {
+    /// The reason, with its status.
+    pub reason: Reason,
+    /// What is wrong, for the client.
+    pub detail: &'static str,
+}
+
+const fn bad(detail: &'static str) -> HeadError {
+    HeadError { reason: Reason::BadRequest, detail }
+}
+
+const fn ambiguous(detail: &'static str) -> HeadError {
+    HeadError { reason: Reason::AmbiguousFraming, detail }
+}
+
+/// What the fields of a head say about framing and host.
+#[derive(Default)]
+struct Seen {
+    hosts: usize,
+    length: Option<u64>,
+    chunked: Option<Chunked>,
+}
+
+enum Chunked {
+    Yes,
+}
+
+/// Checks a whole head, `\r\n\r\n` included.
+///
+/// # Errors
+/// The first breach found: RFC 9112 §2.2 (bare CR or LF), §3 (request line), §3.2 (Host), §5 (fields, obs-fold), §6
+/// (framing), or a limit.
+pub fn check(head: &[u8], limits: &HeadLimits) -> Result<Head, HeadError> {
+    let mut lines = Lines { rest: head };
+    let request_line = lines.next().ok_or(bad("The request line is incomplete."))??;
+    let version = check_request_line(request_line, limits)?;
+    let mut seen = Seen::default();
+    let mut count = 0;
+    for line in lines {
+        let line = line?;
+        if line.is_empty() {
+            break;
+        }
+        count += 1;
+        if count > limits.count {
+            return Err(HeadError { reason: Reason::HeadersTooLarge, detail: "There are too many header fields." });
+        }
+        check_field(line, &mut seen)?;
+    }
+    match (version, seen.hosts) {
+        (Version::Http10, 0) | (_, 1) => {}
+        (Version::Http11, 0) => return Err(bad("A request needs a Host field.")),
+        _ => return Err(bad("A request has exactly one Host field.")),
+    }
+    match (seen.chunked, seen.length) {
+        (Some(_), Some(_)) => Err(ambiguous("Content-Length and Transfer-Encoding stand together.")),
+        (Some(_), None) if version == Version::Http10 => {
+            Err(ambiguous("Transfer-Encoding does not exist in HTTP/1.0."))
+        }
+        (Some(Chunked::Yes), None) => Ok(Head { body: BodyLength::Chunked }),
+        (None, length) => Ok(Head { body: BodyLength::Bytes(length.unwrap_or(0)) }),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+/// `method SP request-target SP HTTP-version`, single spaces, nothing else (RFC 9112 §3).
+fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, HeadError> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(bad("The request line is not `METHOD target HTTP/1.1`."));
+    };
+    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+        return Err(bad("The method is not a token."));
+    }
+    if target.is_empty() || !target.iter().all(|byte| byte.is_ascii_graphic()) {
+        return Err(bad("The request target holds characters that must be percent-encoded."));
+    }
+    if target.len() > limits.uri {
+        return Err(HeadError { reason: Reason::UriTooLong, detail: "The request target is too long." });
+    }
+    match version {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        _ => Err(bad("Only HTTP/1.1 and HTTP/1.0 are spoken here, and HTTP/2 where it is offered.")),
+    }
+}
+
+/// One field line: `name ":" value` (RFC 9112 §5), and what it says about framing.
+fn check_field(line: &[u8], seen: &mut Seen) -> Result<(), HeadError> {
+    let colon = line.iter().position(|byte| *byte == b':').ok_or(bad("A header line has no colon."))?;
+    let (name, rest) = line.split_at(colon);
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        return Err(bad("A header name is not a token; a line may not begin with a space."));
+    }
+    let value = rest.get(1..).unwrap_or_default().trim_ascii();
+    if !value.iter().all(|byte| is_field_byte(*byte)) {
+        return Err(bad("A header value holds a control character."));
+    }
+    match name.len() {
+        4 if name.eq_ignore_ascii_case(b"host") => seen.hosts += 1,
+        14 if name.eq_ignore_ascii_case(b"content-length") => {
+            if seen.length.is_some() {
+                return Err(ambiguous("There are several Content-Length fields."));
+            }
+            seen.length = Some(parse_length(value)?);
+        }
+        17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            if seen.chunked.is_some() || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(ambiguous("The only Transfer-Encoding accepted is one `chunked`."));
+            }
+            seen.chunked = Some(Chunked::Yes);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Digits only (RFC 9112 §6.3): no sign, no list, no spaces inside; at most 18 digits, so that no parser overflows.
+fn parse_length(value: &[u8]) -> Result<u64, HeadError> {
+    let valid = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+    if !valid {
+        return Err(ambiguous("Content-Length is not one decimal number."));
+    }
+    Ok(value.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 9110 §5.5: visible characters, space, tab and obs-text.
+fn is_field_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Lines that end in CRLF; a CR or LF by itself is an error (RFC 9112 §2.2).
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<&'a [u8], HeadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = self.rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
+        let (line, after) = self.rest.split_at(end);
+        let Some(next) = after.strip_prefix(b"\r\n") else {
+            self.rest = &[];
+            return Some(Err(bad("A line ends in a bare CR or LF.")));
+        };
+        self.rest = next;
+        Some(Ok(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 32_768, count: 4, uri: 64 };
+
+    fn reason(head: &str) -> Result<BodyLength, Reason> {
+        check(head.as_bytes(), &LIMITS).map(|head| head.body).map_err(|error| error.reason)
+    }
+
+    #[test]
+    fn accepts_plain_requests_and_reads_their_length() {
+        assert_eq!(reason("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(BodyLength::Bytes(0)));
+        assert_eq!(reason("GET / HTTP/1.0\r\n\r\n"), Ok(BodyLength::Bytes(0)));
+        assert_eq!(reason("POST / HTTP/1.1\r\nhost:a\r\nContent-Length:  12 \r\n\r\n"), Ok(BodyLength::Bytes(12)));
+        assert_eq!(reason("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n"), Ok(BodyLength::Chunked));
+    }
+
+    #[test]
+    fn ambiguous_framing_is_refused() {
+        let heads = [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked",
+            "Content-Length: 1\r\nContent-Length: 1",
+            "Content-Length: 1, 1",
+            "Content-Length: +1",
+            "Content-Length: 0x1",
+            "Content-Length: ",
+            "Content-Length: 9999999999999999999",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: identity",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: xchunked",
+        ];
+        for fields in heads {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+            assert_eq!(reason(&head), Err(Reason::AmbiguousFraming), "{fields}");
+        }
+        let old = "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(reason(old), Err(Reason::AmbiguousFraming));
+    }
+
+    #[test]
+    fn malformed_heads_are_refused() {
+        let heads = [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\n\n",
+            "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: b\0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\t HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "GET / http/1.1\r\nHost: a\r\n\r\n",
+            "GET /\r\nHost: a\r\n\r\n",
+            "G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ];
+        for head in heads {
+            assert_eq!(reason(head), Err(Reason::BadRequest), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn limits_have_reasons_of_their_own() {
+        let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(64));
+        assert_eq!(reason(&long), Err(Reason::UriTooLong));
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(4));
+        assert_eq!(reason(&many), Err(Reason::HeadersTooLarge));
+    }
+}

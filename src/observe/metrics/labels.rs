@@ -1,0 +1,212 @@
+//! The closed label sets: request methods, statuses, outcomes of attempts, protocols, reasons for refusing connections.
+
+/// Makes a closed label set: the enum, how many there are, all of them in order, and the label of each.
+macro_rules! label_set {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            pub(super) const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            pub(super) const COUNT: usize = Self::ALL.len();
+
+            /// The value of the label.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+        }
+    };
+}
+
+label_set! {
+    /// A request method as a label: those of RFC 9110 §9.3 and PATCH (RFC 5789), and one for all others, since a client
+    /// may invent as many as it likes.
+    Method {
+        /// GET
+        Get = "GET",
+        /// HEAD
+        Head = "HEAD",
+        /// POST
+        Post = "POST",
+        /// PUT
+        Put = "PUT",
+        /// DELETE
+        Delete = "DELETE",
+        /// CONNECT
+        Connect = "CONNECT",
+        /// OPTIONS
+        Options = "OPTIONS",
+        /// TRACE
+        Trace = "TRACE",
+        /// PATCH
+        Patch = "PATCH",
+        /// Any other token.
+        Other = "other",
+    }
+}
+
+impl Method {
+    /// The label of a method token; methods are case-sensitive.
+    pub fn of(token: &str) -> Self {
+        match token {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "CONNECT" => Self::Connect,
+            "OPTIONS" => Self::Options,
+            "TRACE" => Self::Trace,
+            "PATCH" => Self::Patch,
+            _ => Self::Other,
+        }
+    }
+}
+
+label_set! {
+    /// What came of one attempt at an endpoint.
+    AttemptOutcome {
+        /// The endpoint answered, and the client got that answer.
+        Answered = "answered",
+        /// The endpoint answered with a status on the list to try again on, and another attempt was made.
+        RetriedStatus = "retried-status",
+        /// No connection: refused, unreachable, or TLS failed.
+        Refused = "refused",
+        /// The name could not be resolved.
+        NoName = "no-name",
+        /// The connection broke before the answer was complete.
+        Reset = "reset",
+        /// Connecting, or waiting for the answer, took too long.
+        Timeout = "timeout",
+        /// The answer was not legal HTTP.
+        Invalid = "invalid",
+        /// The client went away, or the gateway gave up, before there was an outcome.
+        Abandoned = "abandoned",
+    }
+}
+
+label_set! {
+    /// Where the connection of an attempt came from.
+    ConnectionKind {
+        /// Made for this attempt.
+        New = "new",
+        /// Taken from the pool.
+        Reused = "reused",
+    }
+}
+
+label_set! {
+    /// What a client connection speaks.
+    Protocol {
+        /// HTTP/1.0 or HTTP/1.1.
+        Http1 = "h1",
+        /// HTTP/2 over TLS.
+        Http2 = "h2",
+        /// HTTP/2 without TLS.
+        Http2Clear = "h2c",
+        /// A WebSocket, after its handshake.
+        WebSocket = "websocket",
+    }
+}
+
+label_set! {
+    /// Why a client connection was closed before a request was read.
+    ConnectionRefusal {
+        /// The listener has as many as it may have.
+        TooMany = "too-many",
+        /// This client has as many as it may have.
+        TooManyFromClient = "too-many-from-client",
+        /// The TLS handshake failed or took too long.
+        Tls = "tls",
+        /// The client's address is not allowed.
+        Denied = "denied",
+        /// The gateway is stopping.
+        Draining = "draining",
+    }
+}
+
+/// The statuses with a counter of their own: those registered with IANA, nginx's 499, and what Cloudflare and load
+/// balancers of AWS are known to send. All others count as [`OTHER_STATUS`].
+const STATUSES: [u16; 76] = [
+    100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 306, 307, 308,
+    400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423, 424,
+    425, 426, 428, 429, 431, 451, 460, 499, 500, 501, 502, 503, 504, 505, 506, 507, 508, 509, 510, 511, 520, 521, 522,
+    523, 524, 525, 526, 529, 530, 561,
+];
+
+/// Counters in a row of statuses.
+pub(super) const STATUS_COUNT: usize = STATUSES.len() + 1;
+/// The label of statuses without a counter of their own.
+const OTHER_STATUS: &str = "other";
+/// One more than the highest status (RFC 9110 §15).
+const STATUS_END: usize = 600;
+
+static STATUS_INDEX: [u8; STATUS_END] = status_index();
+
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler, where an index out of range is an error")]
+const fn status_index() -> [u8; STATUS_END] {
+    let mut table = [STATUSES.len() as u8; STATUS_END];
+    let mut index = 0;
+    while index < STATUSES.len() {
+        table[STATUSES[index] as usize] = index as u8;
+        index += 1;
+    }
+    table
+}
+
+/// The place of a status in a row of [`STATUS_COUNT`] counters.
+pub(super) fn status_place(status: u16) -> usize {
+    STATUS_INDEX.get(usize::from(status)).map_or(STATUSES.len(), |&index| usize::from(index))
+}
+
+/// The labels of a row of statuses, in order.
+pub(super) fn status_labels() -> impl Iterator<Item = StatusLabel> {
+    STATUSES.into_iter().map(StatusLabel::Code).chain([StatusLabel::Other])
+}
+
+/// One label of a row of statuses.
+pub(super) enum StatusLabel {
+    Code(u16),
+    Other,
+}
+
+impl std::fmt::Display for StatusLabel {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(out, "{code}"),
+            Self::Other => out.write_str(OTHER_STATUS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_place_and_the_label_of_that_place() {
+        let labels: Vec<String> = status_labels().map(|label| label.to_string()).collect();
+        assert_eq!(labels.len(), STATUS_COUNT);
+        for status in 0..=u16::MAX {
+            let label = &labels[status_place(status)];
+            let wanted = if STATUSES.contains(&status) { status.to_string() } else { OTHER_STATUS.to_owned() };
+            assert_eq!(*label, wanted);
+        }
+    }
+
+    #[test]
+    fn statuses_are_listed_once_in_order() {
+        assert!(STATUSES.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn methods_are_case_sensitive_and_unknown_ones_are_one_label() {
+        for method in Method::ALL {
+            assert_eq!(Method::of(method.label()), *method);
+        }
+        for token in ["get", "BREW", "", "GET ", "\u{fffd}"] {
+            assert_eq!(Method::of(token), Method::Other);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Metrics: counted per worker without locks, gathered when somebody scrapes.
+//!
+//! Read in this order: [`names`] (what there is), [`route`] and [`upstream`] (what a request costs), [`text`] (how it
+//! is shown). Handles such as [`RouteMetrics`] are resolved when a snapshot is compiled and kept in it, so that a
+//! request never looks a label up.
+
+mod cells;
+mod histogram;
+mod labels;
+mod listener;
+mod names;
+mod route;
+mod series;
+mod sources;
+mod text;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+
+pub use labels::{AttemptOutcome, ConnectionKind, ConnectionRefusal, Method, Protocol};
+pub use listener::{ListenerMetrics, OpenConnection};
+pub use route::{Finished, ReasonIndex, RouteMetrics};
+pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
+pub use upstream::{FinishedAttempt, UpstreamMetrics};
+
+use self::series::Series;
+use self::sources::Sources;
+use self::text::{Text, label};
+use super::Worker;
+use super::worker::Padded;
+
+/// The `Content-Type` of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The `route` of requests beyond the bound on routes. Route keys begin with a slash, a tilde or a method, so it cannot
+/// be one.
+const OTHER: &str = "other";
+/// The `route` of requests for which there is none.
+const UNROUTED: &str = "none";
+
+/// How the metrics are made.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsSettings {
+    /// How many workers count; more than that share cache lines.
+    pub workers: usize,
+    /// Routes of one snapshot with series of their own; the rest of them share the series `other`.
+    pub max_routes: usize,
+    /// The labels of `tollgate_refusals_total{reason}`; a [`ReasonIndex`] is a place in it.
+    pub reasons: &'static [&'static str],
+}
+
+impl MetricsSettings {
+    /// The usual bound on routes.
+    pub const MAX_ROUTES: usize = 10_000;
+}
+
+/// All metrics of one gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    settings: MetricsSettings,
+    routes: Series<RouteMetrics>,
+    other: Arc<RouteMetrics>,
+    unrouted: Arc<RouteMetrics>,
+    upstreams: Series<UpstreamMetrics>,
+    listeners: Series<ListenerMetrics>,
+    in_flight: Box<[Arc<Padded<()>>]>,
+    sources: Sources,
+    access_log_dropped: Arc<AtomicU64>,
+    process: OnceLock<ProcessCollector>,
+}
+
+impl Metrics {
+    /// Metrics that have counted nothing yet.
+    pub fn new(settings: MetricsSettings) -> Self {
+        let MetricsSettings { workers, reasons, .. } = settings;
+        Self {
+            settings,
+            routes: Series::default(),
+            other: Arc::new(RouteMetrics::new(None, OTHER, workers, reasons)),
+            unrouted: Arc::new(RouteMetrics::new(None, UNROUTED, workers, reasons)),
+            upstreams: Series::default(),
+            listeners: Series::default(),
+            in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
+            sources: Sources::default(),
+            access_log_dropped: Arc::default(),
+            process: OnceLock::new(),
+        }
+    }
+
+    /// Begins to resolve the handles of one snapshot.
+    pub fn handles(&self) -> Handles<'_> {
+        Handles { metrics: self, routes: HashMap::new() }
+    }
+
+    /// The counters of requests for which there is no route: `route="none"`.
+    pub fn unrouted(&self) -> Arc<RouteMetrics> {
+        Arc::clone(&self.unrouted)
+    }
+
+    /// The counters of a listener, which go on over reloads as long as somebody holds them.
+    pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
+        self.listeners.resolve(name.to_owned(), || ListenerMetrics::new(name))
+    }
+
+    /// Counts a request as in flight until what is returned is dropped.
+    #[must_use]
+    pub fn begin(&self, worker: Worker) -> InFlight {
+        let token = self.in_flight.get(worker.0).or(self.in_flight.first());
+        InFlight { _token: token.map(Arc::clone) }
+    }
+
+    /// Requests in flight now.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.iter().map(|token| Arc::strong_count(token) - 1).sum()
+    }
+
+    /// Where endpoints are asked for during a scrape; replaces the one before.
+    ///
+    /// It is called on the thread that renders, and must not call back into these metrics.
+    pub fn set_endpoint_source(&self, source: EndpointSource) {
+        self.sources.set_endpoints(source);
+    }
+
+    /// The certificates in service and when they expire; replaces those before.
+    pub fn set_certificates<'a>(&self, certificates: impl IntoIterator<Item = (&'a str, SystemTime)>) {
+        self.sources.set_certificates(certificates);
+    }
+
+    /// A configuration was read and put into service as that revision.
+    pub fn reload_succeeded(&self, revision: u64, at: SystemTime) {
+        self.sources.reload_succeeded(revision, at);
+    }
+
+    /// A configuration was read and refused.
+    pub fn reload_failed(&self, at: SystemTime) {
+        self.sources.reload_failed(at);
+    }
+
+    /// The counter of lost access log lines, to be given to the access log.
+    pub fn access_log_dropped(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.access_log_dropped)
+    }
+
+    /// All metrics in the Prometheus text format, version 0.0.4 ([`CONTENT_TYPE`]).
+    pub fn render(&self) -> String {
+        const BYTES_PER_ROUTE: usize = 4_096;
+        let mut routes = self.routes.live();
+        routes.extend([Arc::clone(&self.other), Arc::clone(&self.unrouted)]);
+        let mut text = Text::with_capacity(routes.len() * BYTES_PER_ROUTE);
+        let version = label("version", env!("CARGO_PKG_VERSION"));
+        text.family(&names::BUILD_INFO).labelled(format_args!("{version}"), 1);
+        self.sources.write_config(&mut text);
+        listener::write(self.listeners.live(), &mut text);
+        text.family(&names::REQUESTS_IN_FLIGHT).single(self.in_flight() as u64);
+        route::write(routes, &mut text);
+        upstream::write(self.upstreams.live(), &mut text);
+        self.sources.write_endpoints(&mut text);
+        text.family(&names::ACCESS_LOG_DROPPED).single(self.access_log_dropped.load(Ordering::Relaxed));
+        text.append(&self.process());
+        text.finish()
+    }
+
+    /// The families `process_*`. Made at the first scrape, since becoming a daemon changes the process's id.
+    fn process(&self) -> String {
+        let families = self.process.get_or_init(ProcessCollector::for_self).collect();
+        prometheus::TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+    }
+}
+
+/// Resolves the handles of one snapshot.
+///
+/// The bound on routes holds for each snapshot by itself, so that a reload which renames every route does not push
+/// them into `other` while requests still run under the old names.
+#[derive(Debug)]
+pub struct Handles<'a> {
+    metrics: &'a Metrics,
+    routes: HashMap<String, Arc<RouteMetrics>>,
+}
+
+impl Handles<'_> {
+    /// The counters of a route, with all they have counted if a live snapshot has the route already.
+    ///
+    /// Alternatives that share a key share their counters.
+    pub fn route(&mut self, api: Option<&str>, key: &str) -> Arc<RouteMetrics> {
+        // No name has a NUL in it.
+        let name = format!("{}\0{key}", api.unwrap_or_default());
+        if let Some(known) = self.routes.get(&name) {
+            return Arc::clone(known);
+        }
+        let MetricsSettings { workers, max_routes, reasons } = self.metrics.settings;
+        if self.routes.len() >= max_routes {
+            return Arc::clone(&self.metrics.other);
+        }
+        let series = self.metrics.routes.resolve(name.clone(), || RouteMetrics::new(api, key, workers, reasons));
+        self.routes.insert(name, Arc::clone(&series));
+        series
+    }
+
+    /// The counters of an upstream, with all they have counted if a live snapshot has the upstream already.
+    pub fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
+        let workers = self.metrics.settings.workers;
+        self.metrics.upstreams.resolve(name.to_owned(), || UpstreamMetrics::new(name, workers))
+    }
+}
+
+/// A request in flight. The count is the number of holders of its worker's token, so it is right however the request
+/// ends, a panic included.
+#[derive(Debug)]
+pub struct InFlight {
+    _token: Option<Arc<Padded<()>>>,
+}

@@ -1,0 +1,71 @@
+//! The name, kind and help text of every metric, in the order of the exposition.
+//!
+//! Seconds and bytes, never milliseconds or kilobytes; counters end in `_total`.
+
+/// One metric family.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) help: &'static str,
+}
+
+/// The type named after `# TYPE`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+macro_rules! families {
+    ($($ident:ident = $kind:ident $name:literal: $help:literal;)*) => {
+        $(pub(super) static $ident: Family = Family { name: $name, kind: Kind::$kind, help: $help };)*
+    };
+}
+
+families! {
+    BUILD_INFO = Gauge "tollgate_build_info": "Always 1; the version is in the label.";
+    CONFIG_REVISION = Gauge "tollgate_config_revision": "How many configurations this process has put into service.";
+    CONFIG_LAST_RELOAD_SUCCESS = Gauge "tollgate_config_last_reload_success":
+        "1 if the last configuration read was put into service, 0 if it was refused.";
+    CONFIG_LAST_RELOAD_TIMESTAMP = Gauge "tollgate_config_last_reload_timestamp_seconds":
+        "When a configuration was last read, accepted or refused.";
+    CERTIFICATE_EXPIRY = Gauge "tollgate_certificate_expiry_timestamp_seconds": "When the certificate expires.";
+
+    CONNECTIONS = Gauge "tollgate_connections": "Client connections open now.";
+    CONNECTIONS_TOTAL = Counter "tollgate_connections_total": "Client connections accepted.";
+    CONNECTIONS_REFUSED = Counter "tollgate_connections_refused_total":
+        "Client connections closed before a request was read.";
+
+    REQUESTS_IN_FLIGHT = Gauge "tollgate_requests_in_flight": "Requests being served now.";
+    REQUESTS = Counter "tollgate_requests_total": "Requests finished, by what the client was answered.";
+    REQUEST_DURATION = Histogram "tollgate_request_duration_seconds":
+        "From the request's head to the last byte of the answer.";
+    GATEWAY_DURATION = Histogram "tollgate_gateway_duration_seconds":
+        "The part of the request's duration not spent on upstreams.";
+    REQUEST_BYTES = Counter "tollgate_request_bytes_total": "Bytes of request bodies received from clients.";
+    RESPONSE_BYTES = Counter "tollgate_response_bytes_total": "Bytes of response bodies sent to clients.";
+    REFUSALS = Counter "tollgate_refusals_total": "Requests the gateway answered itself, by reason.";
+
+    UPSTREAM_DURATION = Histogram "tollgate_upstream_duration_seconds":
+        "What one attempt took: from choosing the endpoint to the end of its answer.";
+    UPSTREAM_ATTEMPTS = Counter "tollgate_upstream_attempts_total": "Attempts at an endpoint, by what came of them.";
+    UPSTREAM_CONNECTIONS = Counter "tollgate_upstream_connections_total":
+        "Connections to endpoints taken for an attempt, newly made or reused.";
+    ENDPOINT_HEALTHY = Gauge "tollgate_endpoint_healthy": "1 if health checks find the endpoint well, else 0.";
+    ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
+
+    ACCESS_LOG_DROPPED = Counter "tollgate_access_log_dropped_total":
+        "Access log lines lost because the queue was full or the file could not be written.";
+}

@@ -1,0 +1,117 @@
+//! Writes what the gateway answers itself.
+
+use super::Gate;
+use super::ctx::ProxyCtx;
+use super::fields::X_REQUEST_ID;
+use crate::exchange::Fixed;
+use crate::reply::{Form, Keep, Reason, Rendered, Reply, render};
+use crate::request::Body;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use pingora_core::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+/// An unread body up to this length is read and thrown away so that the connection can be kept.
+const WORTH_DRAINING: u64 = 64 * 1024;
+
+/// Writes a refusal in the form the client asks for.
+pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Reply) -> Result<()> {
+    ctx.outcome.reason = Some(reply.reason);
+    let header = session.req_header();
+    let accept = header.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+    let content_type = header.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let form = match reply.reason {
+        // Over HTTP/1 there is no gRPC to speak: the refusal itself says so, plainly.
+        Reason::UnsupportedProtocol => Form::choose(accept, None),
+        _ => Form::choose(accept, content_type),
+    };
+    let templates = ctx.route().map_or(&ctx.snapshot.replies, |route| &route.replies);
+    let rendered = render(reply, form, templates, ctx.request_id());
+    let Rendered { status, fields, body, keep } = rendered;
+    if keep == Keep::Close {
+        session.set_keepalive(None);
+    }
+    write(session, ctx, Fixed { status, fields: fields.into_vec(), body }).await
+}
+
+/// Writes a whole answer, with its length and the request id.
+pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> Result<()> {
+    let Fixed { status, fields, body } = answer;
+    if !is_worth_draining(session, ctx) {
+        session.set_keepalive(None);
+    }
+    let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
+    let header = head(status, fields, body.len(), &ctx.ids.request);
+    let end = head_only || body.is_empty();
+    session.write_response_header(Box::new(header), end).await?;
+    ctx.outcome.answered = true;
+    if !end {
+        ctx.outcome.bytes_out += body.len() as u64;
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+fn is_worth_draining(session: &Session, ctx: &ProxyCtx) -> bool {
+    let waits = session.req_header().headers.contains_key(header::EXPECT);
+    match ctx.cx.body {
+        Body::None => true,
+        Body::Length(length) => length <= WORTH_DRAINING && !waits,
+        Body::Unknown => false,
+    }
+}
+
+fn may_have_body(status: StatusCode) -> bool {
+    !status.is_informational() && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
+}
+
+fn head(
+    status: StatusCode,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    length: usize,
+    request_id: &HeaderValue,
+) -> ResponseHeader {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = status;
+    for (name, value) in fields {
+        parts.headers.append(name, value);
+    }
+    if may_have_body(status) {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if !request_id.is_empty() {
+        parts.headers.insert(X_REQUEST_ID, request_id.clone());
+    }
+    ResponseHeader::from(parts)
+}
+
+/// A refusal as bytes, for a connection on which no request could be read: problem details, then the end.
+pub fn refusal_bytes(gate: &Gate, reply: &Reply, request_id: &HeaderValue) -> Bytes {
+    let snapshot = gate.shared.store.peek();
+    let rendered = render(reply, Form::Problem, &snapshot.replies, request_id.to_str().unwrap_or_default());
+    to_h1_bytes(&rendered, request_id)
+}
+
+fn to_h1_bytes(rendered: &Rendered, request_id: &HeaderValue) -> Bytes {
+    use std::io::Write as _;
+    let mut out: Vec<u8> = Vec::with_capacity(512);
+    let reason = rendered.status.canonical_reason().unwrap_or_default();
+    let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", rendered.status.as_str());
+    for (name, value) in &rendered.fields {
+        push_line(&mut out, name.as_str(), value.as_bytes());
+    }
+    push_line(&mut out, "content-length", rendered.body.len().to_string().as_bytes());
+    push_line(&mut out, "x-request-id", request_id.as_bytes());
+    push_line(&mut out, "connection", b"close");
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&rendered.body);
+    Bytes::from(out)
+}
+
+fn push_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

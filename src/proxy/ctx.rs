@@ -1,0 +1,158 @@
+//! The state of one request between Pingora's callbacks.
+
+use crate::observe::metrics::{ConnectionKind, InFlight};
+use crate::observe::{TraceContext, Worker};
+use crate::reply::{Reason, Reply};
+use crate::request::RequestCx;
+use crate::routing::Captures;
+use crate::snapshot::{Route, Shared, Snapshot};
+use crate::upstream::{EndpointId, Millis, Picked};
+use http::HeaderValue;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The state of one request.
+pub struct ProxyCtx {
+    /// The configuration it began with and ends with.
+    pub snapshot: Arc<Snapshot>,
+    /// What policies see.
+    pub cx: RequestCx,
+    /// The names under which it is found again.
+    pub ids: Ids,
+    /// What routing made of it.
+    pub matched: Matched,
+    /// What happens between the gateway and the upstream.
+    pub exchange: Exchange,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Counts the request as in flight while it lives.
+    _in_flight: InFlight,
+}
+
+/// The names under which a request is found again.
+pub struct Ids {
+    /// `X-Request-Id`; empty until the head has been read.
+    pub request: HeaderValue,
+    /// The trace it belongs to, with this gateway's span.
+    pub trace: Option<TraceContext>,
+}
+
+/// What routing made of a request.
+#[derive(Default)]
+pub struct Matched {
+    /// The route's number.
+    pub route: Option<usize>,
+    /// Where its captures lie in the path.
+    pub captures: Captures,
+    /// The host, in normal form.
+    pub host: Box<str>,
+    /// The refusal to answer once answering is possible.
+    pub refusal: Option<Box<Reply>>,
+}
+
+/// Whether the whole exchange has a deadline, or only its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The answer is complete by the deadline.
+    Bounded,
+    /// Events, gRPC streams and WebSockets last as long as they last; only silence is bounded.
+    Streaming,
+}
+
+/// What happens between the gateway and the upstream.
+pub struct Exchange {
+    /// Which of the route's upstreams was chosen.
+    pub choice: Option<usize>,
+    /// The endpoint of the attempt under way.
+    pub picked: Option<Picked>,
+    /// Endpoints tried before.
+    pub tried: SmallVec<[EndpointId; 4]>,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Attempts whose outcome is recorded.
+    pub finished: u32,
+    /// When the attempt under way began.
+    pub attempt_began: Instant,
+    /// Whether its connection is a new one.
+    pub connection: Option<ConnectionKind>,
+    /// Time spent waiting for upstreams.
+    pub spent: Duration,
+    /// Bounded or streaming.
+    pub flow: Flow,
+}
+
+/// What came of a request.
+#[derive(Default)]
+pub struct Outcome {
+    /// The last failure, or the reply's reason.
+    pub reason: Option<Reason>,
+    /// Whether the head of an upstream's answer has been passed on.
+    pub answered: bool,
+    /// Bytes of the response's body.
+    pub bytes_out: u64,
+}
+
+impl ProxyCtx {
+    /// The state of a request whose head has just arrived.
+    pub fn new(shared: &Shared, worker: Worker) -> Self {
+        let now = Instant::now();
+        Self {
+            snapshot: shared.store.load(),
+            cx: RequestCx::new(now),
+            ids: Ids { request: HeaderValue::from_static(""), trace: None },
+            matched: Matched::default(),
+            exchange: Exchange::new(now),
+            outcome: Outcome::default(),
+            _in_flight: shared.metrics.begin(worker),
+        }
+    }
+
+    /// The route that took the request.
+    pub fn route(&self) -> Option<&Route> {
+        self.matched.route.and_then(|number| self.snapshot.routes.get(number))
+    }
+
+    /// What is left until the deadline; `None` where there is none.
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        let timeout = self.route()?.timeout?;
+        Some(timeout.saturating_sub(now.duration_since(self.cx.started)))
+    }
+
+    /// The request id as text.
+    pub fn request_id(&self) -> &str {
+        self.ids.request.to_str().unwrap_or_default()
+    }
+}
+
+impl Exchange {
+    fn new(now: Instant) -> Self {
+        Self {
+            choice: None,
+            picked: None,
+            tried: SmallVec::new(),
+            attempts: 0,
+            finished: 0,
+            attempt_began: now,
+            connection: None,
+            spent: Duration::ZERO,
+            flow: Flow::Bounded,
+        }
+    }
+
+    /// Notes what kind of connection the attempt got.
+    pub fn connected(&mut self, reused: bool) {
+        self.connection = Some(if reused { ConnectionKind::Reused } else { ConnectionKind::New });
+    }
+}
+
+/// Milliseconds since the epoch, for ids and log lines.
+pub fn unix_millis() -> crate::observe::UnixMillis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    crate::observe::UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The present on an upstream's clock.
+pub fn now(shared: &Shared) -> Millis {
+    shared.clock.now()
+}

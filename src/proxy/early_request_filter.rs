@@ -1,0 +1,174 @@
+//! The head has arrived: normalise it, name it, find its client and its route. Nothing can be answered yet; a refusal is
+//! kept for `request_filter`.
+
+use super::ctx::{ProxyCtx, unix_millis};
+use super::fields::{IDENTITY, TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
+use super::{Gate, Random};
+use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
+use crate::reply::{Reason, Reply};
+use crate::request::{Body, Client, Scheme, remove_inbound};
+use crate::routing::{Found, Target, normalise, normalise_host, split_target};
+use crate::snapshot::EncodedSlash;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Uri, Version, header, request::Parts};
+use pingora_proxy::Session;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// A kept request id is at most this long; a longer one is replaced.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// Runs the moment.
+pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
+    let bounds = &gate.listener.bounds;
+    session.set_read_timeout(Some(bounds.body));
+    session.set_write_timeout(Some(bounds.write));
+    session.set_total_drain_timeout(Some(bounds.body));
+    let peer = peer_address(session);
+    let body_is_empty = session.is_body_empty();
+    let raw_target = session.req_header().raw_path().to_vec();
+    let header = session.downstream_session.req_header_mut();
+    let refusal = edit_request(header, |parts| {
+        ctx.cx.client = Client::find(peer, &parts.headers, &ctx.snapshot.trusted);
+        ctx.cx.scheme = if gate.listener.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        ctx.cx.body = body_of(parts, body_is_empty);
+        name_request(parts, ctx);
+        match read_target(parts, &raw_target, ctx) {
+            Err(reply) => Some(reply),
+            Ok(slash) => find_route(parts, ctx, slash).err(),
+        }
+    });
+    ctx.matched.refusal = refusal.map(Box::new);
+}
+
+fn peer_address(session: &Session) -> IpAddr {
+    session
+        .client_addr()
+        .and_then(|address| address.as_inet())
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), std::net::SocketAddr::ip)
+}
+
+fn body_of(parts: &Parts, is_empty: bool) -> Body {
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    match declared.and_then(|text| text.parse().ok()) {
+        Some(length) => Body::Length(length),
+        None if is_empty => Body::None,
+        None => Body::Unknown,
+    }
+}
+
+/// Request id and trace: kept from trusted peers, else made here. What an untrusted peer says of itself is dropped.
+fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
+    let headers = &mut parts.headers;
+    let trusted = ctx.cx.client.via_trusted;
+    let [time_low, time_high, span, trace_low, trace_high] = Random::bits();
+    if !trusted {
+        remove_inbound(headers);
+        headers.remove(X_REQUEST_ID);
+    }
+    for name in &IDENTITY {
+        headers.remove(name);
+    }
+    let kept = headers.get(X_REQUEST_ID).filter(|id| is_sound_id(id)).cloned();
+    ctx.ids.request = kept.unwrap_or_else(|| {
+        let id = RequestId::new(unix_millis(), [time_low, time_high]);
+        HeaderValue::from_str(id.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""))
+    });
+    // The trace is continued whoever began it: it names no one and decides nothing.
+    let inbound = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
+    if inbound.is_none() || !headers.get(TRACESTATE).is_none_or(|state| is_tracestate(state.as_bytes())) {
+        headers.remove(TRACESTATE);
+    }
+    ctx.ids.trace = Some(match inbound {
+        Some(parent) => parent.child(span),
+        None => TraceContext::new([trace_high, trace_low, span], Sampling::NotSampled),
+    });
+}
+
+fn is_sound_id(id: &HeaderValue) -> bool {
+    !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether an encoded slash stands in the path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slash {
+    Absent,
+    Encoded,
+}
+
+/// Host and path in normal form; the head is rewritten so that everyone after sees what is matched.
+fn read_target(parts: &mut Parts, raw_target: &[u8], ctx: &mut ProxyCtx) -> Result<Slash, Reply> {
+    let bad_request = |detail: &'static str| Reply::new(Reason::BadRequest).detail(detail);
+    let raw = std::str::from_utf8(raw_target).map_err(|_| Reply::from(Reason::BadPath))?;
+    let target = split_target(raw).map_err(|error| bad_path(&error))?;
+    let authority = target.authority.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    let host = match (authority, single_host(&parts.headers)?) {
+        (Some(named), Some(host)) if !named.eq_ignore_ascii_case(host) => {
+            return Err(bad_request("Host and the request target name different hosts."));
+        }
+        (Some(host), _) | (None, Some(host)) => host,
+        (None, None) if parts.version == Version::HTTP_10 => "",
+        (None, None) => return Err(bad_request("A request needs a Host.")),
+    };
+    if !host.is_empty() {
+        let normal = normalise_host(host).map_err(|_| bad_request("The Host is not a host name."))?;
+        ctx.matched.host = normal.into_text().into();
+    }
+    let path = normalise(target.path).map_err(|error| bad_path(&error))?;
+    let slash = if path.has_encoded_slash() { Slash::Encoded } else { Slash::Absent };
+    if path.as_str() != target.path || target.authority.is_some() {
+        let text = match target.query {
+            Some(query) => format!("{}?{query}", path.as_str()),
+            None => path.as_str().to_owned(),
+        };
+        set_path(parts, &text).map_err(|()| Reply::from(Reason::BadPath))?;
+    }
+    Ok(slash)
+}
+
+fn bad_path(error: &dyn std::fmt::Display) -> Reply {
+    Reply::new(Reason::BadPath).detail(format!("The path is refused: {error}."))
+}
+
+/// Puts a new path and query into the target; scheme and authority stay.
+pub fn set_path(parts: &mut Parts, path_and_query: &str) -> Result<(), ()> {
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.path_and_query = Some(PathAndQuery::try_from(path_and_query).map_err(|_| ())?);
+    parts.uri = Uri::from_parts(uri).map_err(|_| ())?;
+    Ok(())
+}
+
+fn single_host(headers: &HeaderMap) -> Result<Option<&str>, Reply> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let first = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Reply::new(Reason::BadRequest).detail("A request has exactly one Host field."));
+    }
+    first
+        .map(|host| host.to_str().map_err(|_| Reply::new(Reason::BadRequest).detail("The Host is not a host name.")))
+        .transpose()
+}
+
+fn find_route(parts: &Parts, ctx: &mut ProxyCtx, slash: Slash) -> Result<(), Reply> {
+    let target = Target {
+        host: &ctx.matched.host,
+        path: parts.uri.path(),
+        method: parts.method.as_str(),
+        query: parts.uri.query(),
+        headers: &parts.headers,
+    };
+    match ctx.snapshot.router.find(&target, &mut ctx.matched.captures) {
+        Found::NoRoute => Err(Reason::NoRoute.into()),
+        Found::MethodNotAllowed(allowed) => {
+            let methods: Vec<&str> = allowed.iter().collect();
+            Err(Reply::new(Reason::MethodNotAllowed).allow(methods.join(", ")))
+        }
+        Found::Route(number) => {
+            ctx.matched.route = Some(number);
+            let refused = ctx.route().is_some_and(|route| route.encoded_slash == EncodedSlash::Refuse);
+            if slash == Slash::Encoded && refused {
+                return Err(Reply::new(Reason::BadPath).detail("This route refuses encoded slashes and backslashes."));
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Something failed: whose fault it is, whether another attempt is safe, and what the client is told.
+
+use super::answer::write_refusal;
+use super::ctx::{Flow, ProxyCtx, now};
+use super::{Gate, upstream_peer};
+use crate::observe::metrics::AttemptOutcome;
+use crate::reply::{Reason, Reply};
+use crate::snapshot::RetryCause;
+use crate::upstream::{FailureKind, Outcome, RetryDecision};
+use pingora_core::{Error, ErrorSource, ErrorType};
+use pingora_proxy::{FailToProxy, Session};
+use std::time::Instant;
+
+/// A pooled connection that the upstream had already closed is replaced this often without counting as a retry.
+const STALE_REPLACED: u32 = 2;
+
+/// No connection came about: nothing was sent, so any request may go elsewhere.
+pub fn fail_to_connect(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, mut error: Box<Error>) -> Box<Error> {
+    let (kind, outcome, reason) = classify(&error);
+    report(gate, ctx, kind);
+    ctx.finish_attempt(gate.worker, outcome);
+    ctx.outcome.reason = Some(reason);
+    error.set_retry(may_retry(gate, session, ctx, RetryCause::Connect));
+    error
+}
+
+/// The exchange broke after a connection was made.
+pub fn error_while_proxy(
+    gate: &Gate,
+    session: &Session,
+    ctx: &mut ProxyCtx,
+    mut error: Box<Error>,
+    client_reused: bool,
+) -> Box<Error> {
+    if error.retry() && matches!(error.etype(), ErrorType::HTTPStatus(_)) {
+        return error; // decided in upstream_response_filter
+    }
+    error.set_retry(false);
+    if ctx.matched.refusal.is_some() || *error.esource() != ErrorSource::Upstream {
+        ctx.finish_attempt(gate.worker, AttemptOutcome::Abandoned);
+        return error;
+    }
+    let (kind, outcome, reason) = classify(&error);
+    let already_answered = ctx.outcome.answered;
+    ctx.outcome.reason.get_or_insert(reason);
+    if client_reused && !already_answered && reason == Reason::UpstreamReset && is_replaceable(session, ctx) {
+        // The endpoint closed an idle connection as we took it: nobody's failure.
+        ctx.finish_attempt(gate.worker, AttemptOutcome::Reset);
+        ctx.exchange.picked = None;
+        ctx.outcome.reason = None;
+        error.set_retry(true);
+        return error;
+    }
+    report(gate, ctx, kind);
+    ctx.finish_attempt(gate.worker, outcome);
+    let cause = if reason == Reason::UpstreamTimeout { RetryCause::Timeout } else { RetryCause::Reset };
+    if !already_answered && may_retry(gate, session, ctx, cause) {
+        ctx.outcome.reason = None;
+        error.set_retry(true);
+    }
+    error
+}
+
+fn is_replaceable(session: &Session, ctx: &ProxyCtx) -> bool {
+    ctx.exchange.attempts <= STALE_REPLACED
+        && session.req_header().method.is_idempotent()
+        && !session.as_ref().retry_buffer_truncated()
+}
+
+fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {
+    if let (Some(choice), Some(picked)) = (upstream_peer::choice(ctx), &ctx.exchange.picked) {
+        choice.upstream.report(picked, Outcome::Failure(kind), now(&gate.shared));
+    }
+}
+
+/// Whether another attempt is listed, safe, within the deadline and within the budget. A `true` spends the budget and
+/// puts the endpoint among those already tried.
+pub fn may_retry(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, cause: RetryCause) -> bool {
+    let Some(route) = ctx.route() else { return false };
+    let retries = &route.retries;
+    let safe = cause == RetryCause::Connect || session.req_header().method.is_idempotent();
+    let replayable = !session.as_ref().retry_buffer_truncated();
+    let in_time = !ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero());
+    let allowed = retries.on.contains(&cause) && ctx.exchange.attempts <= retries.max;
+    if !(allowed && safe && replayable && in_time) {
+        return false;
+    }
+    let Some(choice) = upstream_peer::choice(ctx) else { return false };
+    if choice.upstream.budget().try_retry(retries.budget, now(&gate.shared)) != RetryDecision::Granted {
+        return false;
+    }
+    if let Some(picked) = ctx.exchange.picked.take() {
+        ctx.exchange.tried.push(picked.id());
+    }
+    true
+}
+
+/// What a failed attempt means to the endpoint's health, to the metrics and to the client.
+fn classify(error: &Error) -> (FailureKind, AttemptOutcome, Reason) {
+    use ErrorType as E;
+    match error.etype() {
+        E::ConnectTimedout | E::TLSHandshakeTimedout => {
+            (FailureKind::Timeout, AttemptOutcome::Timeout, Reason::UpstreamTimeout)
+        }
+        E::ReadTimedout | E::WriteTimedout => (FailureKind::Timeout, AttemptOutcome::Timeout, Reason::UpstreamTimeout),
+        E::TLSHandshakeFailure | E::TLSWantX509Lookup | E::InvalidCert | E::HandshakeError => {
+            (FailureKind::Tls, AttemptOutcome::Refused, Reason::UpstreamTls)
+        }
+        E::ConnectRefused
+        | E::ConnectNoRoute
+        | E::ConnectError
+        | E::ConnectProxyFailure
+        | E::BindError
+        | E::SocketError => (FailureKind::Connect, AttemptOutcome::Refused, Reason::UpstreamRefused),
+        E::ConnectionClosed | E::ReadError | E::WriteError => {
+            (FailureKind::Reset, AttemptOutcome::Reset, Reason::UpstreamReset)
+        }
+        _ => (FailureKind::Invalid, AttemptOutcome::Invalid, Reason::UpstreamInvalid),
+    }
+}
+
+/// All attempts failed, or the request did: tell the client, where it is still there and nothing has been said yet.
+pub async fn fail_to_proxy(session: &mut Session, error: &Error, ctx: &mut ProxyCtx) -> FailToProxy {
+    let kept = ctx.matched.refusal.take();
+    let reply = match kept {
+        Some(reply) => *reply,
+        None => Reply::new(reason_of(error, session, ctx)),
+    };
+    let reason = reply.reason;
+    ctx.outcome.reason = Some(reason);
+    let silent = reason == Reason::ClientClosed
+        || session.response_written().is_some_and(|head| !head.status.is_informational());
+    if !silent {
+        session.set_keepalive(None);
+        // A client that has gone meanwhile is no error of its own: the log line says what happened first.
+        let _ = write_refusal(session, ctx, &reply).await;
+    }
+    FailToProxy { error_code: reason.status().as_u16(), can_reuse_downstream: false }
+}
+
+fn reason_of(error: &Error, session: &Session, ctx: &ProxyCtx) -> Reason {
+    match error.esource() {
+        ErrorSource::Upstream => {
+            let reason = ctx.outcome.reason.unwrap_or_else(|| classify(error).2);
+            let late =
+                ctx.exchange.flow == Flow::Bounded && ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero());
+            if late && reason == Reason::UpstreamTimeout { Reason::Deadline } else { reason }
+        }
+        ErrorSource::Downstream => match error.etype() {
+            ErrorType::ReadTimedout if session.response_written().is_none() => Reason::SlowRequest,
+            ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error => Reason::BadRequest,
+            ErrorType::HTTPStatus(400) => Reason::BadRequest,
+            _ => Reason::ClientClosed,
+        },
+        ErrorSource::Internal | ErrorSource::Unset => Reason::Internal,
+    }
+}

@@ -1,0 +1,191 @@
+//! What happens to a connection from its first byte: counted, its protocol told, each HTTP/1 head checked before Pingora
+//! sees it.
+//!
+//! A second, faster lane would take simple requests here and hand the others over, as this does with all of them.
+
+use super::h2_connection::H2Connection;
+use super::{Gate, Random, log_refused_head, refusal_bytes, unix_millis};
+use crate::listener::head::{Arrival, BodyLength, HeadError, HeadReader, check};
+use crate::listener::{Connections, ListenerSpec, TooMany};
+use crate::observe::RequestId;
+use crate::observe::metrics::{ConnectionRefusal, ListenerMetrics, OpenConnection, Protocol};
+use crate::reply::{Reason, Reply};
+use async_trait::async_trait;
+use http::HeaderValue;
+use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::{ALPN, Stream};
+use pingora_core::server::ShutdownWatch;
+use pingora_proxy::HttpProxy;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The first line of HTTP/2's connection preface, which reads like a head of HTTP/1 (RFC 9113 §3.4).
+const PREFACE_HEAD: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+/// The length of the whole preface.
+const PREFACE: usize = 24;
+/// When the listener closes, an idle connection may send one more request within this time, so that a request already
+/// on its way is answered, with `Connection: close`, rather than lost.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// After a refusal the client's remaining bytes are read this long, or TCP would reset the connection before the client
+/// has seen the answer.
+const LINGER: Duration = Duration::from_secs(1);
+/// And so many of them.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Receives the connections of one listener on one worker.
+pub struct Front {
+    /// Pingora's proxy behind it.
+    pub proxy: Arc<HttpProxy<Gate>>,
+    /// The same gate the proxy holds.
+    pub gate: Gate,
+    /// Counts over all workers.
+    pub connections: Arc<Connections>,
+    /// The listener's counters.
+    pub metrics: Arc<ListenerMetrics>,
+}
+
+#[async_trait]
+impl ServerApp for Front {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        self.metrics.accepted();
+        let client = client_of(&stream);
+        let counted_client =
+            client.filter(|address| !self.gate.shared.store.peek().trusted.contains(address.to_canonical()));
+        let _counted = match self.connections.admit(counted_client, &self.listener().bounds) {
+            Ok(counted) => counted,
+            Err(why) => {
+                self.metrics.refused(match why {
+                    TooMany::OfListener => ConnectionRefusal::TooMany,
+                    TooMany::OfClient => ConnectionRefusal::TooManyFromClient,
+                });
+                self.refuse(stream, client, Reason::Overloaded.into()).await;
+                return None;
+            }
+        };
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            let _open = self.metrics.open(Protocol::Http2);
+            H2Connection::serve(&self.proxy, self.listener().bounds, stream, shutdown).await;
+        } else {
+            let open = self.metrics.open(Protocol::Http1);
+            self.serve_h1(stream, client, shutdown, open).await;
+        }
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+impl Front {
+    fn listener(&self) -> &ListenerSpec {
+        &self.gate.listener
+    }
+
+    async fn serve_h1(
+        self: &Arc<Self>,
+        mut stream: Stream,
+        client: Option<IpAddr>,
+        shutdown: &ShutdownWatch,
+        mut open: OpenConnection,
+    ) {
+        let bounds = self.listener().bounds;
+        let mut reader = HeadReader::default();
+        let mut stop = shutdown.clone();
+        for remaining in (0..bounds.requests).rev() {
+            let length = match self.next_head(&mut reader, &mut stream, &mut stop).await {
+                Arrival::Head(length) => length,
+                Arrival::Gone => return,
+                Arrival::Refused(error) => return self.refuse_head(stream, client, error).await,
+            };
+            let head = reader.bytes().get(..length).unwrap_or_default();
+            if self.listener().protocols.h2c && head == PREFACE_HEAD {
+                open.becomes(Protocol::Http2Clear);
+                return self.serve_h2c(reader, stream, shutdown).await;
+            }
+            let body = match check(head, &bounds.head) {
+                Ok(head) if self.listener().protocols.h1 => head.body,
+                Ok(_) => {
+                    let detail = "This address speaks HTTP/2 only.";
+                    return self.refuse_head(stream, client, HeadError { reason: Reason::BadRequest, detail }).await;
+                }
+                Err(error) => return self.refuse_head(stream, client, error).await,
+            };
+            let bytes = match body {
+                BodyLength::Chunked => reader.take_all(),
+                BodyLength::Bytes(body) => {
+                    reader.take(length.saturating_add(usize::try_from(body).unwrap_or(usize::MAX)))
+                }
+            };
+            let mut session = ServerSession::new_http1(stream);
+            session.set_pipelined_prefix(bytes);
+            session.set_keepalive_reuses_remaining(Some(remaining));
+            match self.proxy.process_new_http(session, shutdown).await {
+                Some(reused) => stream = reused.consume().0,
+                None => return,
+            }
+        }
+    }
+
+    /// The next head, or one last request once the listener closes.
+    async fn next_head(&self, reader: &mut HeadReader, stream: &mut Stream, stop: &mut ShutdownWatch) -> Arrival {
+        let bounds = self.listener().bounds.read();
+        tokio::select! {
+            biased;
+            arrival = reader.next(stream, &bounds) => return arrival,
+            _ = stop.wait_for(|stopping| *stopping) => {}
+        }
+        if !reader.bytes().is_empty() {
+            return reader.next(stream, &bounds).await;
+        }
+        pingora_timeout::timeout(LAST_CALL, reader.next(stream, &bounds)).await.unwrap_or(Arrival::Gone)
+    }
+
+    async fn serve_h2c(&self, mut reader: HeadReader, mut stream: Stream, shutdown: &ShutdownWatch) {
+        let bounds = self.listener().bounds;
+        if !reader.at_least(PREFACE, &mut stream, bounds.header).await {
+            return;
+        }
+        // The bytes go back into the stream: Pingora reads the preface itself.
+        let Ok(mut plain) = stream.into_any().downcast::<pingora_core::protocols::l4::stream::Stream>() else { return };
+        plain.rewind(reader.bytes());
+        H2Connection::serve(&self.proxy, bounds, plain, shutdown).await;
+    }
+
+    async fn refuse_head(&self, stream: Stream, client: Option<IpAddr>, error: HeadError) {
+        self.refuse(stream, client, Reply::new(error.reason).detail(error.detail)).await;
+    }
+
+    /// Answers a connection on which no request could be read, and closes it.
+    async fn refuse(&self, mut stream: Stream, client: Option<IpAddr>, reply: Reply) {
+        let [low, high] = Random::bits();
+        let id = RequestId::new(unix_millis(), [low, high]);
+        let id = HeaderValue::from_str(id.as_str()).unwrap_or_else(|_| HeaderValue::from_static("-"));
+        log_refused_head(&self.gate, client, &id, reply.reason);
+        let bytes = refusal_bytes(&self.gate, &reply, &id);
+        let answer = async {
+            stream.write_all(&bytes).await?;
+            stream.flush().await?;
+            AsyncWriteExt::shutdown(&mut stream).await?;
+            let mut rest = [0_u8; 4096];
+            let mut left = LINGER_BYTES;
+            while left > 0 {
+                match stream.read(&mut rest).await? {
+                    0 => break,
+                    count => left = left.saturating_sub(count),
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        // Whether a client that sent garbage sees the answer is its own affair.
+        let _ = pingora_timeout::timeout(LINGER, answer).await;
+    }
+}
+
+fn client_of(stream: &Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    digest.peer_addr()?.as_inet().map(std::net::SocketAddr::ip)
+}

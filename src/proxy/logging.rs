@@ -1,0 +1,144 @@
+//! All is over: one record in the metrics and one line in the access log, whatever the outcome.
+
+use super::ctx::{ProxyCtx, unix_millis};
+use super::{Gate, upstream_peer};
+use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
+use crate::observe::metrics::{AttemptOutcome, Finished, FinishedAttempt, Method, ReasonIndex};
+use crate::observe::{UnixMillis, Worker};
+use crate::reply::Reason;
+use http::{HeaderValue, Version, header};
+use pingora_core::Error;
+use pingora_proxy::Session;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Runs the moment.
+pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut ProxyCtx) {
+    let outcome = if error.is_some() { AttemptOutcome::Abandoned } else { AttemptOutcome::Answered };
+    ctx.finish_attempt(gate.worker, outcome);
+    let total = ctx.cx.started.elapsed();
+    let written = session.response_written().map(|head| head.status.as_u16());
+    let status = match ctx.outcome.reason {
+        Some(Reason::ClientClosed) => 499,
+        reason => written.or(reason.map(|reason| reason.status().as_u16())).unwrap_or(499),
+    };
+    let gateway = total.saturating_sub(ctx.exchange.spent);
+    let metrics = ctx.route().map_or(&ctx.snapshot.unrouted, |route| &route.metrics);
+    metrics.record(&Finished {
+        worker: gate.worker,
+        method: Method::of(session.req_header().method.as_str()),
+        status,
+        duration: total,
+        gateway,
+        bytes_in: ctx.cx.body_bytes,
+        bytes_out: ctx.outcome.bytes_out,
+        refusal: ctx.outcome.reason.and_then(|reason| u8::try_from(reason.index()).ok()).map(ReasonIndex),
+    });
+    let timings = Timings { total, gateway, upstream: (ctx.exchange.attempts > 0).then_some(ctx.exchange.spent) };
+    write_line(gate, session, ctx, status, timings);
+}
+
+fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timings: Timings) {
+    let request = session.req_header();
+    let route = ctx.route();
+    let entry = AccessEntry {
+        time: started_at(timings.total),
+        ids: Ids { request: ctx.ids.request.as_bytes(), trace: ctx.ids.trace.as_ref().map(|trace| trace.trace_id) },
+        who: Who {
+            client: Some(ctx.cx.client.address),
+            listener: &gate.listener.name,
+            protocol: protocol(request.version, session.was_upgraded()),
+            tls: session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|tls| tls.version.as_ref()),
+            consumer: None,
+            user_agent: request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
+        },
+        what: What {
+            method: request.method.as_str().as_bytes(),
+            host: ctx.matched.host.as_bytes(),
+            path: request.uri.path().as_bytes(),
+            query: request.uri.query().map(str::as_bytes),
+        },
+        matched: Matched { api: route.and_then(|route| route.api.as_deref()), route: route.map(|route| &*route.key) },
+        outcome: Outcome {
+            status,
+            reason: ctx.outcome.reason.map(Reason::slug),
+            bytes_in: ctx.cx.body_bytes,
+            bytes_out: ctx.outcome.bytes_out,
+            cache: None,
+        },
+        timings,
+        upstream: answer_of(ctx),
+    };
+    gate.shared.access_log.record(gate.worker, &entry);
+}
+
+fn answer_of(ctx: &ProxyCtx) -> Option<Answer<'_>> {
+    let choice = upstream_peer::choice(ctx)?;
+    let endpoint = ctx.exchange.picked.as_ref().map(|picked| picked.label());
+    Some(Answer { upstream: choice.upstream.name(), endpoint, attempts: ctx.exchange.attempts })
+}
+
+/// When a request that has taken so long had begun.
+fn started_at(total: Duration) -> UnixMillis {
+    let now = unix_millis();
+    UnixMillis(now.0.saturating_sub(u64::try_from(total.as_millis()).unwrap_or(u64::MAX)))
+}
+
+fn protocol(version: Version, upgraded: bool) -> &'static str {
+    match version {
+        _ if upgraded => "websocket",
+        Version::HTTP_2 => "h2",
+        Version::HTTP_10 => "http/1.0",
+        _ => "http/1.1",
+    }
+}
+
+impl ProxyCtx {
+    /// Closes the attempt under way, if there is one: its time and what came of it.
+    pub fn finish_attempt(&mut self, worker: Worker, outcome: AttemptOutcome) {
+        if self.exchange.attempts == self.exchange.finished {
+            return;
+        }
+        self.exchange.finished = self.exchange.attempts;
+        let duration = self.exchange.attempt_began.elapsed();
+        self.exchange.spent += duration;
+        let connection = self.exchange.connection;
+        if let Some(choice) = upstream_peer::choice(self) {
+            choice.metrics.record(&FinishedAttempt { worker, outcome, connection, duration });
+        }
+    }
+}
+
+/// Records a connection whose request could not be read.
+pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &HeaderValue, reason: Reason) {
+    let status = reason.status().as_u16();
+    let snapshot = gate.shared.store.peek();
+    snapshot.unrouted.record(&Finished {
+        worker: gate.worker,
+        method: Method::Other,
+        status,
+        duration: Duration::ZERO,
+        gateway: Duration::ZERO,
+        bytes_in: 0,
+        bytes_out: 0,
+        refusal: u8::try_from(reason.index()).ok().map(ReasonIndex),
+    });
+    let entry = AccessEntry {
+        time: unix_millis(),
+        ids: Ids { request: request_id.as_bytes(), trace: None },
+        who: Who {
+            client,
+            listener: &gate.listener.name,
+            protocol: "http/1.1",
+            tls: None,
+            consumer: None,
+            user_agent: None,
+        },
+        what: What { method: b"-", host: b"-", path: b"-", query: None },
+        matched: Matched::default(),
+        outcome: Outcome { status, reason: Some(reason.slug()), bytes_in: 0, bytes_out: 0, cache: None },
+        timings: Timings { total: Duration::ZERO, gateway: Duration::ZERO, upstream: None },
+        upstream: None,
+    };
+    gate.shared.access_log.record(gate.worker, &entry);
+}

@@ -1,0 +1,107 @@
+//! Before any upstream work: answer what can be answered here, run the route's policies on the head, and make sure that
+//! there is an endpoint to ask.
+
+use super::answer::{write, write_refusal};
+use super::ctx::{Flow, ProxyCtx};
+use super::{Gate, upstream_peer};
+use crate::policy::Decision;
+use crate::reply::{Reason, Reply};
+use crate::request::RequestView;
+use crate::snapshot::Action;
+use http::{HeaderMap, Version, header};
+use pingora_core::Result;
+use pingora_proxy::Session;
+
+/// Runs the moment; `true` when the answer has been written.
+pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<bool> {
+    if let Some(reply) = ctx.matched.refusal.take() {
+        write_refusal(session, ctx, &reply).await?;
+        return Ok(true);
+    }
+    if let Err(reply) = check(gate, session, ctx) {
+        write_refusal(session, ctx, &reply).await?;
+        return Ok(true);
+    }
+    let snapshot = ctx.snapshot.clone();
+    let Some(route) = ctx.matched.route.and_then(|number| snapshot.routes.get(number)) else {
+        write_refusal(session, ctx, &Reason::NoRoute.into()).await?;
+        return Ok(true);
+    };
+    match &route.action {
+        Action::Forward(_) => match upstream_peer::choose(gate, session, ctx) {
+            Ok(()) => Ok(false),
+            Err(reply) => {
+                write_refusal(session, ctx, &reply).await?;
+                Ok(true)
+            }
+        },
+        Action::Respond(fixed) => {
+            write(session, ctx, fixed.clone()).await?;
+            Ok(true)
+        }
+        Action::Redirect(redirect) => {
+            let uri = &session.req_header().uri;
+            match redirect.answer(uri.path(), uri.query(), &ctx.matched.captures) {
+                Ok(fixed) => write(session, ctx, fixed).await?,
+                Err(_) => write_refusal(session, ctx, &Reason::BadPath.into()).await?,
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// What the frame checks of every request, then the route's policies.
+fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Box<Reply>> {
+    let header = session.req_header();
+    if is_grpc(&header.headers) && header.version < Version::HTTP_2 {
+        let detail = "gRPC needs HTTP/2 from end to end; connect with HTTP/2, or use gRPC-Web.";
+        return Err(Box::new(Reply::new(Reason::UnsupportedProtocol).detail(detail)));
+    }
+    if is_misdirected(gate, session, &ctx.matched.host) {
+        return Err(Box::new(Reason::WrongHost.into()));
+    }
+    ctx.exchange.flow = flow_of(session);
+    let snapshot = ctx.snapshot.clone();
+    let Some(route) = ctx.matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
+    let decision = super::fields::edit_request(session.downstream_session.req_header_mut(), |parts| {
+        let mut view = RequestView {
+            method: parts.method.as_str(),
+            host: &ctx.matched.host,
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: &mut parts.headers,
+        };
+        route.chain.on_request(&mut ctx.cx, &mut view)
+    });
+    match decision {
+        Decision::Continue => Ok(()),
+        Decision::Reply(reply) => Err(reply),
+    }
+}
+
+/// Whether the certificate this connection was made with is not the one the Host would have been given
+/// (RFC 9110 §7.4): another site's client certificate rules would otherwise be passed by.
+fn is_misdirected(gate: &Gate, session: &Session, host: &str) -> bool {
+    let Some(tls) = &gate.listener.tls else { return false };
+    let Some(digest) = session.digest().and_then(|digest| digest.ssl_digest.as_ref()) else { return false };
+    let Some(name) = digest.extension.get::<crate::listener::TlsName>() else { return false };
+    !tls.same_certificate(name.sni.as_deref(), host)
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        let value = value.as_bytes();
+        value.starts_with(b"application/grpc") && !value.starts_with(b"application/grpc-web")
+    })
+}
+
+/// Streams are told from other requests by what their clients must send: an upgrade, `Accept: text/event-stream`
+/// (HTML, "server-sent events"), or gRPC's content type.
+fn flow_of(session: &Session) -> Flow {
+    let headers = &session.req_header().headers;
+    let events = headers
+        .get(header::ACCEPT)
+        .is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/event-stream").is_some());
+    let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if events || grpc || session.is_upgrade_req() { Flow::Streaming } else { Flow::Bounded }
+}

@@ -1,0 +1,23 @@
+//! A piece of the answer's body on its way to the client: counted, and cut off at the deadline.
+
+use super::ctx::{Flow, ProxyCtx};
+use crate::reply::Reason;
+use bytes::Bytes;
+use pingora_core::{Error, ErrorType, Result};
+use std::time::{Duration, Instant};
+
+/// Runs the moment.
+///
+/// Pingora bounds the silence between two pieces, not the whole: a body that keeps dripping past the deadline is cut at
+/// its next piece.
+pub fn run(body: Option<&Bytes>, end_of_stream: bool, ctx: &mut ProxyCtx) -> Result<Option<Duration>> {
+    ctx.outcome.bytes_out += body.map_or(0, |chunk| chunk.len() as u64);
+    if end_of_stream || ctx.exchange.flow == Flow::Streaming {
+        return Ok(None);
+    }
+    if ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero()) {
+        ctx.outcome.reason = Some(Reason::Deadline);
+        return Err(Error::new_up(ErrorType::HTTPStatus(504)));
+    }
+    Ok(None)
+}

@@ -1,0 +1,55 @@
+//! The head of an answer is about to go to the client.
+
+use super::ctx::ProxyCtx;
+use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use pingora_http::ResponseHeader;
+use smallvec::SmallVec;
+
+/// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes.
+pub fn run(response: &mut ResponseHeader, ctx: &ProxyCtx) {
+    let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    edit_response(response, |parts| {
+        if !upgraded {
+            remove_hop_by_hop(&mut parts.headers);
+        }
+        parts.headers.insert(X_REQUEST_ID, ctx.ids.request.clone());
+    });
+}
+
+/// Removes the fields that are for one connection only, and those that `Connection` names. `Connection` itself and
+/// `Transfer-Encoding` are Pingora's to write.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if let Some(connection) = headers.remove(header::CONNECTION) {
+        let nominated: SmallVec<[HeaderName; 4]> = connection
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            .filter(|name| name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING)
+            .collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+    }
+    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &header::UPGRADE, &header::TE] {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn nominated_fields_go_but_never_the_length() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close, X-Hop, Content-Length"));
+        headers.insert("x-hop", HeaderValue::from_static("1"));
+        headers.insert("keep-alive", HeaderValue::from_static("timeout=5"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert!(headers.contains_key(header::CONTENT_LENGTH));
+    }
+}

@@ -1,0 +1,117 @@
+//! Which endpoint to ask, at each attempt.
+
+use super::ctx::{Flow, ProxyCtx, now};
+use super::{Gate, Random};
+use crate::reply::{Reason, Reply};
+use crate::snapshot::{Action, Choice};
+use crate::upstream::{Ask, Balance, HashOn, NoEndpoint, hash_of};
+use http::header;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_proxy::Session;
+use std::time::{Duration, Instant};
+
+/// A stream may be silent this long, either way, before it is cut. Clients and services that keep streams open ping
+/// more often.
+const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+
+/// Runs the moment: the endpoint chosen in `request_filter`, or on a retry another one.
+pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
+    if ctx.exchange.picked.is_none()
+        && let Err(reply) = choose(gate, session, ctx)
+    {
+        let status = reply.reason.status().as_u16();
+        ctx.matched.refusal = Some(Box::new(reply));
+        return Err(Error::new_up(ErrorType::HTTPStatus(status)));
+    }
+    let began = Instant::now();
+    let remaining = ctx.remaining(began);
+    if remaining.is_some_and(|left| left.is_zero()) {
+        ctx.matched.refusal = Some(Box::new(Reason::Deadline.into()));
+        return Err(Error::new_up(ErrorType::HTTPStatus(504)));
+    }
+    ctx.exchange.attempts += 1;
+    ctx.exchange.attempt_began = began;
+    ctx.exchange.connection = None;
+    let Some(picked) = &ctx.exchange.picked else { return Err(Error::new_up(ErrorType::InternalError)) };
+    let own = picked.prebuilt().options.read_timeout;
+    let read = match ctx.exchange.flow {
+        Flow::Streaming => Some(own.map_or(LONGEST_SILENCE, |own| own.max(LONGEST_SILENCE))),
+        Flow::Bounded => [remaining, own].into_iter().flatten().min(),
+    };
+    let mut peer = picked.peer(read);
+    if let Some(left) = remaining {
+        let connect = &mut peer.options.total_connection_timeout;
+        *connect = Some(connect.map_or(left, |own| own.min(left)));
+    }
+    Ok(peer)
+}
+
+/// The chosen upstream of the request's route.
+pub fn choice(ctx: &ProxyCtx) -> Option<&Choice> {
+    let Action::Forward(target) = &ctx.route()?.action else { return None };
+    target.choices().get(ctx.exchange.choice?)
+}
+
+/// Chooses an upstream, once, and an endpoint of it.
+pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Reply> {
+    let [ticket, random] = Random::bits();
+    if ctx.exchange.choice.is_none() {
+        ctx.exchange.choice = ctx.route().and_then(|route| match &route.action {
+            Action::Forward(target) => {
+                let chosen = target.choose(ticket)?;
+                target.choices().iter().position(|choice| std::ptr::eq(choice, chosen))
+            }
+            Action::Redirect(_) | Action::Respond(_) => None,
+        });
+    }
+    let Some(choice) = choice(ctx) else { return Err(Reason::Internal.into()) };
+    let now = now(&gate.shared);
+    if ctx.exchange.attempts == 0 {
+        choice.upstream.budget().count_request(now);
+    }
+    let hash = match &choice.upstream.spec().balance {
+        Balance::Hash(on) => hash_key(on, session, ctx).map(|key| hash_of(&key)),
+        _ => None,
+    };
+    let picked = choice.upstream.pick(&Ask { hash, tried: &ctx.exchange.tried, now, random }).map_err(|why| {
+        Reply::from(match why {
+            NoEndpoint::Unresolved => Reason::NoName,
+            NoEndpoint::Unavailable => Reason::NoEndpoint,
+        })
+    })?;
+    ctx.exchange.picked = Some(picked);
+    Ok(())
+}
+
+/// What the request is hashed by; `None` where it has no such field, so that it is spread like any other.
+fn hash_key(on: &HashOn, session: &Session, ctx: &ProxyCtx) -> Option<Vec<u8>> {
+    let request = session.req_header();
+    match on {
+        HashOn::Client => Some(ctx.cx.client.address.to_string().into_bytes()),
+        HashOn::Path => Some(request.uri.path().as_bytes().to_vec()),
+        HashOn::Header(name) => request.headers.get(name).map(|value| value.as_bytes().to_vec()),
+        HashOn::Cookie(name) => {
+            request.headers.get_all(header::COOKIE).iter().find_map(|line| cookie(line.as_bytes(), name))
+        }
+    }
+}
+
+/// The value of a cookie in one Cookie field (RFC 6265 §4.2.1).
+fn cookie(line: &[u8], name: &str) -> Option<Vec<u8>> {
+    line.split(|byte| *byte == b';').find_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(value.trim_ascii().to_vec())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        assert_eq!(cookie(b"xsession=1; session=two; z=3", "session"), Some(b"two".to_vec()));
+        assert_eq!(cookie(b"sessions=1", "session"), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! The request is about to leave: path, Host, origin, ids.
+
+use super::Gate;
+use super::ctx::ProxyCtx;
+use super::early_request_filter::set_path;
+use super::fields::{TRACEPARENT, VIA_VALUE, X_REQUEST_ID, edit_request};
+use crate::reply::Reason;
+use crate::request::{Forwarding, forward_fields};
+use crate::routing::after_segments;
+use crate::snapshot::{Forward, HostField, Rewrite};
+use crate::upstream::Protocol;
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderValue, Uri, header};
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+
+/// Runs the moment.
+pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mut ProxyCtx) -> Result<()> {
+    let snapshot = ctx.snapshot.clone();
+    let Some(route) = ctx.matched.route.and_then(|number| snapshot.routes.get(number)) else {
+        return Err(Error::new(ErrorType::InternalError));
+    };
+    let client_host = named_host(session.req_header());
+    let wants_trailers = session
+        .req_header()
+        .headers
+        .get(header::TE)
+        .is_some_and(|te| memchr::memmem::find(te.as_bytes(), b"trailers").is_some());
+    let rewritten = edit_request(request, |parts| {
+        let prefix = rewrite_path(parts, &route.forward, ctx)?;
+        set_host(parts, &route.forward, ctx, client_host.as_ref());
+        let forwarding = Forwarding {
+            client: ctx.cx.client,
+            scheme: ctx.cx.scheme,
+            host: client_host.as_ref(),
+            port: &gate.listener.port_text,
+            prefix,
+            rfc7239: route.forward.rfc7239,
+        };
+        forward_fields(&mut parts.headers, &forwarding);
+        parts.headers.insert(X_REQUEST_ID, ctx.ids.request.clone());
+        if let Some(trace) = &ctx.ids.trace
+            && let Ok(value) = HeaderValue::from_bytes(&trace.to_bytes())
+        {
+            parts.headers.insert(TRACEPARENT, value);
+        }
+        parts.headers.append(header::VIA, VIA_VALUE);
+        if wants_trailers && speaks_h2(ctx) {
+            parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        Ok(())
+    });
+    rewritten.map_err(|reason: Reason| {
+        ctx.matched.refusal = Some(Box::new(reason.into()));
+        Error::new_down(ErrorType::HTTPStatus(reason.status().as_u16()))
+    })
+}
+
+fn speaks_h2(ctx: &ProxyCtx) -> bool {
+    ctx.exchange.picked.as_ref().is_some_and(|picked| picked.protocol() == Protocol::Http2)
+}
+
+/// The Host the client named: the field over HTTP/1, `:authority` over HTTP/2.
+fn named_host(request: &RequestHeader) -> Option<HeaderValue> {
+    let field = request.headers.get(header::HOST).cloned();
+    field.or_else(|| request.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()))
+}
+
+/// Puts the route's path into place; gives back the prefix that was stripped.
+fn rewrite_path<'r>(
+    parts: &mut Parts,
+    forward: &'r Forward,
+    ctx: &ProxyCtx,
+) -> std::result::Result<Option<&'r HeaderValue>, Reason> {
+    let (path, query, prefix) = match &forward.rewrite {
+        Rewrite::Keep => return Ok(None),
+        Rewrite::Strip { segments, prefix } => {
+            (after_segments(parts.uri.path(), *segments).to_owned(), parts.uri.query(), Some(prefix))
+        }
+        Rewrite::Template(template) => {
+            let mut path = String::with_capacity(64);
+            template.expand(parts.uri.path(), &ctx.matched.captures, &mut path).map_err(|_| Reason::BadPath)?;
+            (path, parts.uri.query().filter(|_| !template.has_query()), None)
+        }
+    };
+    let text = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    set_path(parts, &text).map_err(|()| Reason::BadPath)?;
+    Ok(prefix)
+}
+
+/// The Host the upstream sees, in the field and in the target where it has an authority (HTTP/2), so that the two agree.
+fn set_host(parts: &mut Parts, forward: &Forward, ctx: &ProxyCtx, client_host: Option<&HeaderValue>) {
+    let own = ctx.exchange.picked.as_ref().map(|picked| picked.host_header());
+    let host = match forward.host {
+        HostField::Endpoint => own,
+        HostField::Client => client_host.filter(|host| !host.is_empty()).or(own),
+    };
+    let Some(host) = host else { return };
+    parts.headers.insert(header::HOST, host.clone());
+    if parts.uri.authority().is_some()
+        && let Ok(authority) = Authority::try_from(host.as_bytes())
+    {
+        let mut uri = std::mem::take(&mut parts.uri).into_parts();
+        uri.authority = Some(authority);
+        parts.uri = Uri::from_parts(uri).unwrap_or_default();
+    }
+}

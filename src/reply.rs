@@ -1,1 +1,0 @@
-//! Every response the gateway makes itself.

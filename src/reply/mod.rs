@@ -1,0 +1,55 @@
+//! Every response the gateway makes itself.
+//!
+//! A refusal is a [`Reason`] out of a closed list, with what is particular to this one in a [`Reply`]. [`render`] turns
+//! it into a status, fields and a body in the form the client asked for: problem details (RFC 9457), HTML, plain text,
+//! or a gRPC status. Operators may replace the body by reason with [`Templates`].
+
+mod reason;
+mod render;
+mod template;
+
+pub use reason::{Blame, Keep, Reason};
+pub use render::{Form, Rendered, render};
+pub use template::{Template, TemplateError, Templates};
+
+use std::borrow::Cow;
+
+/// A refusal or failure the gateway answers itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Why.
+    pub reason: Reason,
+    /// One sentence for the client: what is wrong and what to do instead. Never an upstream's address, never a secret.
+    pub detail: Cow<'static, str>,
+    /// Methods the target does answer, for the `Allow` field and the member `allow` (RFC 9110 §10.2.1).
+    pub allow: Option<Box<str>>,
+    /// Seconds after which a new attempt may do better, for `Retry-After` (RFC 9110 §10.2.3).
+    pub retry_after: Option<u32>,
+}
+
+impl Reply {
+    /// A reply with its reason's usual sentence.
+    pub fn new(reason: Reason) -> Self {
+        Self { reason, detail: Cow::Borrowed(reason.detail()), allow: None, retry_after: reason.retry_after() }
+    }
+
+    /// The same reply with a sentence of its own.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// The same reply naming the methods that are allowed.
+    #[must_use]
+    pub fn allow(mut self, methods: impl Into<Box<str>>) -> Self {
+        self.allow = Some(methods.into());
+        self
+    }
+}
+
+impl From<Reason> for Reply {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}

@@ -1,0 +1,216 @@
+//! The closed list of reasons, and everything that follows from one: status, gRPC status, title, blame, keep or close.
+
+use http::StatusCode;
+
+/// Whether the client's connection can carry the next request after the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The framing is sound: keep the connection.
+    Open,
+    /// Where the request ends is not known, or is not worth reading: close.
+    Close,
+}
+
+/// Whose fault a reply is, for the log and for retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The request itself.
+    Client,
+    /// The service behind the gateway.
+    Upstream,
+    /// The gateway's own state.
+    Gateway,
+}
+
+/// What one reason means on the wire.
+struct Meaning {
+    slug: &'static str,
+    status: u16,
+    title: &'static str,
+    detail: &'static str,
+    /// gRPC status code (<https://grpc.io/docs/guides/status-codes/>).
+    grpc: u8,
+    blame: Blame,
+    keep: Keep,
+    /// Error token of `Proxy-Status` (RFC 9209 §2.3).
+    proxy_error: &'static str,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, grpc $grpc:literal, $blame:ident, $keep:ident, $proxy:literal, $title:literal, $detail:literal;)*) => {
+        /// Why the gateway answers by itself. The slug is stable: it is the last part of the problem type, the label of
+        /// `tollgate_refusals_total` and the name templates are given by.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The slugs of all reasons, in the same order.
+            pub const SLUGS: &[&str] = &[$($slug,)*];
+
+            fn meaning(self) -> &'static Meaning {
+                match self {
+                    $(Self::$name => &Meaning {
+                        slug: $slug, status: $status, title: $title, detail: $detail, grpc: $grpc,
+                        blame: Blame::$blame, keep: Keep::$keep, proxy_error: $proxy,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The request line or a field is malformed, or Host is missing, doubled or unreadable (RFC 9112 §3.2).
+    BadRequest = "bad-request", 400, grpc 3, Client, Close, "http_request_error", "Bad request",
+        "The request is malformed.";
+    /// The length of the request is ambiguous (RFC 9112 §6.3).
+    AmbiguousFraming = "ambiguous-framing", 400, grpc 3, Client, Close, "http_request_error", "Ambiguous framing",
+        "The length of the request cannot be told without doubt. Send one Content-Length, or Transfer-Encoding: chunked, not both.";
+    /// The path has malformed escapes, control characters, or climbs above its root.
+    BadPath = "bad-path", 400, grpc 3, Client, Open, "http_request_error", "Bad path",
+        "The path is malformed, or holds an encoded slash or backslash that this route refuses.";
+    /// Nothing is published at this host and path.
+    NoRoute = "no-route", 404, grpc 12, Client, Open, "destination_not_found", "Not found",
+        "Nothing is published at this host and path.";
+    /// The path exists, the method does not.
+    MethodNotAllowed = "method-not-allowed", 405, grpc 12, Client, Open, "http_request_denied", "Method not allowed",
+        "This path does not answer this method; see Allow.";
+    /// The client took too long to send its request.
+    SlowRequest = "slow-request", 408, grpc 4, Client, Close, "http_request_error", "Request timeout",
+        "The request did not arrive in time.";
+    /// The body is over the route's limit.
+    BodyTooLarge = "body-too-large", 413, grpc 8, Client, Close, "http_request_denied", "Content too large",
+        "The body is larger than this route accepts.";
+    /// The request target is over the listener's limit.
+    UriTooLong = "uri-too-long", 414, grpc 3, Client, Close, "http_request_error", "URI too long",
+        "The request target is longer than this gateway accepts.";
+    /// The protocol of the request cannot be carried over this connection.
+    UnsupportedProtocol = "unsupported-protocol", 415, grpc 12, Client, Close, "http_request_denied", "Unsupported protocol",
+        "This kind of request cannot be carried over this connection.";
+    /// The TLS name and the Host are served by different certificates (RFC 9110 §15.5.20).
+    WrongHost = "wrong-host", 421, grpc 5, Client, Close, "http_request_denied", "Misdirected request",
+        "This connection was made for another host; open a new one.";
+    /// The head of the request is over the listener's limits.
+    HeadersTooLarge = "headers-too-large", 431, grpc 8, Client, Close, "http_request_error", "Request header fields too large",
+        "The header fields are larger or more numerous than this gateway accepts.";
+    /// The client left before the answer was complete. In the log and metrics only; nothing is sent.
+    ClientClosed = "client-closed", 499, grpc 1, Client, Close, "connection_terminated", "Client closed request",
+        "The client closed the connection before the answer was complete.";
+    /// A defect of the gateway.
+    Internal = "internal", 500, grpc 13, Gateway, Close, "proxy_internal_error", "Internal error",
+        "The gateway failed to handle this request.";
+    /// No endpoint accepted the connection.
+    UpstreamRefused = "upstream-refused", 502, grpc 14, Upstream, Close, "connection_refused", "Bad gateway",
+        "The service behind this route refuses connections.";
+    /// The endpoint closed the connection before its answer was complete.
+    UpstreamReset = "upstream-reset", 502, grpc 14, Upstream, Close, "connection_terminated", "Bad gateway",
+        "The service behind this route closed the connection before it had answered.";
+    /// The endpoint's answer is not HTTP, or breaks its own framing.
+    UpstreamInvalid = "upstream-invalid", 502, grpc 14, Upstream, Close, "http_protocol_error", "Bad gateway",
+        "The service behind this route gave an answer that is not valid HTTP.";
+    /// The endpoint's certificate was refused or TLS failed.
+    UpstreamTls = "upstream-tls", 502, grpc 14, Upstream, Close, "tls_protocol_error", "Bad gateway",
+        "A secure connection to the service behind this route could not be made.";
+    /// The name of the upstream has never been resolved.
+    NoName = "no-name", 502, grpc 14, Upstream, Open, "dns_error", "Bad gateway",
+        "The name of the service behind this route cannot be resolved.";
+    /// The upstream has no endpoint to ask.
+    NoEndpoint = "no-endpoint", 503, grpc 14, Upstream, Open, "destination_unavailable", "Service unavailable",
+        "No instance of the service behind this route can be asked.";
+    /// The gateway or a listener is at its limit of connections.
+    Overloaded = "overloaded", 503, grpc 14, Gateway, Close, "connection_limit_reached", "Service unavailable",
+        "The gateway is at its limit; try again later.";
+    /// No byte of the answer came in time.
+    UpstreamTimeout = "upstream-timeout", 504, grpc 4, Upstream, Close, "connection_read_timeout", "Gateway timeout",
+        "The service behind this route did not answer in time.";
+    /// The route's deadline passed, all attempts together.
+    Deadline = "deadline", 504, grpc 4, Upstream, Close, "http_response_timeout", "Gateway timeout",
+        "The time allowed for this request has passed.";
+}
+
+impl Reason {
+    /// The stable name: `no-route`.
+    pub fn slug(self) -> &'static str {
+        self.meaning().slug
+    }
+
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.meaning().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The title of the problem (RFC 9457 §3.1.3): the same for every occurrence.
+    pub fn title(self) -> &'static str {
+        self.meaning().title
+    }
+
+    /// The usual sentence.
+    pub fn detail(self) -> &'static str {
+        self.meaning().detail
+    }
+
+    /// The gRPC status code.
+    pub fn grpc_status(self) -> u8 {
+        self.meaning().grpc
+    }
+
+    /// Whose fault it is.
+    pub fn blame(self) -> Blame {
+        self.meaning().blame
+    }
+
+    /// Keep or close the connection.
+    pub fn keep(self) -> Keep {
+        self.meaning().keep
+    }
+
+    /// The error token of `Proxy-Status` (RFC 9209 §2.3).
+    pub fn proxy_error(self) -> &'static str {
+        self.meaning().proxy_error
+    }
+
+    /// Position in [`Self::ALL`], for tables of counters.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The reason of that slug.
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.slug() == slug)
+    }
+
+    /// Seconds for `Retry-After` where the reason implies one: the states that pass by themselves.
+    pub fn retry_after(self) -> Option<u32> {
+        matches!(self, Self::NoEndpoint | Self::Overloaded).then_some(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_unique_and_found_again() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_slug(reason.slug()), Some(*reason));
+        }
+    }
+
+    #[test]
+    fn index_is_the_position_in_the_list() {
+        for (position, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), position);
+        }
+    }
+
+    #[test]
+    fn doubtful_framing_always_closes() {
+        for reason in [Reason::AmbiguousFraming, Reason::BadRequest, Reason::SlowRequest, Reason::HeadersTooLarge] {
+            assert_eq!(reason.keep(), Keep::Close, "{}", reason.slug());
+        }
+    }
+}

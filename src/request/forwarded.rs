@@ -1,0 +1,160 @@
+//! The fields that tell an upstream where a request came from.
+//!
+//! From untrusted peers the inbound ones are dropped; from trusted ones they are continued. `X-Forwarded-For`, `-Proto`,
+//! `-Host`, `-Port` and `-Prefix` are always set; `Forwarded` (RFC 7239) where the route asks for it.
+
+use super::{Client, HeadersMut, Scheme};
+use http::{HeaderName, HeaderValue};
+use std::fmt::Write as _;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+
+/// What an upstream is told about the request's origin.
+pub struct Forwarding<'a> {
+    /// Who sent it.
+    pub client: Client,
+    /// How it came.
+    pub scheme: Scheme,
+    /// The Host the client named, as sent.
+    pub host: Option<&'a HeaderValue>,
+    /// The port of the listener it came in at.
+    pub port: &'a HeaderValue,
+    /// The part of the path that was stripped.
+    pub prefix: Option<&'a HeaderValue>,
+    /// Whether to write RFC 7239's field too.
+    pub rfc7239: bool,
+}
+
+/// Drops what an untrusted peer says about the origin of its request.
+pub fn remove_inbound(headers: &mut dyn HeadersMut) {
+    for name in [&FOR, &PROTO, &HOST, &PORT, &PREFIX, &REAL_IP, &FORWARDED] {
+        headers.remove(name);
+    }
+}
+
+/// Writes the fields for the upstream. Call [`remove_inbound`] before it where the peer is not trusted.
+pub fn forward_fields(headers: &mut dyn HeadersMut, forwarding: &Forwarding<'_>) {
+    let trusted = forwarding.client.via_trusted;
+    let mut text = AddressText::default();
+    let peer = text.format(forwarding.client.peer);
+    match headers.first(&FOR).filter(|_| trusted) {
+        None => set_bytes(headers, &FOR, peer.as_bytes()),
+        Some(_) => {
+            // Several field lines are one list (RFC 9110 §5.3): they become one line, with the peer at its end.
+            let mut chain: Vec<u8> = Vec::with_capacity(96);
+            headers.each(&FOR, &mut |value| {
+                chain.extend_from_slice(value);
+                chain.extend_from_slice(b", ");
+            });
+            chain.extend_from_slice(peer.as_bytes());
+            set_bytes(headers, &FOR, &chain);
+        }
+    }
+    if !(trusted && headers.first(&PROTO).is_some()) {
+        headers.set(&PROTO, HeaderValue::from_static(forwarding.scheme.as_str()));
+    }
+    if let Some(host) = forwarding.host.filter(|_| !(trusted && headers.first(&HOST).is_some())) {
+        headers.set(&HOST, host.clone());
+    }
+    if !(trusted && headers.first(&PORT).is_some()) {
+        headers.set(&PORT, forwarding.port.clone());
+    }
+    if let Some(prefix) = forwarding.prefix {
+        headers.set(&PREFIX, prefix.clone());
+    }
+    if forwarding.rfc7239 {
+        append_rfc7239(headers, forwarding, peer);
+    }
+}
+
+/// One more element of `Forwarded` (RFC 7239 §4): addresses of IPv6 in brackets and quotes (§6).
+fn append_rfc7239(headers: &mut dyn HeadersMut, forwarding: &Forwarding<'_>, peer: &str) {
+    let mut element = String::with_capacity(96);
+    let quoted = if peer.contains(':') { format!("\"[{peer}]\"") } else { peer.to_owned() };
+    let _ = write!(element, "for={quoted};proto={}", forwarding.scheme.as_str());
+    if let Some(host) = forwarding.host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\'])) {
+        let _ = write!(element, ";host=\"{host}\"");
+    }
+    if let Ok(value) = HeaderValue::from_str(&element) {
+        headers.append(&FORWARDED, value);
+    }
+}
+
+fn set_bytes(headers: &mut dyn HeadersMut, name: &HeaderName, value: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        headers.set(name, value);
+    }
+}
+
+/// An address as text without the heap: the longest text of an address has 45 bytes.
+#[derive(Default)]
+struct AddressText {
+    bytes: smallvec::SmallVec<[u8; 64]>,
+}
+
+impl AddressText {
+    fn format(&mut self, address: std::net::IpAddr) -> &str {
+        use std::io::Write as _;
+        self.bytes.clear();
+        let _ = write!(self.bytes, "{address}");
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+
+    fn written(via_trusted: bool, inbound: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in inbound {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let client =
+            Client { address: "198.51.100.7".parse().unwrap(), peer: "10.0.0.1".parse().unwrap(), via_trusted };
+        if !via_trusted {
+            remove_inbound(&mut headers);
+        }
+        let host = HeaderValue::from_static("api.shop.example");
+        let port = HeaderValue::from_static("443");
+        let forwarding =
+            Forwarding { client, scheme: Scheme::Https, host: Some(&host), port: &port, prefix: None, rfc7239: true };
+        forward_fields(&mut headers, &forwarding);
+        headers
+    }
+
+    #[test]
+    fn nothing_an_untrusted_peer_says_survives() {
+        let headers = written(
+            false,
+            &[
+                ("x-forwarded-for", "1.1.1.1"),
+                ("x-forwarded-host", "evil"),
+                ("forwarded", "for=2.2.2.2"),
+                ("x-real-ip", "3.3.3.3"),
+            ],
+        );
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.1");
+        assert_eq!(headers["x-forwarded-host"], "api.shop.example");
+        assert_eq!(headers["forwarded"], "for=10.0.0.1;proto=https;host=\"api.shop.example\"");
+        assert!(!headers.contains_key("x-real-ip"));
+    }
+
+    #[test]
+    fn a_trusted_chain_is_continued_in_one_line() {
+        let headers = written(
+            true,
+            &[("x-forwarded-for", "198.51.100.7"), ("x-forwarded-for", "10.0.0.9"), ("x-forwarded-proto", "http")],
+        );
+        assert_eq!(headers["x-forwarded-for"], "198.51.100.7, 10.0.0.9, 10.0.0.1");
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(headers["x-forwarded-proto"], "http");
+    }
+}

@@ -1,1 +1,0 @@
-//! Builds and runs the gateway.

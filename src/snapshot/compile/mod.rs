@@ -1,0 +1,84 @@
+//! The one road from what operators write to what requests read. Every problem is gathered; one is enough to refuse the
+//! whole.
+
+mod listeners;
+mod process;
+mod replies;
+mod routes;
+mod upstreams;
+
+pub use process::{server_plan, worker_threads};
+
+use super::Snapshot;
+use crate::config::{Failed, Loaded};
+use crate::observe::metrics::Metrics;
+use crate::request::TrustedProxies;
+use crate::value::{Problems, Sources};
+use std::sync::Arc;
+
+/// What a compilation takes over or draws on.
+pub struct Surroundings<'a> {
+    /// The running snapshot, whose counters, health and pools are carried where their meaning did not change.
+    pub previous: Option<&'a Arc<Snapshot>>,
+    /// Where counters are resolved.
+    pub metrics: &'a Metrics,
+    /// Random bits that set where turns begin.
+    pub seed: u64,
+}
+
+/// A compiled configuration.
+pub struct Compiled {
+    /// What requests read.
+    pub snapshot: Snapshot,
+    /// What is not wrong, but worth saying; empty where there is nothing.
+    pub warnings: String,
+    /// The same for programs.
+    pub warnings_json: serde_json::Value,
+}
+
+/// What the parts of a compilation share.
+struct Compiling<'a> {
+    loaded: &'a Loaded,
+    surroundings: &'a Surroundings<'a>,
+    problems: Problems,
+}
+
+impl Compiling<'_> {
+    fn sources(&self) -> &Sources {
+        &self.loaded.sources
+    }
+}
+
+/// Compiles a configuration.
+///
+/// # Errors
+/// Every problem, with its place.
+pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compiled, Failed> {
+    let mut compiling = Compiling { loaded: &loaded, surroundings, problems: Problems::new() };
+    let replies = compiling.gateway_replies();
+    let mut upstreams = compiling.upstreams();
+    let compiled = compiling.routes(&mut upstreams, &replies);
+    compiling.warn_unused(&upstreams);
+    let process = compiling.process();
+    let mut problems = std::mem::take(&mut compiling.problems);
+    problems.extend(loaded.warnings.clone());
+    problems.sort();
+    let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {
+        return Err(Failed { sources: loaded.sources, problems });
+    };
+    let warnings = if problems.is_empty() { String::new() } else { problems.render(&loaded.sources) };
+    let revision = surroundings.previous.map_or(1, |previous| previous.revision + 1);
+    let trusted = TrustedProxies::new(loaded.config.trusted_proxies.iter().map(|network| network.value.get()));
+    let snapshot = Snapshot {
+        revision,
+        router,
+        routes: routes.into(),
+        upstreams: upstreams.into_compiled(),
+        replies,
+        trusted,
+        unrouted: surroundings.metrics.unrouted(),
+        process,
+        written: serde_json::to_value(&loaded.config).unwrap_or(serde_json::Value::Null),
+    };
+    Ok(Compiled { snapshot, warnings, warnings_json: problems.to_json(&loaded.sources) })
+}

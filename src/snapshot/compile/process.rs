@@ -1,0 +1,82 @@
+//! What belongs to the process: the admin API, the access log, threads and files.
+
+use super::Compiling;
+use crate::config::{Config, Loaded, LogFormat};
+use crate::observe::access_log::{AccessLogSettings, Destination, Redaction, Shape};
+use crate::snapshot::{AdminPlan, ProcessPlan, ServerPlan};
+use std::path::PathBuf;
+
+impl Compiling<'_> {
+    pub(super) fn process(&mut self) -> Option<ProcessPlan> {
+        let listeners = self.listeners();
+        let admin = self.admin();
+        let loaded = self.loaded;
+        Some(ProcessPlan {
+            listeners,
+            admin: admin?,
+            access_log: self.access_log(),
+            server: server_plan(loaded),
+            watched: if loaded.config.watch { loaded.files.clone() } else { Vec::new() },
+        })
+    }
+
+    /// `None` where there is a problem, `Some(None)` where there is no admin API.
+    fn admin(&mut self) -> Option<Option<AdminPlan>> {
+        let Some(written) = &self.loaded.config.admin else { return Some(None) };
+        let token = match &written.token {
+            None => None,
+            Some(secret) => {
+                let folder = self.sources().folder(secret.place).to_owned();
+                match secret.resolve(&folder, &|name| std::env::var(name).ok()) {
+                    Ok(token) => Some(token),
+                    Err(problem) => {
+                        self.problems.push(problem);
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(Some(AdminPlan { address: *written.address.value, token }))
+    }
+
+    fn access_log(&self) -> AccessLogSettings {
+        let written = &self.loaded.config.access_log;
+        let to = match written.to.as_str() {
+            "off" => Destination::Off,
+            "stdout" => Destination::Stdout,
+            path => Destination::File(self.sources().resolve(written.to.place, path)),
+        };
+        let shape = match written.format {
+            LogFormat::Json => Shape::Json,
+            LogFormat::Text => Shape::Text,
+        };
+        let redaction = match &written.redact_query {
+            Some(names) => Redaction::new(names.iter().map(String::as_str)),
+            None => Redaction::default(),
+        };
+        AccessLogSettings { to, shape, redaction }
+    }
+}
+
+/// Worker threads: as many as written, else one per processor this process may use.
+pub fn worker_threads(config: &Config) -> usize {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.server.threads.map_or_else(available, usize::from)
+}
+
+/// The process a configuration asks for.
+pub fn server_plan(loaded: &Loaded) -> ServerPlan {
+    let written = &loaded.config.server;
+    let path = |path: &Option<crate::value::Spanned<String>>| -> Option<PathBuf> {
+        path.as_ref().map(|path| loaded.sources.resolve(path.place, &path.value))
+    };
+    ServerPlan {
+        threads: worker_threads(&loaded.config),
+        user: written.user.clone(),
+        group: written.group.clone(),
+        pid_file: path(&written.pid_file),
+        upgrade_socket: path(&written.upgrade_socket),
+        drain: written.drain.get(),
+        grace: written.grace.get(),
+    }
+}

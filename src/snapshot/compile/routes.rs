@@ -1,0 +1,382 @@
+//! Routes: patterns, targets, policies, and the router over all of them.
+
+use super::Compiling;
+use super::upstreams::Upstreams;
+use crate::config::{
+    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RetryOn, RouteConfig,
+    TargetConfig, TargetEntry, ValueMatch,
+};
+use crate::exchange::{Fixed, Redirect};
+use crate::observe::metrics::Handles;
+use crate::policy::{ChainBuilder, body_limit::BodyLimit};
+use crate::reply::Templates;
+use crate::routing::{
+    Conflict, ConflictKind, Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router,
+    Subject, Template, Test,
+};
+use crate::snapshot::{
+    Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
+};
+use crate::upstream::{Protocol, Upstream};
+use crate::value::{Named, OrOff, Place, Spanned, suggest};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::sync::Arc;
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const BODY_LIMIT: u64 = 10 << 20;
+
+/// What a name is looked up in.
+type MakeSubject = fn(Box<str>) -> Subject;
+
+/// The api a route is written in.
+struct Around<'a> {
+    name: &'a str,
+    written: &'a ApiConfig,
+    base: Option<PathPattern>,
+    hosts: Vec<HostPattern>,
+}
+
+/// Where a route is written, and what stands around it.
+struct Level<'a> {
+    api: Option<Around<'a>>,
+    policies: Policies<'a>,
+    replies: Arc<Templates>,
+}
+
+/// What the compilation of routes draws on and adds to.
+struct Road<'a> {
+    upstreams: &'a mut Upstreams,
+    handles: Handles<'a>,
+    rules: Vec<RouteRule>,
+    routes: Vec<Route>,
+    places: Vec<Place>,
+}
+
+impl<'a> Compiling<'a> {
+    /// All routes and the router over them; `None` where there is a problem.
+    pub(super) fn routes(
+        &mut self,
+        upstreams: &mut Upstreams,
+        replies: &Arc<Templates>,
+    ) -> Option<(Router, Vec<Route>)> {
+        let loaded = self.loaded;
+        let defaults = loaded.config.defaults.policies();
+        let handles = self.surroundings.metrics.handles();
+        let mut road = Road { upstreams, handles, rules: Vec::new(), routes: Vec::new(), places: Vec::new() };
+        let outside = Level { api: None, policies: defaults, replies: Arc::clone(replies) };
+        for (key, written) in loaded.config.routes.iter() {
+            self.route(&mut road, &outside, key, written);
+        }
+        for (name, api) in loaded.config.apis.iter() {
+            let base = api.base.as_ref().and_then(|base| self.pattern(base, PathPattern::parse(&base.value)));
+            let hosts = self.hosts(&api.host);
+            let level = Level {
+                api: Some(Around { name: &name.value, written: api, base, hosts }),
+                policies: api.policies().within(defaults),
+                replies: self.replies_within(&api.replies, replies),
+            };
+            for (key, written) in api.routes.iter() {
+                self.route(&mut road, &level, key, written);
+            }
+        }
+        let Road { rules, routes, places, .. } = road;
+        if self.problems.is_fatal() {
+            return None;
+        }
+        match Router::build(rules) {
+            Ok(router) => Some((router, routes)),
+            Err(conflicts) => {
+                conflicts.iter().for_each(|conflict| self.conflict(conflict, &routes, &places));
+                None
+            }
+        }
+    }
+
+    fn conflict(&mut self, conflict: &Conflict, routes: &[Route], places: &[Place]) {
+        let key = |number: usize| routes.get(number).map_or("", |route| &*route.key);
+        let place = |number: usize| places.get(number).copied().unwrap_or(Place::NOWHERE);
+        let (loser, winner) = (key(conflict.loser), key(conflict.winner));
+        let (message, hint) = match conflict.kind {
+            ConflictKind::Tie => (
+                format!("`{loser}` and `{winner}` take the same requests and neither is more specific"),
+                "tell them apart by `match:`, by method, or remove one",
+            ),
+            ConflictKind::Shadowed => (
+                format!("`{loser}` can never win: `{winner}` takes all of its requests"),
+                "remove it, or make it more specific",
+            ),
+        };
+        self.problems
+            .error(place(conflict.loser), message)
+            .hint(hint)
+            .related(place(conflict.winner), "the other is here");
+    }
+
+    /// The value, or a problem at the right place within the text.
+    fn pattern<T>(&mut self, text: &Spanned<String>, parsed: Result<T, PatternError>) -> Option<T> {
+        match parsed {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problems
+                    .error(text.place.skip(error.offset), error.message.into_owned())
+                    .hint_if(error.hint.map(std::borrow::Cow::into_owned));
+                None
+            }
+        }
+    }
+
+    fn hosts(&mut self, written: &[Spanned<String>]) -> Vec<HostPattern> {
+        written.iter().filter_map(|host| self.pattern(host, HostPattern::parse(&host.value))).collect()
+    }
+
+    fn route(&mut self, road: &mut Road<'_>, level: &Level<'_>, key: &Spanned<String>, written: &RouteConfig) {
+        let Some(parsed) = self.pattern(key, RouteKey::parse(&key.value)) else { return };
+        let RouteKey { methods, mut path } = parsed;
+        let (mut api_name, mut api_hosts, mut base) = (None, &[][..], None);
+        if let Some(around) = &level.api {
+            (api_name, api_hosts) = (Some(around.name), around.hosts.as_slice());
+            if let Some(pattern) = &around.base {
+                let Some(below) = self.pattern(key, path.below(pattern)) else { return };
+                path = below;
+                base = Some(pattern);
+            }
+        }
+        let own_hosts = self.hosts(&written.matches.host);
+        let hosts = if own_hosts.is_empty() { api_hosts.to_vec() } else { own_hosts };
+        let predicates = self.predicates(&written.matches);
+        let policies = written.policies().within(level.policies);
+        let name = api_name.map_or_else(|| key.value.clone(), |api| format!("{api}: {}", key.value));
+        let rewrite = self.rewrite(level, written, &path, base);
+        let Some(action) = self.action(road, &name, written, &path) else { return };
+        let Some(rewrite) = rewrite else { return };
+        let chain = chain(policies);
+        let lane = lane(&action);
+        road.rules.push(RouteRule { hosts, methods, path, predicates });
+        road.places.push(key.place);
+        road.routes.push(Route {
+            key: key.value.as_str().into(),
+            api: api_name.map(Into::into),
+            action,
+            chain,
+            timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
+            retries: retries(policies.retries),
+            forward: Forward {
+                host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
+                rfc7239: policies.forwarded == Some(true),
+                rewrite,
+            },
+            encoded_slash: match policies.encoded_slash {
+                Some(EncodedSlashConfig::Keep) => EncodedSlash::Keep,
+                Some(EncodedSlashConfig::Refuse) | None => EncodedSlash::Refuse,
+            },
+            replies: self.replies_within(&written.replies, &level.replies),
+            metrics: road.handles.route(api_name, &key.value),
+            lane,
+        });
+    }
+
+    fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
+        let mut all = Vec::new();
+        for (name, value) in written.header.iter() {
+            if let Some(subject) = self.pattern(name, Subject::header(&name.value)) {
+                all.extend(self.predicate(name, subject, value));
+            }
+        }
+        let others: [(&Named<ValueMatch>, MakeSubject); 2] =
+            [(&written.query, Subject::Query), (&written.cookie, Subject::Cookie)];
+        for (named, subject) in others {
+            for (name, value) in named.iter() {
+                all.extend(self.predicate(name, subject(name.value.as_str().into()), value));
+            }
+        }
+        all
+    }
+
+    fn predicate(&mut self, name: &Spanned<String>, subject: Subject, value: &ValueMatch) -> Option<Predicate> {
+        let given = usize::from(value.exact.is_some())
+            + usize::from(value.prefix.is_some())
+            + usize::from(value.regex.is_some())
+            + usize::from(value.present.is_some());
+        if given != 1 {
+            self.problems.error(name.place, "exactly one of `exact`, `prefix`, `regex` and `present`");
+            return None;
+        }
+        let test = if let Some(exact) = &value.exact {
+            Test::Exact(exact.as_str().into())
+        } else if let Some(prefix) = &value.prefix {
+            Test::Prefix(prefix.as_str().into())
+        } else if let Some(regex) = &value.regex {
+            Test::Regex(self.pattern(regex, Expression::parse(&regex.value))?)
+        } else if value.present == Some(true) {
+            Test::Present
+        } else {
+            Test::Absent
+        };
+        Some(Predicate { subject, test })
+    }
+
+    fn rewrite(
+        &mut self,
+        level: &Level<'_>,
+        written: &RouteConfig,
+        path: &PathPattern,
+        base: Option<&PathPattern>,
+    ) -> Option<Rewrite> {
+        if let Some(text) = &written.rewrite {
+            let template = self.pattern(text, Template::parse(&text.value, path))?;
+            if !text.value.starts_with('/') {
+                self.problems.error(text.place, "a rewritten path begins with `/`");
+                return None;
+            }
+            return Some(Rewrite::Template(template));
+        }
+        let api_strips = level.api.as_ref().and_then(|around| around.written.strip).unwrap_or(true);
+        let strip = written.strip.map_or(api_strips, |strip| strip.value);
+        let Some(base) = base.filter(|_| strip) else { return Some(Rewrite::Keep) };
+        let Some(segments) = base.segment_count() else { return Some(Rewrite::Keep) };
+        let prefix = HeaderValue::from_str(base.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
+        Some(Rewrite::Strip { segments, prefix })
+    }
+
+    fn action(&mut self, road: &mut Road<'_>, name: &str, written: &RouteConfig, path: &PathPattern) -> Option<Action> {
+        if let Some(to) = &written.to {
+            return self.target(road, name, to).map(Action::Forward);
+        }
+        if let Some(redirect) = &written.redirect {
+            let to = self.pattern(&redirect.to, Template::parse(&redirect.to.value, path))?;
+            let status = StatusCode::from_u16(redirect.status.value).unwrap_or(StatusCode::PERMANENT_REDIRECT);
+            return Some(Action::Redirect(Redirect { status, to }));
+        }
+        let respond = written.respond.as_ref()?;
+        let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        for (name, value) in respond.headers.iter() {
+            match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+                (Ok(name), Ok(value)) => fields.push((name, value)),
+                (Err(_), _) => {
+                    self.problems.error(name.place, "this is not the name of a header");
+                }
+                (_, Err(_)) => {
+                    self.problems.error(value.place, "this is not the value of a header");
+                }
+            }
+        }
+        let (body, kind) = match (&respond.json, &respond.body) {
+            (Some(json), _) => (Bytes::from(json.to_string()), "application/json"),
+            (None, Some(text)) => (Bytes::from(text.value.clone()), "text/plain; charset=utf-8"),
+            (None, None) => (Bytes::new(), ""),
+        };
+        if !kind.is_empty() && !fields.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
+            fields.push((header::CONTENT_TYPE, HeaderValue::from_static(kind)));
+        }
+        let status = StatusCode::from_u16(respond.status.value).unwrap_or(StatusCode::OK);
+        Some(Action::Respond(Fixed { status, fields, body }))
+    }
+
+    fn target(&mut self, road: &mut Road<'_>, name: &str, written: &Spanned<TargetConfig>) -> Option<Target> {
+        let mut choices = Vec::new();
+        let mut endpoints: Vec<(EndpointConfig, Place)> = Vec::new();
+        match &written.value {
+            TargetConfig::Upstream(upstream) => {
+                choices.push((self.named(road, upstream, written.place)?, 1));
+            }
+            TargetConfig::Url(url) => {
+                let endpoint = EndpointConfig { url: url.clone(), weight: Spanned::nowhere(1) };
+                endpoints.push((endpoint, written.place));
+            }
+            TargetConfig::List(entries) => {
+                for entry in entries {
+                    match &entry.value {
+                        TargetEntry::Endpoint(endpoint) => endpoints.push((endpoint.clone(), entry.place)),
+                        TargetEntry::Upstream(weighted) => {
+                            let upstream = self.named(road, &weighted.upstream, weighted.upstream.place);
+                            choices.extend(upstream.map(|upstream| (upstream, weighted.weight.value)));
+                        }
+                    }
+                }
+                if !choices.is_empty() && !endpoints.is_empty() {
+                    self.problems
+                        .error(written.place, "named upstreams and URLs stand together")
+                        .hint("give the URLs a name under `upstreams:` and its weight here");
+                    return None;
+                }
+            }
+        }
+        if !endpoints.is_empty() {
+            let borrowed: Vec<(&EndpointConfig, Place)> =
+                endpoints.iter().map(|(endpoint, place)| (endpoint, *place)).collect();
+            choices.push((self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?, 1));
+        }
+        let choices = choices.into_iter().map(|(upstream, weight)| Choice {
+            metrics: road.handles.upstream(upstream.name()),
+            upstream,
+            weight,
+        });
+        let target = Target::new(choices.collect());
+        if target.is_none() && !self.problems.is_fatal() {
+            self.problems.error(written.place, "no upstream here has a weight above 0");
+        }
+        target
+    }
+
+    fn named(&mut self, road: &mut Road<'_>, name: &str, place: Place) -> Option<Arc<Upstream>> {
+        let found = road.upstreams.get(name);
+        if found.is_none() && !road.upstreams.is_written(name) {
+            let hint = match suggest(name, road.upstreams.names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "name it under `upstreams:`, or write a URL such as http://10.0.0.1:8080".to_owned(),
+            };
+            self.problems.error(place, format!("there is no upstream `{name}`")).hint(hint);
+        }
+        found
+    }
+}
+
+/// The name of an upstream that a route writes down itself: a single URL names itself, so that routes to one address
+/// share its state; several are named after the route.
+fn inline_name(route: &str, endpoints: &[(EndpointConfig, Place)]) -> String {
+    match endpoints {
+        [(only, _)] => only.url.to_string(),
+        _ => route.to_owned(),
+    }
+}
+
+/// A switchable setting: what is written, else the default.
+fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&T) -> U) -> Option<U> {
+    match written {
+        None => Some(default),
+        Some(setting) => setting.on().map(get),
+    }
+}
+
+fn chain(policies: Policies<'_>) -> crate::policy::Chain {
+    let mut chain = ChainBuilder::default();
+    if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
+        BodyLimit::new(bytes).attach(&mut chain);
+    }
+    chain.build()
+}
+
+fn retries(written: Option<&RetriesConfig>) -> Retries {
+    let default = RetriesConfig::default();
+    let written = written.unwrap_or(&default);
+    let on = written.on.iter().map(|cause| match cause {
+        RetryOn::Connect => RetryCause::Connect,
+        RetryOn::Reset => RetryCause::Reset,
+        RetryOn::Timeout => RetryCause::Timeout,
+        RetryOn::Status(status) => RetryCause::Status(*status),
+    });
+    Retries { max: written.max, on: on.collect(), budget: written.budget.fraction() }
+}
+
+/// A body limit alone does not keep a request off the faster lane: it is a comparison.
+fn lane(action: &Action) -> Lane {
+    let Action::Forward(target) = action else { return Lane::Full };
+    let plain = target.choices().iter().all(|choice| {
+        choice.upstream.spec().endpoints.iter().all(|endpoint| {
+            endpoint.protocol == Protocol::Http1 && endpoint.transport == crate::upstream::Transport::Plain
+        })
+    });
+    if plain { Lane::Simple } else { Lane::Full }
+}

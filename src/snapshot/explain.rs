@@ -1,0 +1,184 @@
+//! What a configuration does, in words: the whole plan, or the way of one request through it. No network is touched.
+
+use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
+use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt::Write as _;
+
+/// A request to explain.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// The method.
+    pub method: String,
+    /// A URL, or a path; a path goes to any host.
+    pub url: String,
+    /// Header fields.
+    pub headers: Vec<(String, String)>,
+}
+
+/// The compiled plan: listeners, upstreams, routes in order of writing.
+pub fn explain_plan(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    for listener in &snapshot.process.listeners {
+        let speaks = listener.protocols;
+        let names = [(speaks.h1, "h1"), (speaks.h2, "h2"), (speaks.h2c, "h2c")];
+        let protocols: Vec<&str> = names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        let tls = if listener.tls.is_some() { ", TLS" } else { "" };
+        let _ = writeln!(out, "listener {}: {} ({}{tls})", listener.name, listener.address, protocols.join(", "));
+    }
+    for (name, upstream) in &snapshot.upstreams {
+        let labels: Vec<&str> = upstream.spec().endpoints.iter().map(|endpoint| &*endpoint.label).collect();
+        let _ = writeln!(out, "upstream {name}: {}", labels.join(", "));
+    }
+    for (route, rule) in snapshot.routes.iter().zip(snapshot.router.rules()) {
+        let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
+        let hosts = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
+        let _ = writeln!(out, "route {}{hosts} -> {}", name_of(route), action(route));
+        for line in policies(route) {
+            let _ = writeln!(out, "    {line}");
+        }
+    }
+    out
+}
+
+fn name_of(route: &Route) -> String {
+    match &route.api {
+        Some(api) => format!("`{}` of {api}", route.key),
+        None => format!("`{}`", route.key),
+    }
+}
+
+fn action(route: &Route) -> String {
+    match &route.action {
+        Action::Respond(fixed) => format!("answers {} ({} bytes)", fixed.status, fixed.body.len()),
+        Action::Redirect(redirect) => format!("redirects with {}", redirect.status),
+        Action::Forward(target) => {
+            let choices: Vec<String> = target
+                .choices()
+                .iter()
+                .map(|choice| match target.choices().len() {
+                    1 => choice.upstream.name().to_owned(),
+                    _ => format!("{} (weight {})", choice.upstream.name(), choice.weight),
+                })
+                .collect();
+            choices.join(", ")
+        }
+    }
+}
+
+fn policies(route: &Route) -> Vec<String> {
+    let mut lines = Vec::new();
+    match route.timeout {
+        Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),
+        None => lines.push("no timeout".to_owned()),
+    }
+    if route.retries.max > 0 {
+        let budget = route.retries.budget * 100.0;
+        lines.push(format!("retries {} on {:?}, budget {budget}%", route.retries.max, route.retries.on));
+    }
+    match &route.forward.rewrite {
+        Rewrite::Keep => {}
+        Rewrite::Strip { prefix, .. } => lines.push(format!("strips {}", prefix.to_str().unwrap_or_default())),
+        Rewrite::Template(template) => lines.push(format!("rewrites the path: {template:?}")),
+    }
+    if route.forward.host == HostField::Client {
+        lines.push("keeps the client's Host".to_owned());
+    }
+    if route.encoded_slash == EncodedSlash::Keep {
+        lines.push("keeps encoded slashes".to_owned());
+    }
+    lines
+}
+
+/// The way of one request: what was read of it, the routes considered and what each lost on, and what the winner does.
+///
+/// # Errors
+/// Why the request would be refused before it is routed.
+pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, String> {
+    let target = split_target(&asked.url).map_err(|error| format!("400 bad-path: {error}"))?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in &asked.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a header name"))?;
+        let value = HeaderValue::from_str(value).map_err(|_| format!("the value of {name} is not a header value"))?;
+        headers.append(name, value);
+    }
+    let named = target.authority.or_else(|| headers.get(http::header::HOST).and_then(|host| host.to_str().ok()));
+    let host = match named {
+        None => String::new(),
+        Some(host) => {
+            normalise_host(host).map_err(|error| format!("400 bad-request: {error}"))?.into_text().into_owned()
+        }
+    };
+    let path = normalise(target.path).map_err(|error| format!("400 bad-path: {error}"))?;
+    let mut out = String::new();
+    let shown = if host.is_empty() { "(no host)" } else { &host };
+    let _ = writeln!(out, "request {} {shown} {}", asked.method, path.as_str());
+    if path.as_str() != target.path {
+        let _ = writeln!(out, "    written as {}", target.path);
+    }
+    let lookup =
+        Target { host: &host, path: path.as_str(), method: &asked.method, query: target.query, headers: &headers };
+    for candidate in snapshot.router.explain(&lookup) {
+        let Some(route) = snapshot.routes.get(candidate.route) else { continue };
+        let _ = writeln!(out, "route {}: {}", name_of(route), verdict(snapshot, &candidate.verdict));
+    }
+    let mut captures = Captures::new();
+    match snapshot.router.find(&lookup, &mut captures) {
+        Found::NoRoute => out.push_str("answer 404 no-route\n"),
+        Found::MethodNotAllowed(allowed) => {
+            let methods: Vec<&str> = allowed.iter().collect();
+            let _ = writeln!(out, "answer 405 method-not-allowed, Allow: {}", methods.join(", "));
+        }
+        Found::Route(number) => {
+            if let Some(route) = snapshot.routes.get(number) {
+                winner(&mut out, snapshot, (number, route), (path.as_str(), &captures), path.has_encoded_slash());
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn winner(
+    out: &mut String,
+    snapshot: &Snapshot,
+    (number, route): (usize, &Route),
+    (path, captures): (&str, &Captures),
+    encoded_slash: bool,
+) {
+    if encoded_slash && route.encoded_slash == EncodedSlash::Refuse {
+        out.push_str("answer 400 bad-path: this route refuses encoded slashes\n");
+        return;
+    }
+    if let Some(rule) = snapshot.router.rules().get(number) {
+        for (index, name) in rule.path.captures().iter().enumerate() {
+            if let Some(value) = captures.get(path, index) {
+                let _ = writeln!(out, "    {{{name}}} = {value}");
+            }
+        }
+    }
+    let _ = writeln!(out, "-> {}", action(route));
+    for line in policies(route) {
+        let _ = writeln!(out, "    {line}");
+    }
+}
+
+fn verdict(snapshot: &Snapshot, verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Won => "takes the request".into(),
+        Verdict::Outranked { winner, on } => {
+            let winner = snapshot.routes.get(*winner).map(name_of).unwrap_or_default();
+            let what = match on {
+                Step::Host => "host",
+                Step::Path => "path",
+                Step::Method => "method",
+                Step::Predicates => "predicates",
+            };
+            format!("would take it, but {winner} has the more specific {what}")
+        }
+        Verdict::Host => "lost: for other hosts".into(),
+        Verdict::Path { segment: Some(segment) } => format!("lost: the path differs in segment {}", segment + 1),
+        Verdict::Path { segment: None } => "lost: the path does not match".into(),
+        Verdict::Method(methods) => format!("lost: for {methods} only"),
+        Verdict::Predicate(predicate) => format!("lost: {predicate} does not hold"),
+    }
+}

@@ -1,0 +1,168 @@
+//! A compiled route: what it does with a request that it takes.
+
+use crate::exchange::{Fixed, Redirect};
+use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
+use crate::policy::Chain;
+use crate::reply::Templates;
+use crate::routing::Template;
+use crate::upstream::Upstream;
+use http::HeaderValue;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One route.
+pub struct Route {
+    /// Its key as written, the label of its metrics.
+    pub key: Box<str>,
+    /// The api it belongs to.
+    pub api: Option<Box<str>>,
+    /// What it does.
+    pub action: Action,
+    /// Its policies.
+    pub chain: Chain,
+    /// The deadline of the whole exchange, all attempts together.
+    pub timeout: Option<Duration>,
+    /// When to try again.
+    pub retries: Retries,
+    /// What changes on the way up.
+    pub forward: Forward,
+    /// Whether `%2F` and `%5C` may stand in the path.
+    pub encoded_slash: EncodedSlash,
+    /// Bodies of the gateway's own replies.
+    pub replies: Arc<Templates>,
+    /// Its counters.
+    pub metrics: Arc<RouteMetrics>,
+    /// Whether a faster lane may take it.
+    pub lane: Lane,
+}
+
+/// What a route does with a request.
+pub enum Action {
+    /// Passes it to an upstream.
+    Forward(Target),
+    /// Sends the client elsewhere.
+    Redirect(Redirect),
+    /// Answers as written.
+    Respond(Fixed),
+}
+
+/// The upstreams of a route, by weight.
+pub struct Target {
+    choices: Box<[Choice]>,
+    total: u64,
+}
+
+/// One upstream of a target.
+pub struct Choice {
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// Its counters.
+    pub metrics: Arc<UpstreamMetrics>,
+    /// Its share, relative to the others; 0 takes no requests.
+    pub weight: u32,
+}
+
+impl Target {
+    /// A target of at least one choice with a weight.
+    pub fn new(choices: Vec<Choice>) -> Option<Self> {
+        let total = choices.iter().map(|choice| u64::from(choice.weight)).sum();
+        (total > 0).then(|| Self { choices: choices.into(), total })
+    }
+
+    /// The choice that 64 random bits fall on.
+    pub fn choose(&self, random: u64) -> Option<&Choice> {
+        if let [only] = &*self.choices {
+            return Some(only);
+        }
+        let mut ticket = random % self.total;
+        self.choices.iter().find(|choice| {
+            let weight = u64::from(choice.weight);
+            let here = ticket < weight;
+            ticket = ticket.saturating_sub(weight);
+            here
+        })
+    }
+
+    /// All choices.
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
+    }
+}
+
+/// When another attempt is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retries {
+    /// Attempts after the first.
+    pub max: u32,
+    /// After what.
+    pub on: Vec<RetryCause>,
+    /// Retries as a share of requests, 0 to 1.
+    pub budget: f64,
+}
+
+/// After what another attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryCause {
+    /// No connection came about: nothing was sent, so any method may be tried again.
+    Connect,
+    /// The connection broke before the answer; idempotent methods only.
+    Reset,
+    /// No answer in time; idempotent methods only.
+    Timeout,
+    /// This status; idempotent methods only.
+    Status(u16),
+}
+
+/// What changes on the way up.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// The Host the upstream sees.
+    pub host: HostField,
+    /// Whether RFC 7239's field is written too.
+    pub rfc7239: bool,
+    /// The path the upstream sees.
+    pub rewrite: Rewrite,
+}
+
+/// The Host an upstream sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostField {
+    /// The endpoint's own.
+    Endpoint,
+    /// The one the client named.
+    Client,
+}
+
+/// The path an upstream sees.
+#[derive(Clone, Debug)]
+pub enum Rewrite {
+    /// What was matched.
+    Keep,
+    /// Without its first segments, which are told in `X-Forwarded-Prefix`.
+    Strip {
+        /// How many segments.
+        segments: usize,
+        /// What is stripped, as text.
+        prefix: HeaderValue,
+    },
+    /// Made from captures.
+    Template(Template),
+}
+
+/// Whether an encoded slash or backslash may stand in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// 400.
+    Refuse,
+    /// Passed on as it is.
+    Keep,
+}
+
+/// Which lane may carry a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A plain HTTP/1 upstream, no body hook: any lane.
+    Simple,
+    /// Only the complete one.
+    Full,
+}

@@ -1,0 +1,280 @@
+//! One endpoint: an address with its prebuilt peer, and its state in atomics. The state outlives a reload; the settings
+//! around it are new.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use http::HeaderValue;
+use pingora_core::upstreams::peer::HttpPeer;
+
+use super::balance::Latency;
+use super::health::Active;
+use super::outlier::Passive;
+use super::spec::{EndpointSpec, Protocol};
+use super::time::Millis;
+
+/// Names an endpoint within one process: a digest of address, protocol, transport and label. Equal endpoints of two
+/// snapshots have equal ids, which is how state is carried over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointId(u64);
+
+impl EndpointId {
+    pub(super) fn of(address: SocketAddr, written: &EndpointSpec, label: &str) -> EndpointId {
+        let mut hasher = DefaultHasher::new();
+        (address, written.protocol, written.transport, label).hash(&mut hasher);
+        EndpointId(hasher.finish())
+    }
+}
+
+/// What became of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The endpoint answered, and well.
+    Success {
+        /// From sending the request to the response head.
+        latency: Duration,
+    },
+    /// The endpoint is to blame.
+    Failure(FailureKind),
+    /// Nothing to be learnt about the endpoint: the client went away, the gateway gave up.
+    Neutral,
+}
+
+/// How an endpoint failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// No connection: refused, unreachable.
+    Connect,
+    /// No TLS: handshake or certificate.
+    Tls,
+    /// Nothing within the time allowed.
+    Timeout,
+    /// The connection broke.
+    Reset,
+    /// What came was not HTTP.
+    Invalid,
+    /// A status that counts as failure.
+    Status(u16),
+}
+
+impl FailureKind {
+    /// Statuses are themselves, the rest is below 100; 0 is free for "none".
+    fn code(self) -> u16 {
+        match self {
+            Self::Connect => 1,
+            Self::Tls => 2,
+            Self::Timeout => 3,
+            Self::Reset => 4,
+            Self::Invalid => 5,
+            Self::Status(status) => status.max(100),
+        }
+    }
+
+    fn from_code(code: u16) -> Option<FailureKind> {
+        Some(match code {
+            1 => Self::Connect,
+            2 => Self::Tls,
+            3 => Self::Timeout,
+            4 => Self::Reset,
+            5 => Self::Invalid,
+            100.. => Self::Status(code),
+            _ => return None,
+        })
+    }
+}
+
+/// What changes with every request. On cache lines of its own, away from the settings that every core reads.
+#[repr(align(64))]
+#[derive(Default)]
+pub(super) struct State {
+    in_flight: AtomicU32,
+    last_failure: AtomicU16,
+    attempts: AtomicU64,
+    failures: AtomicU64,
+    passive: Passive,
+    latency: Latency,
+    active: Active,
+}
+
+/// The settings an endpoint is built with.
+pub(super) struct Settings {
+    pub(super) label: String,
+    pub(super) host_header: HeaderValue,
+    pub(super) peer: HttpPeer,
+    pub(super) signals: Signals,
+}
+
+/// Which kinds of bad news take an endpoint out: those that are configured. State of the other kind may be left over
+/// from an earlier snapshot, or belong to one that is being replaced, and is ignored rather than wiped.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Signals {
+    /// Active checks.
+    pub(super) active: bool,
+    /// Ejection.
+    pub(super) passive: bool,
+}
+
+/// One address that requests can be sent to.
+pub struct Endpoint {
+    id: EndpointId,
+    address: SocketAddr,
+    weight: u32,
+    protocol: Protocol,
+    signals: Signals,
+    state: Arc<State>,
+    label: String,
+    host_header: HeaderValue,
+    peer: HttpPeer,
+}
+
+impl Endpoint {
+    /// `before`: the equal endpoint of an earlier set, whose state goes on.
+    pub(super) fn new(
+        address: SocketAddr,
+        written: &EndpointSpec,
+        settings: Settings,
+        before: Option<&Endpoint>,
+    ) -> Endpoint {
+        let Settings { label, host_header, peer, signals } = settings;
+        Endpoint {
+            id: EndpointId::of(address, written, &label),
+            address,
+            weight: written.weight.get(),
+            protocol: written.protocol,
+            signals,
+            state: before.map(|endpoint| Arc::clone(&endpoint.state)).unwrap_or_default(),
+            label,
+            host_header,
+            peer,
+        }
+    }
+
+    /// Its name within this process, for [`super::Ask::tried`].
+    pub fn id(&self) -> EndpointId {
+        self.id
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL as written; for endpoints given by name `url@address`.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Its share of requests relative to its neighbours; at least 1.
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// The HTTP version it speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The Host header it expects unless the client's is preserved.
+    pub fn host_header(&self) -> &HeaderValue {
+        &self.host_header
+    }
+
+    /// A peer for one attempt, with every timeout of the upstream save the read timeout, which is given: `None` waits
+    /// without limit, as streams with a deadline of their own must (over HTTP/2 it counts while the client still
+    /// uploads).
+    pub fn peer(&self, read_timeout: Option<Duration>) -> Box<HttpPeer> {
+        let mut peer = Box::new(self.peer.clone());
+        peer.options.read_timeout = read_timeout;
+        peer
+    }
+
+    /// The prebuilt peer, with the upstream's own read timeout.
+    pub fn prebuilt(&self) -> &HttpPeer {
+        &self.peer
+    }
+
+    /// Whether requests should go there: no active check holds it unhealthy and it is not ejected. An endpoint that was
+    /// never checked counts as healthy: a gateway that starts must serve before its first round of checks.
+    pub fn is_available(&self, now: Millis) -> bool {
+        let unhealthy = self.signals.active && self.state.active.is_unhealthy();
+        let ejected = self.signals.passive && self.state.passive.is_ejected(now);
+        !unhealthy && !ejected
+    }
+
+    /// Attempts under way.
+    pub fn in_flight(&self) -> u32 {
+        self.state.in_flight.load(Relaxed)
+    }
+
+    /// Attempts begun so far.
+    pub fn attempts(&self) -> u64 {
+        self.state.attempts.load(Relaxed)
+    }
+
+    /// Attempts that failed so far.
+    pub fn failures(&self) -> u64 {
+        self.state.failures.load(Relaxed)
+    }
+
+    /// How it failed last, if ever.
+    pub fn last_failure(&self) -> Option<FailureKind> {
+        FailureKind::from_code(self.state.last_failure.load(Relaxed))
+    }
+
+    pub(super) fn signals(&self) -> Signals {
+        self.signals
+    }
+
+    pub(super) fn passive(&self) -> &Passive {
+        &self.state.passive
+    }
+
+    pub(super) fn active(&self) -> &Active {
+        &self.state.active
+    }
+
+    pub(super) fn latency(&self) -> &Latency {
+        &self.state.latency
+    }
+
+    /// Counts a failure; what follows from it is for ejection to decide.
+    pub(super) fn count_failure(&self, kind: FailureKind) {
+        self.state.failures.fetch_add(1, Relaxed);
+        self.state.last_failure.store(kind.code(), Relaxed);
+    }
+}
+
+/// An endpoint chosen for one attempt, which is in flight until this is dropped.
+#[must_use]
+pub struct Picked(Arc<Endpoint>);
+
+impl Picked {
+    pub(super) fn begin(endpoint: Arc<Endpoint>) -> Picked {
+        endpoint.state.in_flight.fetch_add(1, Relaxed);
+        endpoint.state.attempts.fetch_add(1, Relaxed);
+        Picked(endpoint)
+    }
+
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Deref for Picked {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.0
+    }
+}
+
+impl Drop for Picked {
+    fn drop(&mut self) {
+        self.0.state.in_flight.fetch_sub(1, Relaxed);
+    }
+}

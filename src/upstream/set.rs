@@ -1,0 +1,128 @@
+//! The endpoints of an upstream at one time, with the tables to choose among them. Built off the request path and
+//! swapped whole: at a reload, and when a name's addresses change.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::balance::{Balancer, Candidates, in_panic};
+use super::dns::Answers;
+use super::endpoint::{Endpoint, EndpointId, Settings, Signals};
+use super::error::UpstreamError;
+use super::peer;
+use super::spec::{EndpointSpec, Host, UpstreamSpec};
+use super::time::Millis;
+use super::tls::TlsPolicy;
+
+/// What one attempt asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Digest of what the request is hashed by, from [`super::hash_of`]; only `hash` balancing looks at it.
+    pub hash: Option<u64>,
+    /// Endpoints this request tried before: avoided while there is another.
+    pub tried: &'a [EndpointId],
+    /// The present moment.
+    pub now: Millis,
+    /// 64 random bits.
+    pub random: u64,
+}
+
+/// Why there is no endpoint to choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoEndpoint {
+    /// Every endpoint is given by name, and DNS never answered.
+    Unresolved,
+    /// No endpoint is available and panic is switched off (threshold 0).
+    Unavailable,
+}
+
+/// What a set is built from.
+pub(super) struct Blueprint<'a> {
+    pub(super) spec: &'a UpstreamSpec,
+    pub(super) tls: &'a TlsPolicy,
+    pub(super) answers: &'a Answers,
+    pub(super) cursor: &'a Arc<AtomicUsize>,
+}
+
+/// The endpoints and their tables.
+pub(super) struct EndpointSet {
+    endpoints: Box<[Arc<Endpoint>]>,
+    balancer: Balancer,
+    panic_threshold: f64,
+}
+
+impl EndpointSet {
+    /// State goes on from equal endpoints of `before`. An endpoint that is there twice is there once, with both
+    /// weights.
+    pub(super) fn build(of: &Blueprint<'_>, before: Option<&EndpointSet>) -> Result<EndpointSet, UpstreamError> {
+        let signals = Signals { active: of.spec.health.is_some(), passive: of.spec.ejection.is_some() };
+        let old: ahash::AHashMap<EndpointId, &Arc<Endpoint>> =
+            before.into_iter().flat_map(EndpointSet::endpoints).map(|endpoint| (endpoint.id(), endpoint)).collect();
+        let mut seen = ahash::AHashMap::new();
+        let mut unique: Vec<Placed> = Vec::new();
+        for placed in of.spec.endpoints.iter().flat_map(|written| placements(written, of.answers)) {
+            let next = unique.len();
+            let at = *seen.entry(placed.id).or_insert(next);
+            match unique.get_mut(at) {
+                Some(twin) => twin.written.weight = twin.written.weight.saturating_add(placed.written.weight.get()),
+                None => unique.push(placed),
+            }
+        }
+        let endpoints: Vec<Arc<Endpoint>> = unique
+            .into_iter()
+            .map(|placed| {
+                let settings = Settings {
+                    host_header: peer::host_header(&placed.written)?,
+                    peer: peer::build(placed.address, &placed.written, of.spec, of.tls),
+                    label: placed.label,
+                    signals,
+                };
+                let before = old.get(&placed.id).map(|endpoint| &***endpoint);
+                Ok(Arc::new(Endpoint::new(placed.address, &placed.written, settings, before)))
+            })
+            .collect::<Result<_, UpstreamError>>()?;
+        let balancer = Balancer::new(&of.spec.balance, &endpoints, of.cursor);
+        let panic_threshold = of.spec.panic_threshold;
+        Ok(EndpointSet { endpoints: endpoints.into_boxed_slice(), balancer, panic_threshold })
+    }
+
+    pub(super) fn endpoints(&self) -> &[Arc<Endpoint>] {
+        &self.endpoints
+    }
+
+    pub(super) fn choose<'a>(&'a self, ask: &'a Ask<'a>) -> Result<&'a Arc<Endpoint>, NoEndpoint> {
+        if self.endpoints.is_empty() {
+            return Err(NoEndpoint::Unresolved);
+        }
+        let candidates = Candidates::new(&self.endpoints, ask, self.panic_threshold);
+        self.balancer.choose(&candidates).ok_or(NoEndpoint::Unavailable)
+    }
+
+    /// Whether so few endpoints are available that all are used.
+    pub(super) fn in_panic(&self, now: Millis) -> bool {
+        let available = self.endpoints.iter().filter(|endpoint| endpoint.is_available(now)).count();
+        in_panic(available, self.endpoints.len(), self.panic_threshold)
+    }
+}
+
+/// A written endpoint at one of its addresses.
+struct Placed {
+    id: EndpointId,
+    address: SocketAddr,
+    label: String,
+    written: EndpointSpec,
+}
+
+fn placements<'a>(written: &'a EndpointSpec, answers: &'a Answers) -> impl Iterator<Item = Placed> + 'a {
+    let addresses: Vec<SocketAddr> = match &written.host {
+        Host::Ip(address) => vec![SocketAddr::new(*address, written.port)],
+        Host::Name(name) => answers.addresses(name, written.port).to_vec(),
+    };
+    addresses.into_iter().map(move |address| {
+        let label = match written.host {
+            Host::Ip(_) => written.label.clone(),
+            Host::Name(_) => format!("{}@{address}", written.label),
+        };
+        Placed { id: EndpointId::of(address, written, &label), address, label, written: written.clone() }
+    })
+}

@@ -1,0 +1,277 @@
+//! Problems as text for people and as JSON for programs.
+
+use super::secret::is_reference;
+use super::{Place, Problem, Problems, Severity, Sources};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Lines longer than this are shown around the place only, in characters.
+const WIDEST: usize = 160;
+/// Words in a name after which a secret is likely to stand.
+const SECRET_NAMES: [&str; 8] =
+    ["token", "secret", "password", "passwd", "credential", "api_key", "apikey", "insecure_inline"];
+
+impl Problems {
+    /// All problems, each with its line and a caret under the place, in the style of rustc; ends with their number.
+    pub fn render(&self, sources: &Sources) -> String {
+        let mut out = String::new();
+        for problem in self {
+            problem.render(sources, &mut out);
+            out.push('\n');
+        }
+        let counted = [Severity::Error, Severity::Warning].map(|severity| (severity, self.count(severity)));
+        let parts: Vec<String> = counted
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(severity, count)| format!("{count} {}{}", severity.as_str(), if *count == 1 { "" } else { "s" }))
+            .collect();
+        out.push_str(&parts.join(", "));
+        out.push('\n');
+        out
+    }
+
+    /// All problems as an array of `{severity, file, line, column, message, hint, related}`.
+    pub fn to_json(&self, sources: &Sources) -> Value {
+        self.iter().map(|problem| problem.to_json(sources)).collect()
+    }
+}
+
+impl Problem {
+    fn render(&self, sources: &Sources, out: &mut String) {
+        let (severity, message) = (self.severity.as_str(), printable(&self.message));
+        match self.place {
+            Some(place) => {
+                let _ = writeln!(out, "{}: {severity}: {message}", locate(place, sources));
+                excerpt(place, sources, out);
+            }
+            None => {
+                let _ = writeln!(out, "{severity}: {message}");
+            }
+        }
+        for (place, note) in &self.related {
+            let _ = writeln!(out, "{}: {}", locate(*place, sources), printable(note));
+            excerpt(*place, sources, out);
+        }
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(out, "  = help: {}", printable(hint));
+        }
+    }
+
+    /// The problem as `{severity, file, line, column, message, hint, related}`.
+    pub fn to_json(&self, sources: &Sources) -> Value {
+        let file = self.place.and_then(|place| sources.name(place));
+        let related: Vec<Value> = self
+            .related
+            .iter()
+            .map(|(place, note)| {
+                json!({ "file": sources.name(*place), "line": place.line, "column": place.column, "message": note })
+            })
+            .collect();
+        json!({
+            "severity": self.severity.as_str(),
+            "file": file,
+            "line": self.place.map(|place| place.line),
+            "column": self.place.map(|place| place.column),
+            "message": self.message,
+            "hint": self.hint,
+            "related": related,
+        })
+    }
+}
+
+/// `file:line:column`.
+fn locate(place: Place, sources: &Sources) -> String {
+    format!("{}:{}:{}", printable(sources.name(place).unwrap_or("?")), place.line, place.column)
+}
+
+/// The line a place is on, and carets under the place.
+fn excerpt(place: Place, sources: &Sources, out: &mut String) {
+    let Some(line) = shown_line(place, sources) else { return };
+    let at = index(place.column.saturating_sub(1)).min(line.len());
+    let start = if line.len() <= WIDEST { 0 } else { at.saturating_sub(WIDEST / 2) };
+    let end = (start + WIDEST).min(line.len());
+    let shown: String = line.get(start..end).unwrap_or_default().iter().collect();
+    let before = if start > 0 { "…" } else { "" };
+    let after = if end < line.len() { "…" } else { "" };
+    let carets = index(place.len).clamp(1, end.saturating_sub(at).max(1));
+    let number = place.line.to_string();
+    let pad = " ".repeat(number.len());
+    let indent = " ".repeat(at - start + before.chars().count());
+    let _ = writeln!(
+        out,
+        "{pad} |\n{number} | {before}{}{after}\n{pad} | {indent}{}",
+        shown.trim_end(),
+        "^".repeat(carets)
+    );
+}
+
+fn index(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// The characters of a line as they may be shown: printable, and secrets replaced by stars.
+fn shown_line(place: Place, sources: &Sources) -> Option<Vec<char>> {
+    let text = &sources.get(place.source)?.text;
+    let line = text.split('\n').nth(index(place.line.checked_sub(1)?))?;
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    let mut shown: Vec<char> = printable(line).chars().collect();
+    for secret in sources.hidden().iter().filter(|secret| secret.source == place.source) {
+        hide(&mut shown, *secret, place.line, text);
+    }
+    hide_after_secret_names(&mut shown);
+    Some(shown)
+}
+
+/// Replaces what of `secret` is on line `number` by stars. A secret may run over several lines.
+fn hide(shown: &mut [char], secret: Place, number: u32, text: &str) {
+    if number < secret.line {
+        return;
+    }
+    let mut column = index(secret.column.saturating_sub(1));
+    let mut left = index(secret.len);
+    if number > secret.line {
+        let rest = text.get(index(secret.offset)..).unwrap_or_default();
+        let lines: Vec<&str> = rest.split('\n').take(index(number - secret.line)).collect();
+        left = left.saturating_sub(lines.iter().map(|line| line.chars().count() + 1).sum());
+        column = 0;
+    }
+    shown.iter_mut().skip(column).take(left).for_each(|c| *c = '*');
+}
+
+/// Replaces what stands after a name that speaks of a secret, unless it is a reference: in a file with a slip in it,
+/// nothing else is known of a value than the name before it.
+fn hide_after_secret_names(shown: &mut [char]) {
+    let line: String = shown.iter().map(char::to_ascii_lowercase).collect();
+    let Some((name_end, _)) = SECRET_NAMES
+        .iter()
+        .filter_map(|name| line.find(name).map(|at| (at + name.len(), name)))
+        .min_by_key(|(end, _)| *end)
+    else {
+        return;
+    };
+    // `{ value: …, insecure_inline: true }` holds its secret before the name.
+    let from = match line.contains("insecure_inline") {
+        true => line.find("value").map_or(name_end, |at| (at + "value".len()).min(name_end)),
+        false => name_end,
+    };
+    let skipped = line.get(..from).map_or(0, |before| before.chars().count());
+    let mut rest = shown.iter_mut().skip(skipped).skip_while(|c| **c != ':').skip(1).peekable();
+    let mut after = rest.by_ref().skip_while(|c| matches!(**c, ' ' | '"' | '\'')).collect::<Vec<_>>();
+    let value: String = after.iter().map(|c| **c).collect();
+    if !is_reference(&value) && !value.starts_with(['{', '[', '#', '&', '*']) {
+        after.iter_mut().take_while(|c| !matches!(***c, ',' | '}')).for_each(|c| **c = '*');
+    }
+}
+
+/// The text without control characters, which could move the cursor of a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c == '\t' {
+                ' '
+            } else if c.is_control() {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(text: &str) -> Sources {
+        let mut sources = Sources::default();
+        sources.add("conf/shop.yaml", "conf", text);
+        sources
+    }
+
+    fn place(line: u32, column: u32, len: u32) -> Place {
+        Place { line, column, len, ..Place::NOWHERE }
+    }
+
+    #[test]
+    fn shows_the_line_a_caret_and_what_to_write() {
+        let sources = sources("routes:\n  /a:\n    tiemout: 3s\n");
+        let mut problems = Problems::new();
+        problems.error(place(3, 5, 7), "unknown field `tiemout`").hint("did you mean `timeout`?");
+        problems.warn(place(2, 3, 2), "odd").related(place(1, 1, 6), "in this map");
+        assert_eq!(
+            problems.render(&sources),
+            "conf/shop.yaml:3:5: error: unknown field `tiemout`
+  |
+3 |     tiemout: 3s
+  |     ^^^^^^^
+  = help: did you mean `timeout`?
+
+conf/shop.yaml:2:3: warning: odd
+  |
+2 |   /a:
+  |   ^^
+conf/shop.yaml:1:1: in this map
+  |
+1 | routes:
+  | ^^^^^^
+
+1 error, 1 warning
+"
+        );
+    }
+
+    #[test]
+    fn shows_long_lines_around_the_place() {
+        let text = format!("a: {}x{}", "-".repeat(500), "+".repeat(500));
+        let rendered = Problems::from(Problem::error(place(1, 504, 1), "odd")).render(&sources(&text));
+        let lines: Vec<&str> = rendered.lines().collect();
+        let caret = lines[3].chars().position(|c| c == '^').unwrap();
+        assert_eq!(lines[2].chars().nth(caret), Some('x'));
+        assert!(lines.iter().all(|line| line.chars().count() < 180));
+    }
+
+    #[test]
+    fn moves_no_cursor() {
+        let rendered = Problems::from(Problem::error(place(1, 1, 1), "a\u{1b}[2Jb")).render(&sources("\u{1b}[2J: 1"));
+        assert!(!rendered.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn never_shows_hidden_text() {
+        let mut sources = sources("a: hunter2hunter2\nb: \"hunter3\n  hunter4\"\nc: 1\n");
+        sources.hide(Place { offset: 3, ..place(1, 4, 14) });
+        sources.hide(Place { offset: 21, ..place(2, 4, 19) });
+        for line in 1..=4 {
+            let rendered = Problems::from(Problem::error(place(line, 1, 1), "odd")).render(&sources);
+            assert!(!rendered.contains("hunter"), "{rendered}");
+        }
+    }
+
+    #[test]
+    fn hides_what_stands_after_the_name_of_a_secret() {
+        for (line, shown) in [
+            ("token: hunter2", "token: *******"),
+            ("admin: { tokn_secret: 'hunter2', a: 1", "admin: { tokn_secret: '********, a: 1"),
+            ("{ value: hunter2, insecure_inline: true }", "{ value: *******, insecure_inline: true }"),
+            ("token: $env:TOKEN", "token: $env:TOKEN"),
+            ("timeout: 3s", "timeout: 3s"),
+        ] {
+            let mut chars: Vec<char> = line.chars().collect();
+            hide_after_secret_names(&mut chars);
+            assert_eq!(chars.iter().collect::<String>(), shown);
+        }
+    }
+
+    #[test]
+    fn is_machine_readable() {
+        let mut problems = Problems::new();
+        problems.error(place(1, 1, 1), "odd").related(place(1, 2, 1), "first defined here");
+        assert_eq!(
+            problems.to_json(&sources("ab")),
+            json!([{
+                "severity": "error", "file": "conf/shop.yaml", "line": 1, "column": 1, "message": "odd", "hint": null,
+                "related": [{ "file": "conf/shop.yaml", "line": 1, "column": 2, "message": "first defined here" }],
+            }])
+        );
+    }
+}
