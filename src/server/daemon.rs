@@ -3,7 +3,7 @@
 
 use super::gateway::{Candidate, Gateway, Phase, Prepared};
 use super::handover::{self, Claim};
-use super::lock::UpgradeLock;
+use super::lock::{UpgradeLock, WaitingLock};
 use super::reload::Source;
 use super::sockets::Sockets;
 use crate::config::Loaded;
@@ -68,8 +68,17 @@ pub fn run(source: Source, loaded: Loaded, manner: Manner) -> ExitCode {
 /// What serves, and what it holds at the upgrade socket.
 struct Parts {
     prepared: Prepared,
-    lock: Option<UpgradeLock>,
-    claim: Option<Claim>,
+    hold: Hold,
+}
+
+/// What a process holds at the upgrade socket.
+enum Hold {
+    /// There is no upgrade socket.
+    Nothing,
+    /// The lock.
+    Lock(UpgradeLock),
+    /// The predecessor's sockets, and its lock once it has left.
+    Succession(Claim, WaitingLock),
 }
 
 fn prepare(source: Source, loaded: Loaded, manner: Manner, plan: &ServerPlan) -> Result<Parts, String> {
@@ -77,11 +86,11 @@ fn prepare(source: Source, loaded: Loaded, manner: Manner, plan: &ServerPlan) ->
     // The list of problems names its places itself.
     let candidate = Candidate::compile(source, loaded).map_err(|problems| problems.to_string())?;
     check_files(plan, manner.mode).map_err(own)?;
-    let (sockets, lock, claim) = match (manner.start, &plan.upgrade_socket) {
-        (Start::Fresh, None) => (Sockets::default(), None, None),
+    let (sockets, hold) = match (manner.start, &plan.upgrade_socket) {
+        (Start::Fresh, None) => (Sockets::default(), Hold::Nothing),
         (Start::Fresh, Some(socket)) => {
             let lock = UpgradeLock::take(socket).map_err(|error| own(error.to_string()))?;
-            (Sockets::default(), Some(lock), None)
+            (Sockets::default(), Hold::Lock(lock))
         }
         (Start::Upgrade, None) => {
             return Err(own(
@@ -92,14 +101,15 @@ fn prepare(source: Source, loaded: Loaded, manner: Manner, plan: &ServerPlan) ->
         }
         (Start::Upgrade, Some(socket)) => {
             let (sockets, claim) = handover::receive(socket, plan.pid_file.as_deref()).map_err(own)?;
-            (sockets, None, Some(claim))
+            let lock = UpgradeLock::prepare(socket).map_err(|error| own(error.to_string()))?;
+            (sockets, Hold::Succession(claim, lock))
         }
     };
     let prepared = candidate.bind(sockets).map_err(|error| own(error.to_string()))?;
     if manner.mode == Mode::Foreground {
         write_pid_file(plan).map_err(own)?;
     }
-    Ok(Parts { prepared, lock, claim })
+    Ok(Parts { prepared, hold })
 }
 
 fn serve(parts: Parts, manner: Manner, plan: ServerPlan) -> ExitCode {
@@ -147,11 +157,16 @@ fn write_pid_file(plan: &ServerPlan) -> Result<(), String> {
     std::fs::write(path, format!("{}\n", std::process::id())).map_err(|error| pid_file_error(path, &error))
 }
 
-/// A successor has written its own id there by now: that one stays.
-fn remove_own_pid_file(path: &PathBuf) {
+/// A successor has written its own id there by now: that one stays. Pingora, in the background, moves the former file
+/// to another name.
+fn remove_own_pid_file(path: &Path) {
     let own = std::process::id().to_string();
-    if std::fs::read_to_string(path).is_ok_and(|text| text.trim() == own) {
-        let _ = std::fs::remove_file(path);
+    let mut moved = path.as_os_str().to_owned();
+    moved.push(".old");
+    for path in [path, Path::new(&moved)] {
+        if std::fs::read_to_string(path).is_ok_and(|text| text.trim() == own) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -208,7 +223,7 @@ struct GatewayService {
 #[async_trait]
 impl Service for GatewayService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _tasks_per_fd: usize) {
-        let Some(Parts { prepared, lock, claim }) = self.parts.lock().take() else { return };
+        let Some(Parts { prepared, hold }) = self.parts.lock().take() else { return };
         self.process.listening.notified().await;
         // Starting waits for threads and DNS: not on this runtime.
         let launched = tokio::task::spawn_blocking(move || Gateway::launch(prepared)).await;
@@ -218,10 +233,9 @@ impl Service for GatewayService {
             Err(error) => exit_unserved(&error.to_string()),
         };
         let _ = self.process.gateway.set(gateway);
-        if let Some(Err(why)) = claim.map(Claim::confirm) {
+        if let Err(why) = hold.keep() {
             exit_unserved(&why);
         }
-        hold_lock(lock, self.process.plan.upgrade_socket.clone());
         log::info!("serving");
         let _ = shutdown.wait_for(|stop| *stop).await;
     }
@@ -357,16 +371,20 @@ impl Signals {
     }
 }
 
-/// Holds the lock to the end of the process; a successor waits for it.
-fn hold_lock(lock: Option<UpgradeLock>, socket: Option<PathBuf>) {
-    match (lock, socket) {
-        (Some(lock), _) => std::mem::forget(lock),
-        (None, Some(socket)) => {
-            std::thread::spawn(move || match UpgradeLock::wait(&socket) {
-                Ok(lock) => std::mem::forget(lock),
-                Err(error) => log::warn!("{error}"),
-            });
+impl Hold {
+    /// Called once the process serves: tells a predecessor so, and holds the lock to the end of the process.
+    fn keep(self) -> Result<(), String> {
+        match self {
+            Self::Nothing => {}
+            Self::Lock(lock) => std::mem::forget(lock),
+            Self::Succession(claim, lock) => {
+                claim.confirm()?;
+                std::thread::spawn(move || match lock.wait() {
+                    Ok(lock) => std::mem::forget(lock),
+                    Err(error) => log::warn!("{error}"),
+                });
+            }
         }
-        (None, None) => {}
+        Ok(())
     }
 }

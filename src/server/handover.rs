@@ -1,7 +1,7 @@
 //! The hand-over of the listening sockets from a running gateway to its successor.
 //!
 //! The successor, its configuration compiled, locks a marker file beside the upgrade socket, listens there, and asks
-//! with QUIT. The running gateway sends its sockets and goes on accepting. The successor removes the marker once it
+//! with QUIT. The running gateway sends its sockets and goes on accepting. The successor writes into the marker once it
 //! serves, and only then does the other one leave; where the successor ends before that, its lock is gone and the
 //! running gateway stays. So at every moment at least one of them accepts, whatever fails.
 
@@ -12,10 +12,10 @@ use super::sockets::Sockets;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pingora_core::server::Fds;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,31 +27,42 @@ const SUCCESSOR: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Claim {
     marker: PathBuf,
-    _lock: File,
+    /// Open from the start: as a daemon the process may become a user who could not open it.
+    file: File,
 }
+
+/// What a successor that serves has written into its marker.
+const SERVING: &[u8] = b"serving";
 
 impl Claim {
     fn make(socket: &Path) -> Result<Self, String> {
         let marker = marker_path(socket);
         let fail = |error: io::Error| format!("{} cannot be made: {error}", marker.display());
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&marker).map_err(fail)?;
-        match lock.try_lock() {
-            Ok(()) if is_at(&lock, &marker) => Ok(Self { marker, _lock: lock }),
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&marker).map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &marker) => {}
             Ok(()) | Err(TryLockError::WouldBlock) => {
-                Err(format!("another upgrade at {} is under way", socket.display()))
+                return Err(format!("another upgrade at {} is under way", socket.display()));
             }
-            Err(TryLockError::Error(error)) => Err(fail(error)),
+            Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
+        // The running gateway may be another user's, and must be able to read.
+        let ready = file.set_len(0).and_then(|()| file.set_permissions(Permissions::from_mode(0o644)));
+        ready.map_err(fail)?;
+        Ok(Self { marker, file })
     }
 
     /// Tells the predecessor that this process serves.
     ///
     /// # Errors
-    /// The predecessor has taken the sockets back, or the marker cannot be removed and so it will not leave.
-    pub fn confirm(self) -> Result<(), String> {
-        fs::remove_file(&self.marker).map_err(|error| {
-            format!("{} cannot be removed, so the running gateway stays: {error}", self.marker.display())
-        })
+    /// The marker cannot be written, so the predecessor stays.
+    pub fn confirm(mut self) -> Result<(), String> {
+        self.file.write_all(SERVING).map_err(|error| {
+            format!("{} cannot be written, so the running gateway stays: {error}", self.marker.display())
+        })?;
+        // A marker that this user may not remove does no harm.
+        let _ = fs::remove_file(&self.marker);
+        Ok(())
     }
 }
 
@@ -136,14 +147,28 @@ pub fn give(gateway: &Gateway, socket: &Path) -> Result<(), String> {
     fds.send_to_sock(&*socket.to_string_lossy())
         .map_err(|error| format!("the sockets cannot be sent to {shown}: {error}"))?;
     drop(sockets);
-    let marker = marker_path(socket);
-    while let Ok(file) = File::open(&marker) {
-        if file.try_lock().is_ok() && is_at(&file, &marker) {
+    until_it_serves(&marker_path(socket))
+}
+
+fn until_it_serves(marker: &Path) -> Result<(), String> {
+    loop {
+        let mut file = match File::open(marker) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(format!("{} cannot be read: {error}", marker.display())),
+        };
+        // Read after the lock is tried: a successor that let go of it has written by then, or never will.
+        let abandoned = file.try_lock().is_ok();
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|error| format!("{} cannot be read: {error}", marker.display()))?;
+        if text == SERVING || !is_at(&file, marker) {
+            return Ok(());
+        }
+        if abandoned {
             return Err("the successor ended before it served".into());
         }
         pause();
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -165,5 +190,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = receive(&folder.path().join("upgrade.sock"), None).unwrap_err();
         assert!(error.contains("no gateway runs"), "{error}");
+    }
+
+    #[test]
+    fn a_successor_counts_once_it_has_confirmed_and_not_when_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("upgrade.sock");
+        drop(Claim::make(&socket).unwrap());
+        assert!(until_it_serves(&marker_path(&socket)).unwrap_err().contains("ended before"));
+        Claim::make(&socket).unwrap().confirm().unwrap();
+        assert_eq!(until_it_serves(&marker_path(&socket)), Ok(()));
     }
 }

@@ -1,5 +1,8 @@
 //! The gateway in the background.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -63,7 +66,28 @@ fn a_daemon_takes_over_from_a_daemon_under_load() {
     load.await_more(60);
     assert_eq!(load.finish(), origin.requests().len());
     assert_eq!(site.pid(), second.0);
+    assert!(!site.path("run/pid.old").exists());
     assert_eq!(site.admin("/ready").status, 200);
     kill(second.0, Signal::SIGTERM).expect("a running daemon");
     second.await_end();
+}
+
+#[test]
+fn a_daemon_that_becomes_another_user_is_upgraded_too() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: only root may become another user");
+        return;
+    }
+    let site = Site::new();
+    std::fs::set_permissions(site.path(""), Permissions::from_mode(0o755)).expect("a folder open to all");
+    site.write_with("user: nobody", "routes: { /**: { respond: { status: 204 } } }");
+    let mut running = Daemon::start(&site, &[]);
+    for _ in 0..2 {
+        let next = Daemon::start(&site, &["--upgrade"]);
+        running.await_end();
+        assert_eq!(site.get("/").status, 204);
+        running = next;
+    }
+    let owner = std::fs::metadata(format!("/proc/{}", running.0)).expect("a running daemon").uid();
+    assert_ne!(owner, 0);
 }
