@@ -4,6 +4,7 @@ use super::Gate;
 use super::ctx::ProxyCtx;
 use super::fields::X_REQUEST_ID;
 use crate::exchange::Fixed;
+use crate::exchange::grpc_web::WebType;
 use crate::reply::{Form, Keep, Reason, Rendered, Reply, render};
 use crate::request::Body;
 use bytes::Bytes;
@@ -21,14 +22,23 @@ pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Re
     let header = session.req_header();
     let accept = header.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
     let content_type = header.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let form = match reply.reason {
-        // Over HTTP/1 there is no gRPC to speak: the refusal itself says so, plainly.
-        Reason::UnsupportedProtocol => Form::choose(accept, None),
-        _ => Form::choose(accept, content_type),
+    let web = content_type.and_then(WebType::parse);
+    let form = match (reply.reason, web) {
+        // Over HTTP/1 there is no gRPC to speak: the refusal itself says so, plainly. Nor is a request malformed below
+        // gRPC-Web a call that could have a status.
+        (Reason::UnsupportedProtocol, _) | (Reason::BadRequest, Some(_)) => Form::choose(accept, None),
+        // A status in the head is an answer in gRPC-Web as in gRPC ("trailers-only responses: no change").
+        (_, Some(_)) => Form::Grpc,
+        (_, None) => Form::choose(accept, content_type),
     };
     let templates = ctx.route().map_or(&ctx.snapshot.replies, |route| &route.replies);
     let rendered = render(reply, form, templates, ctx.request_id());
-    let Rendered { status, fields, body, keep } = rendered;
+    let Rendered { status, mut fields, body, keep } = rendered;
+    if form == Form::Grpc
+        && let Some(own) = web.and_then(WebType::to_value)
+    {
+        fields.iter_mut().filter(|(name, _)| name == header::CONTENT_TYPE).for_each(|(_, value)| *value = own.clone());
+    }
     if keep == Keep::Close {
         session.set_keepalive(None);
     }
