@@ -1,0 +1,3 @@
+//! What the gateway carries beside plain HTTP.
+
+mod grpc_web;
