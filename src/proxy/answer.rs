@@ -10,6 +10,7 @@ use crate::request::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora_core::Result;
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -53,14 +54,26 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
     }
     let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
     let header = head(status, fields, body.len(), &ctx.ids.request);
-    let end = head_only || body.is_empty();
-    session.write_response_header(Box::new(header), end).await?;
-    ctx.outcome.answered = true;
-    if !end {
-        ctx.outcome.bytes_out += body.len() as u64;
-        session.write_response_body(Some(body), true).await?;
+    if head_only || body.is_empty() {
+        write_head(session, header).await?;
+        ctx.outcome.answered = true;
+        return Ok(());
     }
-    Ok(())
+    session.write_response_header(Box::new(header), false).await?;
+    ctx.outcome.answered = true;
+    ctx.outcome.bytes_out += body.len() as u64;
+    session.write_response_body(Some(body), true).await
+}
+
+/// Writes an answer that is only a head.
+///
+/// Over HTTP/2 the head itself ends the stream: there alone gRPC clients take a status in it for the last word. Pingora's
+/// session would leave the stream open, and cut it off where the exchange has failed.
+async fn write_head(session: &mut Session, header: ResponseHeader) -> Result<()> {
+    match session.downstream_session.as_mut() {
+        ServerSession::H2(stream) => stream.write_response_header(Box::new(header), true),
+        _ => session.write_response_header(Box::new(header), true).await,
+    }
 }
 
 fn is_worth_draining(session: &Session, ctx: &ProxyCtx) -> bool {
