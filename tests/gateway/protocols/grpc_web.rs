@@ -38,12 +38,17 @@ impl Front {
         self.0.address(listener).expect("a listener")
     }
 
+    /// The same request over HTTP/1.1 and over HTTP/2.
+    #[track_caller]
+    fn send_both(&self, request: &Request) -> [Response; 2] {
+        [client::send(self.address("main"), request), h2::Client::connect(self.address("h2c")).send(request)]
+    }
+
     /// The same request over HTTP/1.1 and over HTTP/2: what comes back must not differ.
     #[track_caller]
     fn send(&self, request: &Request) -> Response {
-        let over_h1 = client::send(self.address("main"), request);
-        let over_h2 = h2::Client::connect(self.address("h2c")).send(request);
-        assert_eq!((over_h1.status, &over_h1.body), (over_h2.status, &over_h2.body), "{over_h1:#?} {over_h2:#?}");
+        let [over_h1, over_h2] = self.send_both(request);
+        assert_eq!((over_h1.status, &over_h1.body), (over_h2.status, &over_h2.body));
         for name in ["content-type", "grpc-status", "grpc-message"] {
             assert_eq!(over_h1.header(name), over_h2.header(name), "{name}");
         }
@@ -145,9 +150,10 @@ fn what_is_not_base64_is_a_bad_request() {
     let service = Origin::start(echo);
     let front = Front::before(&service.url());
     for body in ["A", "AAAAA", "AAA", "AA==A", "=AAA", "!!!!", "AAAA\r\nAAA", "\0\0\0\0"] {
-        let response = front.send(&call(TEXT, body));
-        assert_eq!((response.status, response.header("grpc-status")), (400, None), "{body:?}");
-        assert_eq!(response.json()["type"], "urn:tollgate:problem:bad-request", "{body:?}");
+        for response in front.send_both(&call(TEXT, body)) {
+            assert_eq!((response.status, response.header("grpc-status")), (400, None), "{body:?}");
+            assert_eq!(response.json()["type"], "urn:tollgate:problem:bad-request", "{body:?}");
+        }
     }
     assert!(service.requests().is_empty(), "no service takes half a request for a whole one");
 }
