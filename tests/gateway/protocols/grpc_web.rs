@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use tollgate::server::{Gateway, Sockets, Source};
 
+use super::cart::Cart;
 use crate::support::client::{self, Client, Request, Response, h2};
 use crate::support::origin::h2::{Answer, Origin};
 use crate::support::origin::{self, Answer as H1Answer, Origin as H1Origin};
@@ -14,19 +16,26 @@ use crate::support::wire::{Fields, values};
 
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text";
-const METHOD: &str = "/shop.Cart/Add";
+pub const METHOD: &str = "/shop.Cart/Add";
 
 /// What every call of a service that succeeds ends with.
 const OK: &str = "grpc-status: 0\r\ngrpc-message: all%20well\r\n";
 
-struct Front(Arc<Gateway>);
+/// A gateway before one service.
+pub struct Front(Arc<Gateway>);
 
 impl Front {
-    fn before(url: &str) -> Self {
+    /// Every method of the cart.
+    pub fn before(url: &str) -> Self {
+        Self::at("/shop.Cart/{method}", url)
+    }
+
+    /// That path, over HTTP/1.1 and over HTTP/2 in clear text.
+    pub fn at(path: &str, url: &str) -> Self {
         let text = format!(
             "listeners:\n  main: {{ address: 127.0.0.1:0 }}\n  h2c: {{ address: 127.0.0.1:0, protocols: [h2c] }}\n\
              admin: 127.0.0.1:0\naccess_log: \"off\"\nserver: {{ threads: 1 }}\n\
-             routes:\n  POST /shop.Cart/Add: {{ to: {url}, body_limit: 64KiB }}\n"
+             routes:\n  POST {path}: {{ to: {url}, body_limit: 64KiB }}\n"
         );
         let source = Source::Text { name: "test".into(), text };
         let loaded = source.load().unwrap_or_else(|problems| panic!("{problems}"));
@@ -34,7 +43,7 @@ impl Front {
         Self(started.unwrap_or_else(|error| panic!("{error}")))
     }
 
-    fn address(&self, listener: &str) -> SocketAddr {
+    pub fn address(&self, listener: &str) -> SocketAddr {
         self.0.address(listener).expect("a listener")
     }
 
@@ -57,12 +66,12 @@ impl Front {
     }
 }
 
-fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+pub fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("a length");
     [&[flag], length.to_be_bytes().as_slice(), message].concat()
 }
 
-fn fields(pairs: &[(&str, &str)]) -> Fields {
+pub fn fields(pairs: &[(&str, &str)]) -> Fields {
     pairs.iter().map(|(name, value)| (String::from(*name), String::from(*value))).collect()
 }
 
@@ -258,6 +267,64 @@ fn a_large_message_comes_back_whole() {
     let message: Vec<u8> = (0..40_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     let response = Front::before(&service.url()).send(&call(TEXT, STANDARD.encode(frame(0, &message))));
     assert_eq!(decoded(&response.body), [frame(0, &message), frame(0x80, OK.as_bytes())].concat());
+}
+
+#[test]
+fn a_service_on_tonic_is_called_both_ways() {
+    let cart = Cart::start();
+    let front = Front::before(&cart.url());
+    let binary = front.send(&call(BINARY, frame(0, b"two apples")));
+    assert_eq!(binary.body, [frame(0, b"two apples"), frame(0x80, b"grpc-status: 0\r\n")].concat());
+    let text = front.send(&call(TEXT, STANDARD.encode(frame(0, b"two apples"))));
+    assert_eq!(decoded(&text.body), binary.body);
+}
+
+#[test]
+fn the_errors_of_a_service_on_tonic_arrive() {
+    let cart = Cart::start();
+    let front = Front::before(&cart.url());
+    let refused = front.send(&call(BINARY, frame(0, b"")));
+    assert_eq!((refused.header("grpc-status"), refused.body.len()), (Some("3"), 0));
+    assert_eq!(refused.header("grpc-message"), Some("an%20empty%20item:%20%C3%BC"));
+    let unknown = Request::post("/shop.Cart/Lose", frame(0, b"")).header("Content-Type", BINARY);
+    assert_eq!(front.send(&unknown).header("grpc-status"), Some("12"));
+}
+
+#[test]
+fn every_message_of_a_stream_is_passed_on_at_once() {
+    for (kind, encode) in [(BINARY, Bytes::from as fn(Vec<u8>) -> Bytes), (TEXT, |frame| STANDARD.encode(frame).into())]
+    {
+        let mut cart = Cart::start();
+        let front = Front::before(&cart.url());
+        let mut client = Client::connect(front.address("main"));
+        let request = Request::post("/shop.Cart/Watch", encode(frame(0, b"from now"))).header("Content-Type", kind);
+        client.send_raw(&request.bytes("shop"));
+        let (status, fields) = client.read_head();
+        assert_eq!((status, values(&fields, "transfer-encoding").as_slice()), (200, ["chunked"].as_slice()));
+        let mut received = Vec::new();
+        for message in [b"first".as_slice(), b"second"] {
+            cart.send(message);
+            await_bytes(&mut client, &mut received, &encode(frame(0, message)));
+        }
+        cart.end(Some(tonic::Status::aborted("closed")));
+        let status = frame(0x80, b"grpc-status: 10\r\ngrpc-message: closed\r\n");
+        await_bytes(&mut client, &mut received, &encode(status));
+        await_bytes(&mut client, &mut received, b"0\r\n\r\n");
+    }
+}
+
+/// Reads until those bytes are among what was received, and forgets what came before their end.
+#[track_caller]
+fn await_bytes(client: &mut Client, received: &mut Vec<u8>, expected: &[u8]) {
+    let end = loop {
+        if let Some(at) = memchr::memmem::find(received, expected) {
+            break at + expected.len();
+        }
+        let more = client.read_some();
+        assert!(!more.is_empty(), "closed after {:?}", String::from_utf8_lossy(received));
+        received.extend(more);
+    };
+    received.drain(..end);
 }
 
 #[test]
