@@ -50,7 +50,8 @@ impl Form {
     }
 }
 
-/// `application/grpc` and its message formats; gRPC-Web is not gRPC here: a browser reads its status as HTTP.
+/// `application/grpc` and its message formats. gRPC-Web is not among them: who writes the reply knows its content types and
+/// asks for [`Form::Grpc`].
 fn is_grpc(content_type: &[u8]) -> bool {
     let Some((family, rest)) = content_type.split_at_checked(b"application/grpc".len()) else { return false };
     family.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
