@@ -7,7 +7,7 @@ use crate::observe::metrics::AttemptOutcome;
 use crate::reply::{Reason, Reply};
 use crate::snapshot::RetryCause;
 use crate::upstream::{FailureKind, Outcome, RetryDecision};
-use pingora_core::{Error, ErrorSource, ErrorType};
+use pingora_core::{Error, ErrorSource, ErrorType, RetryType};
 use pingora_proxy::{FailToProxy, Session};
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ pub fn error_while_proxy(
     mut error: Box<Error>,
     client_reused: bool,
 ) -> Box<Error> {
-    if error.retry() && matches!(error.etype(), ErrorType::HTTPStatus(_)) {
+    if error.retry == RetryType::Decided(true) && matches!(error.etype(), ErrorType::HTTPStatus(_)) {
         return error; // decided in upstream_response_filter
     }
     error.set_retry(false);
