@@ -1,0 +1,6 @@
+//! Choosing among endpoints, trying again, leaving out the sick, keeping connections.
+
+mod balance;
+mod health;
+mod retries;
+mod reuse;
