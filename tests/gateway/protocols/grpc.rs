@@ -163,7 +163,7 @@ fn path() -> PathAndQuery {
 }
 
 fn three() -> impl Stream<Item = Bytes> + Send + 'static {
-    iter(["one", "two", "three"].map(Bytes::from_static))
+    iter(["one", "two", "three"].map(Bytes::from))
 }
 
 #[test]

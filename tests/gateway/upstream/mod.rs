@@ -2,5 +2,6 @@
 
 mod balance;
 mod health;
+mod odd;
 mod retries;
 mod reuse;
