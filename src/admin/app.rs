@@ -1,9 +1,7 @@
 //! Who may ask, and which page answers.
 
 use super::pages;
-use crate::proxy::Shared;
-use crate::server::ReloadReport;
-use crate::snapshot::AdminPlan;
+use crate::snapshot::{AdminPlan, ReloadReport, Shared};
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
 use pingora_core::apps::http_app::{HttpServer, ServeHttp};

@@ -8,7 +8,7 @@ mod pages;
 pub use app::{Admin, AdminPowers, Readiness};
 
 use crate::observe::metrics::{Ejection, EndpointSink, EndpointState, Health};
-use crate::proxy::Shared;
+use crate::snapshot::Shared;
 
 /// Hands the state of all endpoints to the metrics.
 pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {

@@ -1,9 +1,7 @@
 //! The pages of the admin API.
 
 use super::{AdminPowers, Readiness};
-use crate::proxy::Shared;
-use crate::server::ReloadReport;
-use crate::snapshot::explain_request;
+use crate::snapshot::{ReloadReport, Shared, explain_request};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};

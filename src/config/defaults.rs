@@ -102,7 +102,7 @@ pub enum EncodedSlashConfig {
 
 /// When a request is tried again.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(remote = "RetriesConfig", deny_unknown_fields, default)]
 #[schemars(transform = with_short_form("The number of retries."))]
 pub struct RetriesConfig {
     /// Attempts after the first. Default 1.

@@ -36,3 +36,6 @@ pub fn schema() -> serde_json::Value {
     schema.insert("title".into(), "Tollgate configuration".into());
     schema.to_value()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,15 +3,12 @@
 mod bounds;
 mod certificates;
 mod connections;
-mod front;
-mod h2;
 pub mod head;
 mod spec;
 mod tls;
 
 pub use bounds::Bounds;
 pub use certificates::{Certificate, CertificateError, Certificates, count_certificates};
-pub use connections::Connections;
-pub use front::Front;
+pub use connections::{Connections, TooMany};
 pub use spec::{ListenerSpec, Protocols};
 pub use tls::{ClientCertificates, ListenerTls, MinVersion, TlsName};

@@ -1,12 +1,11 @@
 //! The state of one request between Pingora's callbacks.
 
-use super::Shared;
 use crate::observe::metrics::{ConnectionKind, InFlight};
 use crate::observe::{TraceContext, Worker};
 use crate::reply::{Reason, Reply};
 use crate::request::RequestCx;
 use crate::routing::Captures;
-use crate::snapshot::{Route, Snapshot};
+use crate::snapshot::{Route, Shared, Snapshot};
 use crate::upstream::{EndpointId, Millis, Picked};
 use http::HeaderValue;
 use smallvec::SmallVec;

@@ -5,23 +5,29 @@ mod ctx;
 mod early_request_filter;
 mod failure;
 mod fields;
+mod front;
+mod h2_connection;
 mod logging;
+mod random;
 mod request_body_filter;
 mod request_filter;
 mod response_body_filter;
 mod response_filter;
-mod shared;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;
 
-pub use answer::refusal_bytes;
-pub use ctx::{ProxyCtx, unix_millis};
-pub use logging::log_refused_head;
-pub use shared::{Random, Shared};
+use answer::refusal_bytes;
+use ctx::unix_millis;
+
+pub use ctx::ProxyCtx;
+pub use front::Front;
+use logging::log_refused_head;
+pub use random::Random;
 
 use crate::listener::ListenerSpec;
 use crate::observe::Worker;
+use crate::snapshot::Shared;
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora_core::modules::http::HttpModules;

@@ -59,8 +59,7 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
 }
 
 fn speaks_h2(ctx: &ProxyCtx) -> bool {
-    let Some(choice) = super::upstream_peer::choice(ctx) else { return false };
-    choice.upstream.spec().endpoints.first().is_some_and(|endpoint| endpoint.protocol == Protocol::Http2)
+    ctx.exchange.picked.as_ref().is_some_and(|picked| picked.protocol() == Protocol::Http2)
 }
 
 /// The Host the client named: the field over HTTP/1, `:authority` over HTTP/2.

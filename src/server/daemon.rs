@@ -166,20 +166,19 @@ fn remove_own_pid_file(path: &PathBuf) {
 }
 
 fn server_conf(plan: &ServerPlan, mode: Mode) -> ServerConf {
-    let mut conf = ServerConf::default();
-    conf.daemon = mode == Mode::Daemon;
-    conf.user = plan.user.clone();
-    conf.group = plan.group.clone();
-    if let Some(path) = &plan.pid_file {
-        conf.pid_file = path.to_string_lossy().into_owned();
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let default = ServerConf::default();
+    ServerConf {
+        daemon: mode == Mode::Daemon,
+        user: plan.user.clone(),
+        group: plan.group.clone(),
+        pid_file: plan.pid_file.as_ref().map_or(default.pid_file.clone(), text),
+        upgrade_sock: plan.upgrade_socket.as_ref().map_or(default.upgrade_sock.clone(), text),
+        // Draining is the gateway's own: Pingora would sleep through the whole grace period, busy or not.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..default
     }
-    if let Some(path) = &plan.upgrade_socket {
-        conf.upgrade_sock = path.to_string_lossy().into_owned();
-    }
-    // Draining is the gateway's own: Pingora would sleep through the whole grace period, busy or not.
-    conf.grace_period_seconds = Some(0);
-    conf.graceful_shutdown_timeout_seconds = Some(0);
-    conf
 }
 
 /// What the parts of the process share.

@@ -2,7 +2,7 @@
 
 use super::background::BackgroundTasks;
 use super::listeners::{BindError, RunningListeners};
-use super::reload::{ReloadReport, Source};
+use super::reload::Source;
 use super::sockets::Sockets;
 use super::worker::WorkerThread;
 use crate::admin::{Admin, AdminPowers};
@@ -10,9 +10,9 @@ use crate::config::Loaded;
 use crate::listener::ListenerTls;
 use crate::observe::access_log::{AccessLog, AccessLogBounds};
 use crate::observe::metrics::{Metrics, MetricsSettings};
-use crate::proxy::{Random, Shared};
+use crate::proxy::Random;
 use crate::reply::Reason;
-use crate::snapshot::{Compiled, Snapshot, Store, Surroundings, compile};
+use crate::snapshot::{Compiled, ReloadReport, Shared, Snapshot, Store, Surroundings, compile};
 use crate::upstream::Clock;
 use parking_lot::Mutex;
 use std::net::SocketAddr;

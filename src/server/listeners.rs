@@ -3,7 +3,7 @@
 use super::sockets::{Sockets, sockets_per_address};
 use super::worker::{Opening, WorkerThread};
 use crate::listener::{Connections, ListenerSpec, ListenerTls};
-use crate::proxy::Shared;
+use crate::snapshot::Shared;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;

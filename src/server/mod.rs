@@ -14,5 +14,5 @@ mod watch;
 mod worker;
 
 pub use gateway::{Gateway, Phase, Prepared, StartError};
-pub use reload::{ReloadReport, Source};
+pub use reload::Source;
 pub use sockets::Sockets;

@@ -4,7 +4,7 @@ use super::gateway::{Gateway, Phase};
 use crate::admin::{AdminPowers, Readiness};
 use crate::config::{self, Loaded};
 use crate::proxy::Random;
-use crate::snapshot::{Compiled, Snapshot, Surroundings, compile};
+use crate::snapshot::{Compiled, ReloadReport, Snapshot, Surroundings, compile};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
@@ -34,26 +34,6 @@ impl Source {
             Self::Text { name, text } => config::load_str(name, text),
         }
         .map_err(|failed| failed.to_string())
-    }
-}
-
-/// What came of the last reload.
-#[derive(Clone, Debug)]
-pub struct ReloadReport {
-    /// The running snapshot's number.
-    pub revision: u64,
-    /// When it was tried.
-    pub at: SystemTime,
-    /// Why the file was refused; `None` when it was taken.
-    pub refused: Option<String>,
-    /// What a reload cannot change and a restart or upgrade would.
-    pub needs_restart: Vec<&'static str>,
-}
-
-impl ReloadReport {
-    /// The report of a start.
-    pub fn first(revision: u64) -> Self {
-        Self { revision, at: SystemTime::now(), refused: None, needs_restart: Vec::new() }
     }
 }
 

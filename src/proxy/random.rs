@@ -1,24 +1,8 @@
-//! What all workers of a gateway share, and each worker's own source of randomness.
+//! Each worker's own source of randomness.
 
-use crate::observe::access_log::AccessLog;
-use crate::observe::metrics::Metrics;
-use crate::snapshot::Store;
-use crate::upstream::Clock;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::cell::RefCell;
-
-/// What all workers of a gateway share.
-pub struct Shared {
-    /// The running snapshot.
-    pub store: Store,
-    /// Counters.
-    pub metrics: Metrics,
-    /// The access log.
-    pub access_log: AccessLog,
-    /// The clock upstreams are timed by.
-    pub clock: Clock,
-}
 
 thread_local! {
     static RANDOM: RefCell<SmallRng> = RefCell::new(SmallRng::from_entropy());

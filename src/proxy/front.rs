@@ -3,12 +3,12 @@
 //!
 //! A second, faster lane would take simple requests here and hand the others over, as this does with all of them.
 
-use super::connections::TooMany;
-use super::head::{Arrival, BodyLength, HeadError, HeadReader, check};
-use super::{Connections, ListenerSpec, h2::H2Connection};
+use super::h2_connection::H2Connection;
+use super::{Gate, Random, log_refused_head, refusal_bytes, unix_millis};
+use crate::listener::head::{Arrival, BodyLength, HeadError, HeadReader, check};
+use crate::listener::{Connections, ListenerSpec, TooMany};
 use crate::observe::RequestId;
 use crate::observe::metrics::{ConnectionRefusal, ListenerMetrics, OpenConnection, Protocol};
-use crate::proxy::{Gate, Random, log_refused_head, refusal_bytes};
 use crate::reply::{Reason, Reply};
 use async_trait::async_trait;
 use http::HeaderValue;
@@ -162,7 +162,7 @@ impl Front {
     /// Answers a connection on which no request could be read, and closes it.
     async fn refuse(&self, mut stream: Stream, client: Option<IpAddr>, reply: Reply) {
         let [low, high] = Random::bits();
-        let id = RequestId::new(crate::proxy::unix_millis(), [low, high]);
+        let id = RequestId::new(unix_millis(), [low, high]);
         let id = HeaderValue::from_str(id.as_str()).unwrap_or_else(|_| HeaderValue::from_static("-"));
         log_refused_head(&self.gate, client, &id, reply.reason);
         let bytes = refusal_bytes(&self.gate, &reply, &id);

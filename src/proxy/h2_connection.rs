@@ -1,7 +1,7 @@
 //! One HTTP/2 connection, handed to Pingora with bounds of its own.
 
-use super::Bounds;
-use crate::proxy::Gate;
+use super::Gate;
+use crate::listener::Bounds;
 use async_trait::async_trait;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::Stream;
