@@ -1,6 +1,8 @@
 //! The gateway over real sockets. `support` holds the other ends: upstreams, clients, certificates.
 
 #[cfg(test)]
+mod access_log;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod hostile;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tollgate::server::{self, ReloadReport, Sockets, Source};
+use tollgate::server::{self, Sockets, Source};
+use tollgate::snapshot::ReloadReport;
 
 use super::client::{Client, Request, Response, send};
 use super::wait;
@@ -125,6 +126,11 @@ impl Gateway {
         let report = self.reload();
         assert_eq!(report.refused, None);
         report
+    }
+
+    /// Opens the access log anew.
+    pub fn reopen_logs(&self) {
+        self.running.reopen_logs();
     }
 
     /// Closes the listeners and waits for what is under way.
