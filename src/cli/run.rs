@@ -74,7 +74,7 @@ impl Run {
         };
         // A daemon changes to the root folder.
         let path = std::path::absolute(&self.config).unwrap_or_else(|_| self.config.clone());
-        let loaded = match config::load(&path) {
+        let loaded = match config::read(&path) {
             Ok(loaded) => loaded,
             Err(failed) => {
                 eprintln!("{failed}");

@@ -108,7 +108,7 @@ pub struct RetriesConfig {
     /// Attempts after the first. Default 1.
     pub max: u32,
     /// After what: `connect`, `reset`, `timeout` or a status. All but `connect` only for idempotent methods. Default
-    /// [connect].
+    /// `[connect]`.
     pub on: Vec<RetryOn>,
     /// Retries as a share of requests, so that a failing service is not buried under them. Default 20%.
     pub budget: Percent,

@@ -1,3 +1,5 @@
+//! What the canonical spelling keeps, and what it makes uniform.
+
 use super::*;
 use crate::config::{load_str, yaml};
 use crate::value::{Problems, SourceId};

@@ -20,12 +20,33 @@ pub struct Loaded {
     pub config: Config,
     /// The files it was read from.
     pub sources: Sources,
-    /// What is not wrong, but worth saying.
-    pub warnings: Problems,
+    /// What is wrong or worth saying so far. Where something is wrong, it is left out of `config`; compiling goes on to
+    /// find the rest, and refuses.
+    pub problems: Problems,
     /// Paths of the files, for watching.
     pub files: Vec<PathBuf>,
     /// The main file as a tree, for `fmt`.
     pub document: Document,
+}
+
+impl Loaded {
+    /// Itself, when nothing was wrong with it so far.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn sound(self) -> Result<Self, Failed> {
+        if self.problems.is_fatal() {
+            return Err(Failed { sources: self.sources, problems: self.problems });
+        }
+        Ok(self)
+    }
+
+    /// The names in a top-level map of the main file, those of entries that were left out too.
+    pub fn written_names(&self, map: &str) -> Vec<&str> {
+        let found = self.document.root.entries().iter().find(|entry| entry.key.text == map);
+        let entries = found.map(|entry| entry.value.entries()).unwrap_or_default();
+        entries.iter().map(|entry| entry.key.text.as_str()).collect()
+    }
 }
 
 /// A configuration that was refused. Displays every problem with its place.
@@ -48,6 +69,22 @@ impl fmt::Display for Failed {
 /// # Errors
 /// All problems at once.
 pub fn load(path: &Path) -> Result<Loaded, Failed> {
+    read(path).and_then(Loaded::sound)
+}
+
+/// Reads a text, under a name for messages; relative paths start at the current folder.
+///
+/// # Errors
+/// All problems at once.
+pub fn load_str(name: &str, text: &str) -> Result<Loaded, Failed> {
+    read_str(name, text).and_then(Loaded::sound)
+}
+
+/// Reads a file as far as it can be, for compiling: that finds the rest of what is wrong.
+///
+/// # Errors
+/// The file cannot be read, or is not YAML.
+pub fn read(path: &Path) -> Result<Loaded, Failed> {
     let mut loading = Loading::default();
     let bytes = match read_file(path) {
         Ok(bytes) => bytes,
@@ -61,11 +98,11 @@ pub fn load(path: &Path) -> Result<Loaded, Failed> {
     loading.main(&path.display().to_string(), &folder, bytes)
 }
 
-/// Reads a text, under a name for messages; relative paths start at the current folder.
+/// Reads a text as far as it can be, for compiling; see [`read`].
 ///
 /// # Errors
-/// All problems at once.
-pub fn load_str(name: &str, text: &str) -> Result<Loaded, Failed> {
+/// It is not YAML.
+pub fn read_str(name: &str, text: &str) -> Result<Loaded, Failed> {
     Loading::default().main(name, Path::new(""), text.as_bytes().to_vec())
 }
 
@@ -118,11 +155,8 @@ impl Loading {
         // Where something was set aside, what seems to be missing may have been written.
         let spoiled = &self.spoiled;
         self.problems.extend(found.into_iter().filter(|it| it.place.is_none_or(|place| !spoiled.contains(&place))));
-        if self.problems.is_fatal() {
-            return Err(self.failed());
-        }
         self.problems.sort();
-        Ok(Loaded { config, sources: self.sources, warnings: self.problems, files: self.files, document })
+        Ok(Loaded { config, sources: self.sources, problems: self.problems, files: self.files, document })
     }
 
     fn parse(&mut self, name: &str, folder: &Path, bytes: Vec<u8>) -> Option<Document> {

@@ -326,7 +326,7 @@ fn a_secret_in_the_file_is_never_shown() {
         assert!(!lines.collect::<String>().contains("hunter2"), "{text}\n{shown}");
     }
     let loaded = load_str("x", "admin: { token: { value: hunter2hunter2, insecure_inline: true } }").unwrap();
-    let warning = loaded.warnings.iter().next().unwrap();
+    let warning = loaded.problems.iter().next().unwrap();
     assert_eq!(
         (warning.severity, warning.message.as_str()),
         (Severity::Warning, "the secret stands in the file itself")
@@ -335,7 +335,7 @@ fn a_secret_in_the_file_is_never_shown() {
         "{:?} {} {}",
         loaded.config,
         fmt_long(&loaded.config).unwrap(),
-        loaded.warnings.render(&loaded.sources)
+        loaded.problems.render(&loaded.sources)
     );
     assert!(!shown.contains("hunter2"), "{shown}");
 }

@@ -1,6 +1,6 @@
 //! Text to tree, and tree to written types.
 //!
-//! [`parse`] makes a [`Node`] of a YAML document, every key and value with its place, within bounds that no file can
+//! [`parse()`] makes a [`Node`] of a YAML document, every key and value with its place, within bounds that no file can
 //! exceed. [`read`] makes a written type of a node and records everything that is wrong with it: what is wrong is set
 //! aside and the rest is read again. All that is used of `serde-saphyr`, its event parser, is in `parse.rs`.
 

@@ -1,3 +1,5 @@
+//! Places, bounds and refusals of texts that are no configuration, and of those that are meant to hurt.
+
 use super::*;
 use std::time::{Duration, Instant};
 

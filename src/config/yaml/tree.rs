@@ -61,6 +61,14 @@ pub struct Key {
 }
 
 impl Node {
+    /// The entries of a map; none where it is not one.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.kind {
+            Kind::Map(entries, _) => entries,
+            _ => &[],
+        }
+    }
+
     /// A node at a place, with no key as yet.
     pub fn new(kind: Kind, place: Place) -> Node {
         Node { kind, place, owner: place, aside: Cell::new(false) }

@@ -82,9 +82,6 @@ impl<'a> Compiling<'a> {
             }
         }
         let Road { rules, routes, places, .. } = road;
-        if self.problems.is_fatal() {
-            return None;
-        }
         match Router::build(rules) {
             Ok(router) => Some((router, routes)),
             Err(conflicts) => {
