@@ -119,3 +119,10 @@ fn a_moved_log_is_opened_anew() {
     gateway.get("/two");
     assert_eq!(lines(&gateway, 1)[0]["path"], "/two");
 }
+
+#[test]
+fn the_client_is_the_one_behind_trusted_proxies() {
+    let gateway = logging("trusted_proxies: [127.0.0.1, 10.0.0.0/8]\nroutes: { /**: { respond: { body: a } } }");
+    gateway.send(&Request::get("/").header("X-Forwarded-For", "192.0.2.1, 203.0.113.7, 10.1.2.3"));
+    assert_eq!(lines(&gateway, 1)[0]["client"], "203.0.113.7");
+}

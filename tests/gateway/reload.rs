@@ -166,3 +166,30 @@ fn draining_lets_requests_finish_and_takes_no_new_connection() {
         draining.join().expect("a drain that ends");
     });
 }
+
+#[test]
+fn a_request_already_on_its_way_when_the_listener_closes_is_answered_as_the_last() {
+    let gateway = Gateway::start(ONE);
+    let address = gateway.address();
+    let mut idle = gateway.connect();
+    assert!(idle.send(&Request::get("/one")).keeps_alive());
+    std::thread::scope(|scope| {
+        let draining = scope.spawn(|| gateway.drain());
+        until("the listener is closed", || std::net::TcpStream::connect(address).is_err());
+        let last = idle.send(&Request::get("/one"));
+        assert_eq!((last.status, last.keeps_alive()), (200, false));
+        assert_eq!(idle.read_to_close(), b"");
+        draining.join().expect("a drain that ends");
+    });
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_a_drain() {
+    let gateway = Gateway::start(ONE);
+    let mut idle = gateway.connect();
+    idle.send(&Request::get("/one"));
+    let began = std::time::Instant::now();
+    gateway.drain();
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(idle.read_to_close(), b"");
+}

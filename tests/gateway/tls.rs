@@ -184,3 +184,37 @@ fn an_upstream_that_wants_a_client_certificate_gets_it() {
     assert_eq!(Gateway::start(&yaml(&pair)).get("/").text(), "known");
     assert_eq!(Gateway::start(&yaml("")).get("/").status, 502);
 }
+
+#[test]
+fn connections_are_not_shared_by_upstreams_that_trust_differently() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let identity = authority.server("origin", &["origin.example"]);
+    let origin = Origin::start_tls(authority.acceptor(&identity, H1), |_| Answer::ok("secure"));
+    let upstream = |ca: &Authority| {
+        let ca = ca.certificate().display();
+        format!("{{ endpoints: [{}], tls: {{ ca: {ca}, sni: origin.example }} }}", origin.url())
+    };
+    let gateway = Gateway::start(&format!(
+        "server: {{ threads: 1 }}\nupstreams: {{ good: {}, wrong: {} }}\nroutes: {{ /good: {{ to: good }}, /wrong: {{ to: wrong }} }}",
+        upstream(&authority),
+        upstream(&other)
+    ));
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/good").status, 200);
+        assert_eq!(gateway.get("/wrong").status, 502);
+    }
+}
+
+#[test]
+fn the_upstream_of_an_h2_client_may_see_the_name_it_asked_for() {
+    let authority = Authority::new();
+    let one = authority.server("one", &["one.example"]);
+    let origin = Origin::echo();
+    let yaml = format!("{}routes: {{ /**: {{ to: {}, preserve_host: true }} }}", secure(&[&one], ""), origin.url());
+    let gateway = Gateway::start(&yaml);
+    let tls = authority.connector(crate::support::tls::H2);
+    let address = gateway.listener("secure");
+    let mut client = crate::support::client::h2::Client::connect_tls(address, &tls, "one.example").expect("HTTP/2");
+    assert_eq!(client.send(&Request::get("/")).status, 200);
+    assert_eq!(origin.only_request().header("host"), Some("one.example"));
+}

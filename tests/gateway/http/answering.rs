@@ -103,3 +103,35 @@ fn http_1_0_is_answered_and_closed() {
     assert_eq!((response.status, &response.json()["target"]), (200, &"/x".into()));
     assert_eq!(client.read_to_close(), b"");
 }
+
+#[test]
+fn a_client_that_asks_for_the_end_gets_it() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&format!("{FIXED}  GET /up: {{ to: {} }}\n", origin.url()));
+    for target in ["/up", "/text", "/nowhere"] {
+        let mut client = gateway.connect();
+        let response = client.send(&Request::get(target).header("Connection", "close"));
+        assert!(!response.keeps_alive(), "{target}");
+        assert_eq!(client.read_to_close(), b"");
+    }
+}
+
+#[test]
+fn an_early_refusal_of_a_long_body_reaches_the_client() {
+    let gateway = Gateway::start(FIXED);
+    let mut client = gateway.connect();
+    let response = client.send(&Request::post("/nowhere", vec![b'x'; 3_000_000]));
+    assert_eq!((response.status, response.keeps_alive()), (404, false));
+}
+
+#[test]
+fn bytes_after_a_small_answered_body_are_the_next_request() {
+    let gateway = Gateway::start(FIXED);
+    let mut client = gateway.connect();
+    client.send_raw(b"POST /text HTTP/1.1\r\nHost: a\r\nContent-Length: 33\r\n\r\n");
+    assert_eq!(client.read_for("POST", Identified::Required).text(), "hello");
+    // This is still the body, whatever it looks like.
+    client.send_raw(b"GET /teapot HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send_raw(b"GET /empty HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.try_read("GET").map_or(204, |response| response.status), 204);
+}
