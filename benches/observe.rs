@@ -1,5 +1,7 @@
 //! What one request pays for being seen: counting it, and formatting and queueing its line.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

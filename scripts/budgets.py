@@ -31,7 +31,7 @@ IMPORTS = {
     "routing": {"observe", "request"},
     "upstream": {"observe"},
     "cache": {"request", "observe"},
-    "listener": {"observe"},
+    "listener": {"observe", "reply"},
     "request": {"consumer"},
     "reply": set(),
     "observe": set(),

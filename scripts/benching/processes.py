@@ -58,9 +58,9 @@ class Process:
         if self.child.poll() is not None:
             raise RuntimeError(f"{self.name} ended with {self.child.returncode}:\n{self.log.read_text()[-2000:]}")
 
-    def await_port(self, port):
+    def await_port(self, port, patience=DEADLINE):
         """Waits until it accepts connections."""
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + patience
         while True:
             self.require_alive()
             try:
@@ -71,11 +71,11 @@ class Process:
                     raise RuntimeError(f"{self.name} does not listen:\n{self.log.read_text()[-2000:]}") from None
                 time.sleep(0.02)
 
-    def stop(self):
+    def stop(self, patience=5):
         if self.child.poll() is None:
             self.child.terminate()
             try:
-                self.child.wait(5)
+                self.child.wait(patience)
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()

@@ -59,7 +59,7 @@ def svg(results):
 
 
 def bar(row, top, longest):
-    length = max(1, round((WIDTH - LEFT - 250) * max(row["value"], 0) / longest))
+    length = max(1, round((WIDTH - LEFT - 300) * max(row["value"], 0) / longest))
     notes = [f"{row['value']:.2f} {row['unit']}"]
     notes += [f"{row[key]:.2f} × {name}" for key, name in (("to_floor", "floor"), ("to_one", "one worker")) if key in row]
     colour = COLOURS.get(row["label"], "#333333")

@@ -32,7 +32,7 @@ enum Format {
 /// # Errors
 /// All problems.
 pub fn compile_file(path: &Path) -> Result<Compiled, Failed> {
-    let loaded = config::load(path)?;
+    let loaded = config::read(path)?;
     let metrics =
         Metrics::new(MetricsSettings { workers: 1, max_routes: MetricsSettings::MAX_ROUTES, reasons: Reason::SLUGS });
     compile(loaded, &Surroundings { previous: None, metrics: &metrics, seed: 0 })

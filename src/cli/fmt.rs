@@ -40,8 +40,7 @@ impl Fmt {
             return config::fmt_long(&loaded.config).map(Some).map_err(|error| error.to_string());
         }
         let path = self.file.display();
-        let text = std::fs::read_to_string(&self.file).map_err(|error| format!("{path} cannot be read: {error}"))?;
-        let formatted = config::fmt(&loaded, &text).map_err(|error| error.to_string())?;
+        let formatted = config::fmt(&loaded);
         if !self.write {
             return Ok(Some(formatted.text));
         }

@@ -1,7 +1,7 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{Config, ListenerProtocol, ReplyTemplate, RouteConfig, Routes, UpstreamConfig};
-use crate::value::{Named, Place, Problems, Spanned};
+use crate::value::{Named, Place, Problems, SecretConfig, SecretSource, Spanned};
 
 /// Gathers everything that is wrong by itself.
 pub fn check(config: &Config, problems: &mut Problems) {
@@ -13,8 +13,13 @@ pub fn check(config: &Config, problems: &mut Problems) {
             .error(admin.address.place, "the admin API needs a token on an address that is not loopback")
             .hint("write `token: $env:TOLLGATE_ADMIN_TOKEN`, or listen on 127.0.0.1");
     }
-    if config.server.threads.is_some_and(|threads| threads == 0 || threads > 256) {
-        problems.error(None, "server.threads is from 1 to 256");
+    if let Some(SecretConfig { source: SecretSource::Inline(_), place }) =
+        config.admin.as_ref().and_then(|admin| admin.token.as_ref())
+    {
+        problems.warn(*place, "the secret stands in the file itself").hint("write `$env:NAME` or `$file:path`");
+    }
+    if let Some(threads) = config.server.threads.filter(|threads| !(1..=256).contains(&threads.value)) {
+        problems.error(threads.place, "`threads` is from 1 to 256");
     }
     listeners(config, problems);
     for (name, upstream) in config.upstreams.iter() {
@@ -84,6 +89,11 @@ fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Pr
         && let Some(path) = health.path.as_ref().filter(|_| health.tcp)
     {
         problems.error(path.place, "a check by TCP asks for no path; leave one of `path` and `tcp` out");
+    }
+    for interval in [upstream.health.as_ref().map(|it| it.interval), upstream.discover.as_ref().map(|it| it.interval)] {
+        if let Some(interval) = interval.filter(|interval| interval.is_zero()) {
+            problems.error(interval.place, "`interval` must be longer than nothing").hint("write `5s`");
+        }
     }
     if upstream.tls.cert.is_some() != upstream.tls.key.is_some() {
         problems.error(name.place, "cert and key of `tls` stand together or not at all");

@@ -102,13 +102,13 @@ pub enum EncodedSlashConfig {
 
 /// When a request is tried again.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(remote = "RetriesConfig", deny_unknown_fields, default)]
 #[schemars(transform = with_short_form("The number of retries."))]
 pub struct RetriesConfig {
     /// Attempts after the first. Default 1.
     pub max: u32,
     /// After what: `connect`, `reset`, `timeout` or a status. All but `connect` only for idempotent methods. Default
-    /// [connect].
+    /// `[connect]`.
     pub on: Vec<RetryOn>,
     /// Retries as a share of requests, so that a failing service is not buried under them. Default 20%.
     pub budget: Percent,

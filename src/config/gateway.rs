@@ -3,6 +3,7 @@
 use super::defaults::RouteDefaults;
 use super::{ApiConfig, ConnectionLimits, ListenerConfig, Routes, UpstreamConfig};
 use crate::value::form::{short_form, with_short_form};
+use crate::value::written::{each, recovering};
 use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, SecretConfig, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,22 +14,27 @@ use std::str::FromStr;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Short for plain listeners: `:8080`, or several.
-    #[serde(skip_serializing_if = "is_empty")]
+    #[serde(deserialize_with = "recovering", skip_serializing_if = "is_empty")]
     pub listen: OneOrMany<Spanned<Address>>,
     /// Listeners with protocols, TLS and limits, by name.
     pub listeners: Named<ListenerConfig>,
     /// The admin API: metrics, health, explain, reload.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "recovering", skip_serializing_if = "Option::is_none")]
     pub admin: Option<AdminConfig>,
     /// Proxies in front whose `X-Forwarded-*` are believed.
+    #[serde(deserialize_with = "each")]
     pub trusted_proxies: Vec<Spanned<Network>>,
     /// The access log.
+    #[serde(deserialize_with = "recovering")]
     pub access_log: AccessLogConfig,
     /// The process: threads, user, files, draining.
+    #[serde(deserialize_with = "recovering")]
     pub server: ServerConfig,
     /// Bounds of the connections of every listener.
+    #[serde(deserialize_with = "recovering")]
     pub limits: ConnectionLimits,
     /// Policies for every route; an api or a route replaces them by name.
+    #[serde(deserialize_with = "recovering")]
     pub defaults: RouteDefaults,
     /// Pools of endpoints, by name.
     pub upstreams: Named<UpstreamConfig>,
@@ -39,6 +45,7 @@ pub struct Config {
     /// Bodies of the gateway's own replies, by reason or `default`.
     pub replies: Named<ReplyTemplate>,
     /// Other files whose upstreams, apis, routes and replies are merged into this one: `teams/*.yaml`.
+    #[serde(deserialize_with = "each")]
     pub include: Vec<Spanned<String>>,
     /// Whether the files are watched and reloaded when they change. Default false.
     pub watch: bool,
@@ -50,7 +57,7 @@ fn is_empty<T>(list: &OneOrMany<T>) -> bool {
 
 /// The admin API.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(remote = "AdminConfig", deny_unknown_fields)]
 #[schemars(transform = with_short_form("The address: `127.0.0.1:9901`."))]
 pub struct AdminConfig {
     /// Where it listens. Default 127.0.0.1:9901.
@@ -72,11 +79,11 @@ impl FromStr for AdminConfig {
         Ok(Self { address: Spanned::nowhere(text.parse()?), token: None })
     }
 }
-short_form!(AdminConfig, "an address, or a map");
+short_form!(AdminConfig, "an address, or a map", |admin, place| admin.address.place = place);
 
 /// The access log: one line a request.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(remote = "AccessLogConfig", deny_unknown_fields, default)]
 #[schemars(transform = with_short_form("`stdout`, `off`, or the path of a file."))]
 pub struct AccessLogConfig {
     /// `stdout`, `off`, or the path of a file, which is opened anew on USR1. Default stdout.
@@ -101,7 +108,7 @@ impl FromStr for AccessLogConfig {
         Ok(Self { to: Spanned::nowhere(text.to_owned()), ..Self::default() })
     }
 }
-short_form!(AccessLogConfig, "stdout, off, a path, or a map");
+short_form!(AccessLogConfig, "stdout, off, a path, or a map", |log, place| log.to.place = place);
 
 /// The form of the access log's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -119,7 +126,7 @@ pub enum LogFormat {
 pub struct ServerConfig {
     /// Worker threads. Default: one per processor.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub threads: Option<u16>,
+    pub threads: Option<Spanned<u16>>,
     /// User to become, with `run -d`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

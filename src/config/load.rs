@@ -1,10 +1,13 @@
 //! From files to the written configuration: includes merged, everything wrong gathered.
 
-use super::yaml::{self, Node};
+use super::yaml::{self, Document, Node};
 use super::{Config, ReplyTemplate};
 use crate::value::{Named, Place, Problems, Sources, Spanned};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
 use std::fmt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Files that one include may bring.
@@ -17,12 +20,33 @@ pub struct Loaded {
     pub config: Config,
     /// The files it was read from.
     pub sources: Sources,
-    /// What is not wrong, but worth saying.
-    pub warnings: Problems,
+    /// What is wrong or worth saying so far. Where something is wrong, it is left out of `config`; compiling goes on to
+    /// find the rest, and refuses.
+    pub problems: Problems,
     /// Paths of the files, for watching.
     pub files: Vec<PathBuf>,
     /// The main file as a tree, for `fmt`.
-    pub tree: Node,
+    pub document: Document,
+}
+
+impl Loaded {
+    /// Itself, when nothing was wrong with it so far.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn sound(self) -> Result<Self, Failed> {
+        if self.problems.is_fatal() {
+            return Err(Failed { sources: self.sources, problems: self.problems });
+        }
+        Ok(self)
+    }
+
+    /// The names in a top-level map of the main file, those of entries that were left out too.
+    pub fn written_names(&self, map: &str) -> Vec<&str> {
+        let found = self.document.root.entries().iter().find(|entry| entry.key.text == map);
+        let entries = found.map(|entry| entry.value.entries()).unwrap_or_default();
+        entries.iter().map(|entry| entry.key.text.as_str()).collect()
+    }
 }
 
 /// A configuration that was refused. Displays every problem with its place.
@@ -45,8 +69,24 @@ impl fmt::Display for Failed {
 /// # Errors
 /// All problems at once.
 pub fn load(path: &Path) -> Result<Loaded, Failed> {
+    read(path).and_then(Loaded::sound)
+}
+
+/// Reads a text, under a name for messages; relative paths start at the current folder.
+///
+/// # Errors
+/// All problems at once.
+pub fn load_str(name: &str, text: &str) -> Result<Loaded, Failed> {
+    read_str(name, text).and_then(Loaded::sound)
+}
+
+/// Reads a file as far as it can be, for compiling: that finds the rest of what is wrong.
+///
+/// # Errors
+/// The file cannot be read, or is not YAML.
+pub fn read(path: &Path) -> Result<Loaded, Failed> {
     let mut loading = Loading::default();
-    let text = match std::fs::read(path) {
+    let bytes = match read_file(path) {
         Ok(bytes) => bytes,
         Err(error) => {
             loading.problems.error(None, format!("{} cannot be read: {error}", path.display()));
@@ -55,14 +95,14 @@ pub fn load(path: &Path) -> Result<Loaded, Failed> {
     };
     loading.files.push(path.to_owned());
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    loading.main(&path.display().to_string(), &folder, text)
+    loading.main(&path.display().to_string(), &folder, bytes)
 }
 
-/// Reads a text, under a name for messages; relative paths start at the current folder.
+/// Reads a text as far as it can be, for compiling; see [`read`].
 ///
 /// # Errors
-/// All problems at once.
-pub fn load_str(name: &str, text: &str) -> Result<Loaded, Failed> {
+/// It is not YAML.
+pub fn read_str(name: &str, text: &str) -> Result<Loaded, Failed> {
     Loading::default().main(name, Path::new(""), text.as_bytes().to_vec())
 }
 
@@ -76,11 +116,26 @@ struct Included {
     replies: Named<ReplyTemplate>,
 }
 
+/// Reads a file, but none without end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::other("it is a folder"));
+    }
+    let mut bytes = Vec::new();
+    file.take(yaml::LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    match u64::try_from(bytes.len()).is_ok_and(|len| len > yaml::LARGEST_FILE) {
+        true => Err(io::Error::other("it is larger than 16MiB")),
+        false => Ok(bytes),
+    }
+}
+
 #[derive(Default)]
 struct Loading {
     sources: Sources,
     problems: Problems,
     files: Vec<PathBuf>,
+    spoiled: HashSet<Place>,
 }
 
 impl Loading {
@@ -90,40 +145,43 @@ impl Loading {
     }
 
     fn main(mut self, name: &str, folder: &Path, bytes: Vec<u8>) -> Result<Loaded, Failed> {
-        let Some(tree) = self.parse(name, folder, bytes) else { return Err(self.failed()) };
-        let Some(mut config) = self.read::<Config>(&tree) else { return Err(self.failed()) };
+        let Some(document) = self.parse(name, folder, bytes) else { return Err(self.failed()) };
+        let Some(mut config) = self.read::<Config>(&document.root) else { return Err(self.failed()) };
         for pattern in config.include.clone() {
             self.include(&pattern, &mut config);
         }
-        super::check::check(&config, &mut self.problems);
-        if self.problems.is_fatal() {
-            return Err(self.failed());
-        }
-        Ok(Loaded { config, sources: self.sources, warnings: self.problems, files: self.files, tree })
+        let mut found = Problems::new();
+        super::check::check(&config, &mut found);
+        // Where something was set aside, what seems to be missing may have been written.
+        let spoiled = &self.spoiled;
+        self.problems.extend(found.into_iter().filter(|it| it.place.is_none_or(|place| !spoiled.contains(&place))));
+        self.problems.sort();
+        Ok(Loaded { config, sources: self.sources, problems: self.problems, files: self.files, document })
     }
 
-    fn parse(&mut self, name: &str, folder: &Path, bytes: Vec<u8>) -> Option<Node> {
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                self.problems.error(None, format!("{name} is not UTF-8: byte {}", error.utf8_error().valid_up_to()));
-                return None;
+    fn parse(&mut self, name: &str, folder: &Path, bytes: Vec<u8>) -> Option<Document> {
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                let source = self.sources.add(name, folder, text.as_str());
+                yaml::parse(source, &text, &mut self.problems)
             }
-        };
-        let source = self.sources.add(name, folder, text.as_str());
-        match yaml::parse(source, &text) {
-            Ok(tree) => Some(tree),
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let readable = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let source = self.sources.add(name, folder, readable.as_str());
+                let place = yaml::place_of(source, &readable, at);
+                self.problems.error(place, "the file is not UTF-8").hint("save it as UTF-8");
                 None
             }
         }
     }
 
-    fn read<T: for<'de> Deserialize<'de>>(&mut self, tree: &Node) -> Option<T> {
-        let (value, findings) = yaml::read(tree);
-        findings.hidden.into_iter().for_each(|place| self.sources.hide(place));
-        self.problems.extend(findings.problems);
+    fn read<T: DeserializeOwned>(&mut self, tree: &Node) -> Option<T> {
+        let before = self.problems.len();
+        let value = yaml::read(tree, &mut self.problems, &mut self.sources);
+        if self.problems.len() > before {
+            self.spoiled.extend(yaml::spoiled(tree));
+        }
         value
     }
 
@@ -140,7 +198,11 @@ impl Loading {
             self.problems.warn(pattern.place, format!("`{}` matches no file", pattern.value));
         }
         for path in paths {
-            let bytes = match std::fs::read(&path) {
+            // A file that two patterns match is read once.
+            if self.files.contains(&path) {
+                continue;
+            }
+            let bytes = match read_file(&path) {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     self.problems.error(pattern.place, format!("{} cannot be read: {error}", path.display()));
@@ -150,7 +212,7 @@ impl Loading {
             self.files.push(path.clone());
             let folder = path.parent().map(Path::to_owned).unwrap_or_default();
             let Some(tree) = self.parse(&path.display().to_string(), &folder, bytes) else { continue };
-            if let Some(included) = self.read::<Included>(&tree) {
+            if let Some(included) = self.read::<Included>(&tree.root) {
                 self.merge(included, config);
             }
         }

@@ -21,7 +21,7 @@ pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, ReplyTemplate
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
 };
-pub use load::{Failed, Loaded, load, load_str};
+pub use load::{Failed, Loaded, load, load_str, read, read_str};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RespondConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
 pub use target::{TargetConfig, TargetEntry, WeightedUpstream};
@@ -36,3 +36,6 @@ pub fn schema() -> serde_json::Value {
     schema.insert("title".into(), "Tollgate configuration".into());
     schema.to_value()
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,7 @@ pub struct MatchConfig {
 
 /// What a value must be: exactly one of these.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(remote = "ValueMatch", deny_unknown_fields, default)]
 #[schemars(transform = with_short_form("The exact value."))]
 pub struct ValueMatch {
     /// This.
@@ -97,7 +97,7 @@ short_form!(ValueMatch, "a value, or a map with exact, prefix, regex or present"
 
 /// A redirect.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(remote = "RedirectConfig", deny_unknown_fields)]
 #[schemars(transform = with_short_form("Where to."))]
 pub struct RedirectConfig {
     /// A path or URL, with captures: `/new/{**}`. The query goes along unless this has one.
@@ -118,7 +118,7 @@ impl FromStr for RedirectConfig {
         Ok(Self { to: Spanned::nowhere(text.to_owned()), status: permanent() })
     }
 }
-short_form!(RedirectConfig, "a path or URL, or a map");
+short_form!(RedirectConfig, "a path or URL, or a map", |redirect, place| redirect.to.place = place);
 
 /// A fixed answer.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -47,7 +47,7 @@ pub struct UpstreamConfig {
 
 /// One endpoint.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(remote = "EndpointConfig", deny_unknown_fields)]
 #[schemars(transform = with_short_form("The URL alone."))]
 pub struct EndpointConfig {
     /// http, https, h2 (HTTP/2 over TLS), h2c, grpc (as h2c), grpcs (as h2), ws (as http) or wss (as https); host; port.
@@ -83,15 +83,15 @@ pub struct DiscoverConfig {
     pub scheme: Scheme,
     /// How often it is looked up. Default 10s.
     #[serde(default = "ten_seconds")]
-    pub interval: Duration,
+    pub interval: Spanned<Duration>,
 }
 
 fn http() -> Scheme {
     Scheme::Http
 }
 
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
+fn ten_seconds() -> Spanned<Duration> {
+    Spanned::nowhere(Duration::from_secs(10))
 }
 
 /// How one of several endpoints is chosen.
@@ -153,7 +153,7 @@ text_form!(HashConfig, "client, path, header NAME or cookie NAME", {});
 
 /// Active health checks.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(remote = "HealthConfig", deny_unknown_fields, default)]
 #[schemars(transform = with_short_form("The path alone."))]
 pub struct HealthConfig {
     /// What is asked for by GET. Without it, or with tcp, a connection is enough.
@@ -162,7 +162,7 @@ pub struct HealthConfig {
     /// Whether only a connection is made. Default false.
     pub tcp: bool,
     /// From one check to the next. Default 5s.
-    pub interval: Duration,
+    pub interval: Spanned<Duration>,
     /// For one check. Default 2s.
     pub timeout: Duration,
     /// Passes in a row that bring an endpoint back. Default 2.
@@ -184,7 +184,7 @@ impl Default for HealthConfig {
         Self {
             path: None,
             tcp: false,
-            interval: Duration::from_secs(5),
+            interval: Spanned::nowhere(Duration::from_secs(5)),
             timeout: Duration::from_secs(2),
             healthy_after: 2,
             unhealthy_after: 3,
@@ -207,7 +207,11 @@ impl FromStr for HealthConfig {
         Ok(Self { path: Some(Spanned::nowhere(text.to_owned())), ..Self::default() })
     }
 }
-short_form!(HealthConfig, "a path, or a map");
+short_form!(HealthConfig, "a path, or a map", |health, place| {
+    if let Some(path) = &mut health.path {
+        path.place = place;
+    }
+});
 
 /// One status, or a range of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

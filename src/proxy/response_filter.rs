@@ -6,14 +6,18 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use pingora_http::ResponseHeader;
 use smallvec::SmallVec;
 
-/// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes.
-pub fn run(response: &mut ResponseHeader, ctx: &ProxyCtx) {
+/// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes, gRPC becomes gRPC-Web again.
+pub fn run(response: &mut ResponseHeader, ctx: &mut ProxyCtx) {
+    let interim = response.status.is_informational();
     let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
     edit_response(response, |parts| {
         if !upgraded {
             remove_hop_by_hop(&mut parts.headers);
         }
         parts.headers.insert(X_REQUEST_ID, ctx.ids.request.clone());
+        if !interim {
+            ctx.exchange.grpc_web.response_head(&mut parts.headers);
+        }
     });
 }
 

@@ -27,11 +27,11 @@ impl Source {
     /// Reads it.
     ///
     /// # Errors
-    /// All problems, as one text.
+    /// It cannot be read, or is not YAML. What else is wrong is found by compiling.
     pub fn load(&self) -> Result<Loaded, String> {
         match self {
-            Self::File(path) => config::load(path),
-            Self::Text { name, text } => config::load_str(name, text),
+            Self::File(path) => config::read(path),
+            Self::Text { name, text } => config::read_str(name, text),
         }
         .map_err(|failed| failed.to_string())
     }
@@ -63,6 +63,8 @@ impl Gateway {
         let mut state = self.state.lock();
         state.retired.push(before);
         state.last = report.clone();
+        drop(state);
+        self.drop_retired();
         report
     }
 

@@ -108,10 +108,8 @@ fn serve(order: Order, index: usize, shared: &Arc<Shared>) {
 type Fronted = (Service<Front>, Arc<parking_lot::Mutex<Fds>>);
 
 fn service(opening: Opening, index: usize, shared: &Arc<Shared>, sockets: Vec<OwnedFd>) -> Result<Fronted, String> {
-    let mut conf = ServerConf::default();
-    conf.threads = 1;
-    conf.upstream_keepalive_pool_size = POOL;
-    conf.max_retries = MOST_TRIES;
+    let conf =
+        ServerConf { threads: 1, upstream_keepalive_pool_size: POOL, max_retries: MOST_TRIES, ..ServerConf::default() };
     let gate = Gate { shared: Arc::clone(shared), listener: Arc::clone(&opening.spec), worker: Worker(index) };
     let mut proxy = HttpProxy::new(gate.clone(), Arc::new(conf));
     proxy.handle_init_modules();

@@ -1,5 +1,6 @@
 //! The two ways written types are spelled: scalars as text, and settings in a short and a long form.
 
+use super::Place;
 use super::written::{Head, NODE, Node, ReadNode, Shape, read_node};
 use schemars::{Schema, json_schema};
 use serde::de::{Error, Visitor};
@@ -70,6 +71,9 @@ pub(crate) trait ShortForm<'de>: FromStr<Err: fmt::Display> {
 
     /// Reads the long form.
     fn long<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// Gives what the short form sets the place it is written at.
+    fn locate(&mut self, place: Place);
 }
 
 /// Reads the short form where a scalar stands, and the long form where a map does.
@@ -81,7 +85,10 @@ pub(crate) fn short_or_long<'de, D: Deserializer<'de>, T: ShortForm<'de>>(deseri
         fn read<N: Node<'de>>(self, head: Head, mut node: N) -> Result<T, N::Error> {
             match head.shape {
                 Shape::Map => node.value::<Long<T>>().map(|long| long.0),
-                _ => node.value::<Short<T>>().map(|short| short.0),
+                _ => node.value::<Short<T>>().map(|mut short| {
+                    short.0.locate(head.place);
+                    short.0
+                }),
             }
         }
     }
@@ -105,14 +112,23 @@ impl<'de, T: ShortForm<'de>> Deserialize<'de> for Short<T> {
 }
 
 /// Gives a type that derives serde with `#[serde(remote = "ItsOwnName")]` (so that the derived functions are the long
-/// form) its short form: `short_form!(AdminConfig, "an address, or a map with `address`")`.
+/// form) its short form: `short_form!(AdminConfig, "an address, or a map with `address`", |admin, place| …)`, where the
+/// closure gives what the short form sets the place it is written at.
 macro_rules! short_form {
     ($type:ident, $expected:literal) => {
+        $crate::value::form::short_form!($type, $expected, |_value, _place| {});
+    };
+    ($type:ident, $expected:literal, |$value:ident, $place:ident| $locate:expr) => {
         impl<'de> $crate::value::form::ShortForm<'de> for $type {
             const EXPECTED: &'static str = $expected;
 
             fn long<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $type::deserialize(deserializer)
+            }
+
+            fn locate(&mut self, $place: $crate::value::Place) {
+                let $value = self;
+                $locate
             }
         }
 

@@ -18,7 +18,7 @@ mod percent;
 mod place;
 mod problem;
 mod render;
-mod secret;
+pub(crate) mod secret;
 mod sources;
 mod spanned;
 mod suggest;

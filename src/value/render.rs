@@ -1,15 +1,12 @@
 //! Problems as text for people and as JSON for programs.
 
-use super::secret::is_reference;
+use super::secret::{SECRET_NAMES, is_reference};
 use super::{Place, Problem, Problems, Severity, Sources};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// Lines longer than this are shown around the place only, in characters.
 const WIDEST: usize = 160;
-/// Words in a name after which a secret is likely to stand.
-const SECRET_NAMES: [&str; 8] =
-    ["token", "secret", "password", "passwd", "credential", "api_key", "apikey", "insecure_inline"];
 
 impl Problems {
     /// All problems, each with its line and a caret under the place, in the style of rustc; ends with their number.
@@ -53,7 +50,10 @@ impl Problem {
             excerpt(*place, sources, out);
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(out, "  = help: {}", printable(hint));
+            // Under the bar of the excerpt above it.
+            let place = self.related.last().map(|(place, _)| *place).or(self.place);
+            let gutter = place.map_or(1, |place| place.line.to_string().len());
+            let _ = writeln!(out, "{} = help: {}", " ".repeat(gutter), printable(hint));
         }
     }
 
@@ -144,6 +144,7 @@ fn hide_after_secret_names(shown: &mut [char]) {
     let line: String = shown.iter().map(char::to_ascii_lowercase).collect();
     let Some((name_end, _)) = SECRET_NAMES
         .iter()
+        .chain(&["insecure_inline"])
         .filter_map(|name| line.find(name).map(|at| (at + name.len(), name)))
         .min_by_key(|(end, _)| *end)
     else {
@@ -154,6 +155,13 @@ fn hide_after_secret_names(shown: &mut [char]) {
         true => line.find("value").map_or(name_end, |at| (at + "value".len()).min(name_end)),
         false => name_end,
     };
+    // Up to the colon there is nothing but the rest of a key: `http://token.internal:80` names no secret.
+    let key_end = line.get(from..).and_then(|rest| rest.split_once(':')).map(|(rest, _)| rest);
+    if !key_end
+        .is_some_and(|rest| rest.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '"' | '\'' | ' ')))
+    {
+        return;
+    }
     let skipped = line.get(..from).map_or(0, |before| before.chars().count());
     let mut rest = shown.iter_mut().skip(skipped).skip_while(|c| **c != ':').skip(1).peekable();
     let mut after = rest.by_ref().skip_while(|c| matches!(**c, ' ' | '"' | '\'')).collect::<Vec<_>>();
@@ -255,6 +263,7 @@ conf/shop.yaml:1:1: in this map
             ("{ value: hunter2, insecure_inline: true }", "{ value: *******, insecure_inline: true }"),
             ("token: $env:TOKEN", "token: $env:TOKEN"),
             ("timeout: 3s", "timeout: 3s"),
+            ("to: http://token.internal:8080", "to: http://token.internal:8080"),
         ] {
             let mut chars: Vec<char> = line.chars().collect();
             hide_after_secret_names(&mut chars);

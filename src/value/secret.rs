@@ -2,7 +2,7 @@
 
 use super::form::text_form;
 use super::written::{Head, Node, ReadNode, SECRET_NODE, Shape, read_node};
-use super::{Invalid, Place, Problem};
+use super::{Invalid, Place, Problem, suggest};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
@@ -115,6 +115,15 @@ fn read_secret(path: &Path) -> std::io::Result<Secret> {
 /// Whether the text only refers to a secret, and so may be shown.
 pub(crate) fn is_reference(text: &str) -> bool {
     text.starts_with("$env:") || text.starts_with("$file:")
+}
+
+/// Words in a name after which a secret is likely to stand.
+pub(crate) const SECRET_NAMES: [&str; 7] = ["token", "secret", "password", "passwd", "credential", "api_key", "apikey"];
+
+/// Whether a value of that name is likely to be a secret, a slip in the name included.
+pub(crate) fn names_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|word| name.contains(word)) || suggest(&name, SECRET_NAMES).is_some()
 }
 
 /// The short form: a reference.

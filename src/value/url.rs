@@ -139,7 +139,7 @@ impl FromStr for Url {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             _ => (authority, None),
         };
-        let port = port.map_or(Ok(scheme.default_port()), |port| parse_port(port))?;
+        let port = port.map_or(Ok(scheme.default_port()), parse_port)?;
         let host = parse_host(host).map_err(|invalid| match invalid.hint {
             Some(_) => invalid,
             None => invalid.hint(example),

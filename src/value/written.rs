@@ -158,6 +158,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Salvaged<T> {
     }
 }
 
+/// For `#[serde(deserialize_with)]` on lists of the file itself: finds every bad element at once.
+pub(crate) fn each<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let elements: Vec<Salvaged<T>> = recovering(deserializer)?;
+    Ok(elements.into_iter().filter_map(|element| element.0).collect())
+}
+
 /// For `#[serde(deserialize_with)]` on the large parts of a file: finds everything wrong within the part at once,
 /// so that the file around it is not read again for each.
 pub(crate) fn recovering<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {

@@ -52,7 +52,12 @@ fn products() -> Value {
 }
 
 fn find(id: &str) -> (u16, Value) {
-    let found = products().as_array().into_iter().flatten().find(|product| product["id"].to_string() == id).cloned();
+    let found = products()
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|product| product["id"].as_u64().map(|number| number.to_string()).as_deref() == Some(id))
+        .cloned();
     match found {
         Some(product) => (200, product),
         None => (404, json!({ "error": "no such product" })),

@@ -23,7 +23,7 @@ impl Compiling<'_> {
             let name = if number == 0 { "main".to_owned() } else { format!("main-{}", number + 1) };
             let protocols = Protocols { h1: true, ..Protocols::default() };
             self.claim(&mut addresses, **address.value_ref(), address.place);
-            all.push(Arc::new(self.spec_of(name, **address.value_ref(), protocols, None, &config.limits)));
+            all.push(Arc::new(spec(name, **address.value_ref(), protocols, (None, &config.limits))));
         }
         for (name, listener) in config.listeners.iter() {
             if config.listen.iter().next().is_some() && name.value == "main" {
@@ -41,7 +41,7 @@ impl Compiling<'_> {
                 },
             };
             let limits = listener.limits.within(&config.limits);
-            all.push(Arc::new(self.spec_of(name.value.clone(), address, protocols(listener), tls, &limits)));
+            all.push(Arc::new(spec(name.value.clone(), address, protocols(listener), (tls, &limits))));
         }
         if all.is_empty() && !self.problems.is_fatal() {
             self.problems
@@ -57,24 +57,6 @@ impl Compiling<'_> {
         }
         if let Some(first) = taken.insert(address, place) {
             self.problems.error(place, format!("{address} is listened on twice")).related(first, "first here");
-        }
-    }
-
-    fn spec_of(
-        &self,
-        name: String,
-        address: SocketAddr,
-        protocols: Protocols,
-        tls: Option<Arc<ListenerTls>>,
-        limits: &ConnectionLimits,
-    ) -> ListenerSpec {
-        ListenerSpec {
-            name,
-            address,
-            port_text: HeaderValue::from(address.port()),
-            protocols,
-            tls,
-            bounds: bounds(limits),
         }
     }
 
@@ -123,6 +105,16 @@ impl Compiling<'_> {
             Some(ClientAuth::Request) => ClientCertificates::Request(pem),
         })
     }
+}
+
+fn spec(
+    name: String,
+    address: SocketAddr,
+    protocols: Protocols,
+    (tls, limits): (Option<Arc<ListenerTls>>, &ConnectionLimits),
+) -> ListenerSpec {
+    let port_text = HeaderValue::from(address.port());
+    ListenerSpec { name, address, port_text, protocols, tls, bounds: bounds(limits) }
 }
 
 /// Borrows the value under a place, whatever `Deref` would do.

@@ -61,7 +61,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     compiling.warn_unused(&upstreams);
     let process = compiling.process();
     let mut problems = std::mem::take(&mut compiling.problems);
-    problems.extend(loaded.warnings.clone());
+    problems.extend(loaded.problems.clone());
     problems.sort();
     let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {
         return Err(Failed { sources: loaded.sources, problems });

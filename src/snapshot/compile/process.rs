@@ -61,7 +61,7 @@ impl Compiling<'_> {
 /// Worker threads: as many as written, else one per processor this process may use.
 pub fn worker_threads(config: &Config) -> usize {
     let available = || std::thread::available_parallelism().map_or(1, usize::from);
-    config.server.threads.map_or_else(available, usize::from)
+    config.server.threads.map_or_else(available, |threads| usize::from(threads.value))
 }
 
 /// The process a configuration asks for.

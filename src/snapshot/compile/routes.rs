@@ -27,9 +27,20 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_LIMIT: u64 = 10 << 20;
 
+/// What a name is looked up in.
+type MakeSubject = fn(Box<str>) -> Subject;
+
+/// The api a route is written in.
+struct Around<'a> {
+    name: &'a str,
+    written: &'a ApiConfig,
+    base: Option<PathPattern>,
+    hosts: Vec<HostPattern>,
+}
+
 /// Where a route is written, and what stands around it.
 struct Level<'a> {
-    api: Option<(&'a Spanned<String>, &'a ApiConfig, Option<PathPattern>, Vec<HostPattern>)>,
+    api: Option<Around<'a>>,
     policies: Policies<'a>,
     replies: Arc<Templates>,
 }
@@ -62,7 +73,7 @@ impl<'a> Compiling<'a> {
             let base = api.base.as_ref().and_then(|base| self.pattern(base, PathPattern::parse(&base.value)));
             let hosts = self.hosts(&api.host);
             let level = Level {
-                api: Some((name, api, base, hosts)),
+                api: Some(Around { name: &name.value, written: api, base, hosts }),
                 policies: api.policies().within(defaults),
                 replies: self.replies_within(&api.replies, replies),
             };
@@ -71,9 +82,6 @@ impl<'a> Compiling<'a> {
             }
         }
         let Road { rules, routes, places, .. } = road;
-        if self.problems.is_fatal() {
-            return None;
-        }
         match Router::build(rules) {
             Ok(router) => Some((router, routes)),
             Err(conflicts) => {
@@ -124,9 +132,9 @@ impl<'a> Compiling<'a> {
         let Some(parsed) = self.pattern(key, RouteKey::parse(&key.value)) else { return };
         let RouteKey { methods, mut path } = parsed;
         let (mut api_name, mut api_hosts, mut base) = (None, &[][..], None);
-        if let Some((name, _, pattern, hosts)) = &level.api {
-            (api_name, api_hosts) = (Some(name.value.as_str()), hosts.as_slice());
-            if let Some(pattern) = pattern {
+        if let Some(around) = &level.api {
+            (api_name, api_hosts) = (Some(around.name), around.hosts.as_slice());
+            if let Some(pattern) = &around.base {
                 let Some(below) = self.pattern(key, path.below(pattern)) else { return };
                 path = below;
                 base = Some(pattern);
@@ -173,7 +181,7 @@ impl<'a> Compiling<'a> {
                 all.extend(self.predicate(name, subject, value));
             }
         }
-        let others: [(&Named<ValueMatch>, fn(Box<str>) -> Subject); 2] =
+        let others: [(&Named<ValueMatch>, MakeSubject); 2] =
             [(&written.query, Subject::Query), (&written.cookie, Subject::Cookie)];
         for (named, subject) in others {
             for (name, value) in named.iter() {
@@ -221,7 +229,7 @@ impl<'a> Compiling<'a> {
             }
             return Some(Rewrite::Template(template));
         }
-        let api_strips = level.api.as_ref().and_then(|(_, api, ..)| api.strip).unwrap_or(true);
+        let api_strips = level.api.as_ref().and_then(|around| around.written.strip).unwrap_or(true);
         let strip = written.strip.map_or(api_strips, |strip| strip.value);
         let Some(base) = base.filter(|_| strip) else { return Some(Rewrite::Keep) };
         let Some(segments) = base.segment_count() else { return Some(Rewrite::Keep) };

@@ -55,6 +55,7 @@ impl Compiling<'_> {
     /// All named upstreams.
     pub(super) fn upstreams(&mut self) -> Upstreams {
         let mut all = Upstreams { compiled: BTreeMap::new(), written: BTreeSet::new(), used: BTreeSet::new() };
+        all.written.extend(self.loaded.written_names("upstreams").into_iter().map(str::to_owned));
         for (name, written) in self.loaded.config.upstreams.iter() {
             all.written.insert(name.value.clone());
             if let Some(spec) = self.spec(name, written)
