@@ -14,7 +14,7 @@ routes:
 
 const BAD: &str = "listen: 127.0.0.1:0
 routes:
-  /a: { to: http://127.0.0.1:9, body_limit: huge }
+  /a: { to: nowhere }
   /b: { respnd: { status: 200 } }
   /c: { to: http://127.0.0.1:9, timeout: soon }
 ";
