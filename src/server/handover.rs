@@ -8,7 +8,7 @@
 use super::background::pause;
 use super::gateway::Gateway;
 use super::lock::UpgradeLock;
-use super::sockets::Sockets;
+use super::sockets::{MOST_HANDED_OVER, Sockets};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pingora_core::server::Fds;
@@ -140,6 +140,12 @@ pub fn give(gateway: &Gateway, socket: &Path) -> Result<(), String> {
         return Err(format!("no successor waits at {shown}"));
     }
     let sockets = gateway.export_sockets().map_err(|error| format!("the sockets cannot be copied: {error}"))?;
+    if sockets.len() > MOST_HANDED_OVER {
+        let count = sockets.len();
+        return Err(format!(
+            "{count} sockets are more than the {MOST_HANDED_OVER} that can be handed over; restart instead"
+        ));
+    }
     let mut fds = Fds::new();
     for (key, fd) in &sockets {
         fds.add(key.clone(), fd.as_raw_fd());

@@ -1,6 +1,6 @@
 //! Which listeners run: compared with those a snapshot asks for, and changed while the others go on.
 
-use super::sockets::{Sockets, sockets_per_address};
+use super::sockets::Sockets;
 use super::worker::{Opening, WorkerThread};
 use crate::listener::{Connections, ListenerSpec, ListenerTls};
 use crate::snapshot::Shared;
@@ -60,7 +60,8 @@ impl RunningListeners {
     /// # Errors
     /// The first address that cannot be had.
     pub fn bind(&mut self, wanted: &[Arc<ListenerSpec>], workers: usize) -> Result<(), BindError> {
-        let count = sockets_per_address(workers, wanted.len());
+        let further = wanted.iter().filter(|spec| !self.sockets.has(&spec.name, spec.address)).count();
+        let count = self.sockets.share(workers, further);
         for spec in wanted {
             self.sockets.bind(&spec.name, spec.address, count).map_err(|error| BindError {
                 listener: spec.name.clone(),

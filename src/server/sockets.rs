@@ -12,7 +12,9 @@ use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// Most sockets that one hand-over can carry (`MAX_FDS` in Pingora's `transfer_fd`).
-const MOST_HANDED_OVER: usize = 32;
+pub const MOST_HANDED_OVER: usize = 32;
+/// Kept of these for the admin API, and for addresses that reloads bring when all others are given away.
+const RESERVE: usize = 4;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 65_535;
 
@@ -22,11 +24,6 @@ pub struct Sockets {
     by_address: BTreeMap<SocketAddr, Vec<OwnedFd>>,
     /// What became of port 0, by owner.
     chosen: BTreeMap<String, SocketAddr>,
-}
-
-/// How many sockets each of so many addresses gets for so many workers.
-pub fn sockets_per_address(workers: usize, addresses: usize) -> usize {
-    workers.min(MOST_HANDED_OVER / addresses.max(1)).max(1)
 }
 
 impl Sockets {
@@ -67,6 +64,19 @@ impl Sockets {
             self.chosen.insert(owner.to_owned(), actual);
         }
         Ok(actual)
+    }
+
+    /// Whether an owner's address is bound.
+    pub fn has(&self, owner: &str, address: SocketAddr) -> bool {
+        self.by_address.contains_key(&self.actual(owner, address))
+    }
+
+    /// How many sockets each of so many further addresses gets for so many workers: what a hand-over can carry beside
+    /// those bound already, and at least one.
+    pub fn share(&self, workers: usize, addresses: usize) -> usize {
+        let bound: usize = self.by_address.values().map(Vec::len).sum();
+        let left = (MOST_HANDED_OVER - RESERVE).saturating_sub(bound);
+        workers.min(left / addresses.max(1)).max(1)
     }
 
     /// The address that was bound for the owner's port 0; any other is itself.
@@ -152,6 +162,23 @@ mod tests {
                 (0..workers).map(|worker| bound.for_worker(address, worker, workers).unwrap().len()).collect();
             assert!(shares.iter().all(|share| *share > 0), "{sockets} sockets, {workers} workers: {shares:?}");
             assert!(shares.iter().sum::<usize>() >= sockets, "{sockets} sockets, {workers} workers: {shares:?}");
+        }
+    }
+
+    #[test]
+    fn a_hand_over_carries_what_is_bound_at_the_start_and_later() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        for (workers, rounds) in [(64, [1, 0, 0]), (16, [1, 1, 1]), (16, [2, 0, 0]), (4, [3, 2, 1]), (1, [31, 0, 0])] {
+            let mut sockets = Sockets::default();
+            for (round, addresses) in rounds.into_iter().enumerate() {
+                let share = sockets.share(workers, addresses);
+                for number in 0..addresses {
+                    sockets.bind(&format!("{round}-{number}"), any, share).unwrap();
+                }
+            }
+            sockets.bind("admin", any, 1).unwrap();
+            let count = sockets.export().unwrap().len();
+            assert!(count <= MOST_HANDED_OVER, "{workers} workers, {rounds:?} addresses: {count} sockets");
         }
     }
 

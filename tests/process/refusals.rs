@@ -23,7 +23,10 @@ fn nothing_listens(site: &Site) {
 #[test]
 fn a_file_with_problems_is_refused_with_every_one() {
     let site = Site::new();
-    site.write_with("", "routes:\n  /a: { to: nowhere }\n  /b: { respnd: { status: 200 } }\n  /c: { to: x, timeout: soon }");
+    site.write_with(
+        "",
+        "routes:\n  /a: { to: nowhere }\n  /b: { respnd: { status: 200 } }\n  /c: { to: x, timeout: soon }",
+    );
     let printed = refusal(site.launch(&[]));
     for problem in [":6:", ":7:", ":8:"] {
         assert!(printed.contains(&format!("gateway.yaml{problem}")), "{problem} is missing in\n{printed}");
