@@ -20,6 +20,7 @@
 //! | request about to leave | `upstream_request_filter` |
 //! | response head arrived | `upstream_response_filter`, `response_filter` |
 //! | each response body chunk | `response_body_filter` |
+//! | response trailers arrived | `response_trailer_filter` |
 //! | something failed | `failure` |
 //! | all is over | `logging` |
 //!

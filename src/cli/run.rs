@@ -48,15 +48,23 @@ impl LogArguments {
     /// Installs the process log.
     ///
     /// # Errors
-    /// The levels are no levels, or the file cannot be opened.
-    pub fn install(&self) -> Result<Option<&'static ProcessLog>, String> {
-        let levels: Levels = self.log_level.parse().map_err(|error| format!("--log-level: {error}"))?;
+    /// The levels are no levels (2), or the file cannot be opened (1); it has been said why.
+    pub fn install(&self) -> Result<Option<&'static ProcessLog>, ExitCode> {
+        let levels: Levels = self.log_level.parse().map_err(|error| {
+            eprintln!("tollgate: --log-level: {error}");
+            ExitCode::from(super::USAGE)
+        })?;
         let shape = match self.log_format {
             LogFormat::Text => LogShape::Text,
             LogFormat::Json => LogShape::Json,
         };
-        let log = ProcessLog::open(ProcessLogSettings { file: self.log_file.clone(), shape, levels })
-            .map_err(|error| format!("--log-file: {error}"))?;
+        // A daemon changes to the root folder, and opens the log anew there.
+        let file = self.log_file.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        let shown = file.clone().unwrap_or_default();
+        let log = ProcessLog::open(ProcessLogSettings { file, shape, levels }).map_err(|error| {
+            eprintln!("tollgate: --log-file {}: {error}", shown.display());
+            ExitCode::FAILURE
+        })?;
         // Another logger is there already in tests only; it stays.
         Ok(log.install().ok())
     }
@@ -67,10 +75,7 @@ impl Run {
     pub fn execute(self) -> ExitCode {
         let log = match self.log.install() {
             Ok(log) => log,
-            Err(message) => {
-                eprintln!("tollgate: {message}");
-                return ExitCode::from(super::USAGE);
-            }
+            Err(code) => return code,
         };
         // A daemon changes to the root folder.
         let path = std::path::absolute(&self.config).unwrap_or_else(|_| self.config.clone());

@@ -1,5 +1,7 @@
-//! What is made of a request without passing it to an upstream unchanged: for now, fixed answers and redirects.
+//! What is made of a request without passing it to an upstream unchanged: fixed answers, redirects, and gRPC-Web for
+//! services that speak gRPC.
 
 mod fixed;
+pub mod grpc_web;
 
 pub use fixed::{Fixed, Redirect};

@@ -21,6 +21,17 @@ pub struct Certificate {
 pub struct CertificateError {
     /// What is wrong, and what to do instead.
     pub message: String,
+    /// Which of the two files is to blame.
+    pub file: PairFile,
+}
+
+/// One of the two files of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairFile {
+    /// The certificate with its chain.
+    Certificate,
+    /// Its private key.
+    Key,
 }
 
 impl Certificate {
@@ -29,25 +40,21 @@ impl Certificate {
     /// # Errors
     /// Unreadable files, files that are not PEM, a key that is not the certificate's.
     pub fn read(cert: &Path, key: &Path) -> Result<Self, CertificateError> {
-        let fail = |message: String| CertificateError { message };
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|error| fail(format!("{} cannot be read: {error}", path.display())))
-        };
-        let chain = X509::stack_from_pem(&read(cert)?)
-            .map_err(|_| fail(format!("{} is not a certificate in PEM form", cert.display())))?;
-        let key_pem = read(key)?;
-        let key_parsed = PKey::private_key_from_pem(&key_pem)
-            .map_err(|_| fail(format!("{} is not an unencrypted private key in PEM form", key.display())))?;
+        let of_cert = |message: String| CertificateError { message, file: PairFile::Certificate };
+        let of_key = |message: String| CertificateError { message, file: PairFile::Key };
+        let read =
+            |path: &Path| std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()));
+        let chain = X509::stack_from_pem(&read(cert).map_err(of_cert)?)
+            .map_err(|_| of_cert(format!("{} is not a certificate in PEM form", cert.display())))?;
         let Some(leaf) = chain.first() else {
-            return Err(fail(format!("{} holds no certificate", cert.display())));
+            return Err(of_cert(format!("{} holds no certificate in PEM form", cert.display())));
         };
-        let own = leaf.public_key().map_err(|_| fail(format!("{} has no usable public key", cert.display())))?;
+        let own = leaf.public_key().map_err(|_| of_cert(format!("{} has no usable public key", cert.display())))?;
+        let key_parsed = PKey::private_key_from_pem(&read(key).map_err(of_key)?)
+            .map_err(|_| of_key(format!("{} is not an unencrypted private key in PEM form", key.display())))?;
         if !own.public_eq(&key_parsed) {
-            return Err(fail(format!(
-                "the key {} does not belong to the certificate {}",
-                key.display(),
-                cert.display()
-            )));
+            let (key, cert) = (key.display(), cert.display());
+            return Err(of_key(format!("the key {key} does not belong to the certificate {cert}")));
         }
         Ok(Self { file: cert.to_owned(), chain, key: key_parsed })
     }

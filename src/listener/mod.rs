@@ -8,7 +8,7 @@ mod spec;
 mod tls;
 
 pub use bounds::Bounds;
-pub use certificates::{Certificate, CertificateError, Certificates, count_certificates};
+pub use certificates::{Certificate, CertificateError, Certificates, PairFile, count_certificates};
 pub use connections::{Connections, TooMany};
 pub use spec::{ListenerSpec, Protocols};
 pub use tls::{ClientCertificates, ListenerTls, MinVersion, TlsName};

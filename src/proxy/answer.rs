@@ -4,11 +4,13 @@ use super::Gate;
 use super::ctx::ProxyCtx;
 use super::fields::X_REQUEST_ID;
 use crate::exchange::Fixed;
+use crate::exchange::grpc_web::WebType;
 use crate::reply::{Form, Keep, Reason, Rendered, Reply, render};
 use crate::request::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora_core::Result;
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -21,14 +23,23 @@ pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Re
     let header = session.req_header();
     let accept = header.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
     let content_type = header.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let form = match reply.reason {
-        // Over HTTP/1 there is no gRPC to speak: the refusal itself says so, plainly.
-        Reason::UnsupportedProtocol => Form::choose(accept, None),
-        _ => Form::choose(accept, content_type),
+    let web = content_type.and_then(WebType::parse);
+    let form = match (reply.reason, web) {
+        // Over HTTP/1 there is no gRPC to speak: the refusal itself says so, plainly. Nor is a request malformed below
+        // gRPC-Web a call that could have a status.
+        (Reason::UnsupportedProtocol, _) | (Reason::BadRequest, Some(_)) => Form::choose(accept, None),
+        // A status in the head is an answer in gRPC-Web as in gRPC ("trailers-only responses: no change").
+        (_, Some(_)) => Form::Grpc,
+        (_, None) => Form::choose(accept, content_type),
     };
     let templates = ctx.route().map_or(&ctx.snapshot.replies, |route| &route.replies);
     let rendered = render(reply, form, templates, ctx.request_id());
-    let Rendered { status, fields, body, keep } = rendered;
+    let Rendered { status, mut fields, body, keep } = rendered;
+    if form == Form::Grpc
+        && let Some(own) = web.and_then(WebType::to_value)
+    {
+        fields.iter_mut().filter(|(name, _)| name == header::CONTENT_TYPE).for_each(|(_, value)| *value = own.clone());
+    }
     if keep == Keep::Close {
         session.set_keepalive(None);
     }
@@ -43,14 +54,26 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
     }
     let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
     let header = head(status, fields, body.len(), &ctx.ids.request);
-    let end = head_only || body.is_empty();
-    session.write_response_header(Box::new(header), end).await?;
-    ctx.outcome.answered = true;
-    if !end {
-        ctx.outcome.bytes_out += body.len() as u64;
-        session.write_response_body(Some(body), true).await?;
+    if head_only || body.is_empty() {
+        write_head(session, header).await?;
+        ctx.outcome.answered = true;
+        return Ok(());
     }
-    Ok(())
+    session.write_response_header(Box::new(header), false).await?;
+    ctx.outcome.answered = true;
+    ctx.outcome.bytes_out += body.len() as u64;
+    session.write_response_body(Some(body), true).await
+}
+
+/// Writes an answer that is only a head.
+///
+/// Over HTTP/2 the head itself ends the stream: there alone gRPC clients take a status in it for the last word. Pingora's
+/// session would leave the stream open, and cut it off where the exchange has failed.
+async fn write_head(session: &mut Session, header: ResponseHeader) -> Result<()> {
+    match session.downstream_session.as_mut() {
+        ServerSession::H2(stream) => stream.write_response_header(Box::new(header), true),
+        _ => session.write_response_header(Box::new(header), true).await,
+    }
 }
 
 /// Whether a body that an answer did not wait for is read to its end, for the sake of the connection.

@@ -1,5 +1,6 @@
 //! The state of one request between Pingora's callbacks.
 
+use crate::exchange::grpc_web::Translation;
 use crate::observe::metrics::{ConnectionKind, InFlight};
 use crate::observe::{TraceContext, Worker};
 use crate::reply::{Reason, Reply};
@@ -80,6 +81,8 @@ pub struct Exchange {
     pub spent: Duration,
     /// Bounded or streaming.
     pub flow: Flow,
+    /// Between a gRPC-Web client and a gRPC service; begun anew with each attempt.
+    pub grpc_web: Translation,
 }
 
 /// What came of a request.
@@ -137,6 +140,7 @@ impl Exchange {
             connection: None,
             spent: Duration::ZERO,
             flow: Flow::Bounded,
+            grpc_web: Translation::Off,
         }
     }
 

@@ -4,9 +4,11 @@ use super::answer::write_refusal;
 use super::ctx::{Flow, ProxyCtx, now};
 use super::{Gate, upstream_peer};
 use crate::observe::metrics::AttemptOutcome;
-use crate::reply::{Reason, Reply};
+use crate::reply::{Form, Reason, Reply, grpc_status};
 use crate::snapshot::RetryCause;
 use crate::upstream::{FailureKind, Outcome, RetryDecision};
+use http::{HeaderValue, header};
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorSource, ErrorType, RetryType};
 use pingora_proxy::{FailToProxy, Session};
 use std::time::Instant;
@@ -128,14 +130,27 @@ pub async fn fail_to_proxy(session: &mut Session, error: &Error, ctx: &mut Proxy
     };
     let reason = reply.reason;
     ctx.outcome.reason = Some(reason);
-    let silent = reason == Reason::ClientClosed
-        || session.response_written().is_some_and(|head| !head.status.is_informational());
-    if !silent {
+    let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
+    // A client that has gone, now or meanwhile, is told nothing: the log line says what happened first.
+    if begun && reason != Reason::ClientClosed {
+        break_off(session, &reply).await;
+    } else if reason != Reason::ClientClosed {
         session.set_keepalive(None);
-        // A client that has gone meanwhile is no error of its own: the log line says what happened first.
         let _ = write_refusal(session, ctx, &reply).await;
     }
     FailToProxy { error_code: reason.status().as_u16(), can_reuse_downstream: false }
+}
+
+/// Ends an answer that has begun so that it cannot be taken for a whole one: a gRPC client gets the status in trailers, any
+/// other over HTTP/2 a reset that does not say, as the one of a dropped stream would, that the client wanted it so. Over
+/// HTTP/1 closing the connection says enough.
+async fn break_off(session: &mut Session, reply: &Reply) {
+    let content_type = session.response_written().and_then(|head| head.headers.get(header::CONTENT_TYPE));
+    let form = Form::choose(None, content_type.map(HeaderValue::as_bytes));
+    let ServerSession::H2(stream) = session.downstream_session.as_mut() else { return };
+    if form != Form::Grpc || stream.write_trailers(grpc_status(reply)).is_err() {
+        stream.shutdown();
+    }
 }
 
 fn reason_of(error: &Error, session: &Session, ctx: &ProxyCtx) -> Reason {

@@ -13,6 +13,7 @@ mod request_body_filter;
 mod request_filter;
 mod response_body_filter;
 mod response_filter;
+mod response_trailer_filter;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;
@@ -30,6 +31,7 @@ use crate::observe::Worker;
 use crate::snapshot::Shared;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -73,10 +75,10 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut ProxyCtx,
     ) -> Result<()> {
-        request_body_filter::run(session, body, ctx)
+        request_body_filter::run(session, body, end_of_stream, ctx)
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
@@ -131,7 +133,16 @@ impl ProxyHttp for Gate {
         end_of_stream: bool,
         ctx: &mut ProxyCtx,
     ) -> Result<Option<Duration>> {
-        response_body_filter::run(body.as_ref(), end_of_stream, ctx)
+        response_body_filter::run(body, end_of_stream, ctx)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut HeaderMap,
+        ctx: &mut ProxyCtx,
+    ) -> Result<Option<Bytes>> {
+        Ok(response_trailer_filter::run(trailers, ctx))
     }
 
     fn fail_to_connect(

@@ -12,6 +12,9 @@ use http::{HeaderMap, Version, header};
 use pingora_core::Result;
 use pingora_proxy::Session;
 
+/// What every content type of gRPC and of gRPC-Web begins with.
+const GRPC: &[u8] = b"application/grpc";
+
 /// Runs the moment; `true` when the answer has been written.
 pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<bool> {
     if let Some(reply) = ctx.matched.refusal.take() {
@@ -96,12 +99,15 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Streams are told from other requests by what their clients must send: an upgrade, `Accept: text/event-stream`
-/// (HTML, "server-sent events"), or gRPC's content type.
+/// (HTML, "server-sent events"), or a content type of gRPC or gRPC-Web.
 fn flow_of(session: &Session) -> Flow {
     let headers = &session.req_header().headers;
     let events = headers
         .get(header::ACCEPT)
         .is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/event-stream").is_some());
-    let grpc = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let grpc = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.as_bytes().get(..GRPC.len()))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC));
     if events || grpc || session.is_upgrade_req() { Flow::Streaming } else { Flow::Bounded }
 }

@@ -1,4 +1,4 @@
-//! A piece of the answer's body on its way to the client: counted, and cut off at the deadline.
+//! A piece of the answer's body on its way to the client: translated, counted, and cut off at the deadline.
 
 use super::ctx::{Flow, ProxyCtx};
 use crate::reply::Reason;
@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 ///
 /// Pingora bounds the silence between two pieces, not the whole: a body that keeps dripping past the deadline is cut at
 /// its next piece.
-pub fn run(body: Option<&Bytes>, end_of_stream: bool, ctx: &mut ProxyCtx) -> Result<Option<Duration>> {
-    ctx.outcome.bytes_out += body.map_or(0, |chunk| chunk.len() as u64);
+pub fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut ProxyCtx) -> Result<Option<Duration>> {
+    ctx.exchange.grpc_web.response_chunk(body);
+    ctx.outcome.bytes_out += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
     if end_of_stream || ctx.exchange.flow == Flow::Streaming {
         return Ok(None);
     }

@@ -8,8 +8,9 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use smallvec::SmallVec;
 
-/// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes.
-pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &ProxyCtx) {
+/// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes, gRPC becomes gRPC-Web again.
+pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) {
+    let interim = response.status.is_informational();
     let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if !response.status.is_informational() && waits_for_leave(session) {
         session.set_close_on_response_before_downstream_finish(true);
@@ -19,6 +20,9 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &ProxyCtx)
             remove_hop_by_hop(&mut parts.headers);
         }
         parts.headers.insert(X_REQUEST_ID, ctx.ids.request.clone());
+        if !interim {
+            ctx.exchange.grpc_web.response_head(&mut parts.headers);
+        }
     });
 }
 

@@ -1,9 +1,10 @@
 //! The request is about to leave: path, Host, origin, ids.
 
 use super::Gate;
-use super::ctx::ProxyCtx;
+use super::ctx::{Flow, ProxyCtx};
 use super::early_request_filter::set_path;
 use super::fields::{TRACEPARENT, VIA_VALUE, X_REQUEST_ID, edit_request};
+use crate::exchange::grpc_web::Translation;
 use crate::reply::Reason;
 use crate::request::{Forwarding, forward_fields};
 use crate::routing::after_segments;
@@ -50,6 +51,10 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
         if wants_trailers && speaks_h2(ctx) {
             parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
+        ctx.exchange.grpc_web = match ctx.exchange.flow {
+            Flow::Streaming if speaks_h2(ctx) => Translation::begin(&mut parts.headers),
+            Flow::Streaming | Flow::Bounded => Translation::Off,
+        };
         Ok(())
     });
     rewritten.map_err(|reason: Reason| {

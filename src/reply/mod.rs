@@ -9,7 +9,7 @@ mod render;
 mod template;
 
 pub use reason::{Blame, Keep, Reason};
-pub use render::{Form, Rendered, render};
+pub use render::{Form, Rendered, grpc_status, render};
 pub use template::{Template, TemplateError, Templates};
 
 use std::borrow::Cow;

@@ -2,7 +2,7 @@
 
 use super::{Keep, Reply, Templates, template::push_markup};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use smallvec::SmallVec;
 
 /// The form of a reply's body.
@@ -50,7 +50,8 @@ impl Form {
     }
 }
 
-/// `application/grpc` and its message formats; gRPC-Web is not gRPC here: a browser reads its status as HTTP.
+/// `application/grpc` and its message formats. gRPC-Web is not among them: who writes the reply knows its content types and
+/// asks for [`Form::Grpc`].
 fn is_grpc(content_type: &[u8]) -> bool {
     let Some((family, rest)) = content_type.split_at_checked(b"application/grpc".len()) else { return false };
     family.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
@@ -76,8 +77,7 @@ pub fn render(reply: &Reply, form: Form, templates: &Templates, request_id: &str
     let mut fields: SmallVec<[(HeaderName, HeaderValue); 6]> = SmallVec::new();
     let (content_type, body) = if form == Form::Grpc {
         status = StatusCode::OK;
-        fields.push((HeaderName::from_static("grpc-status"), HeaderValue::from(u16::from(reason.grpc_status()))));
-        push_text(&mut fields, HeaderName::from_static("grpc-message"), &percent_encode_grpc(&reply.detail));
+        fields.extend(grpc_status(reply).iter().map(|(name, value)| (name.clone(), value.clone())));
         (HeaderValue::from_static("application/grpc"), String::new())
     } else if let Some(template) = templates.get(reason) {
         status = template.status().unwrap_or(status);
@@ -105,6 +105,17 @@ pub fn render(reply: &Reply, form: Form, templates: &Templates, request_id: &str
         &format!("tollgate; error={}; details=\"{}\"", reason.proxy_error(), reason.slug()),
     );
     Rendered { status, fields, body: Bytes::from(body), keep: reason.keep() }
+}
+
+/// The status of a gRPC call and its message: fields of a trailers-only answer, or trailers.
+pub fn grpc_status(reply: &Reply) -> HeaderMap {
+    let mut status = HeaderMap::with_capacity(2);
+    let code = u16::from(reply.reason.grpc_status());
+    status.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(code));
+    if let Ok(message) = HeaderValue::from_str(&percent_encode_grpc(&reply.detail)) {
+        status.insert(HeaderName::from_static("grpc-message"), message);
+    }
+    status
 }
 
 fn push_text(fields: &mut SmallVec<[(HeaderName, HeaderValue); 6]>, name: HeaderName, value: &str) {

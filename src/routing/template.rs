@@ -8,12 +8,16 @@
 //! * in the query, all but unreserved characters and escapes is escaped, so a value never adds a parameter;
 //! * in the scheme or host, captures are refused.
 
+use std::fmt;
+
 use super::path::{is_unreserved, push_escape};
 use super::{BadPath, Captures, PathPattern, PatternError, REST, normalise};
 
 /// A path, or a URL, with captures of one pattern in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
+    /// As it was written.
+    text: Box<str>,
     /// Scheme and authority, or nothing.
     origin: Box<str>,
     path: Box<[Part]>,
@@ -46,6 +50,7 @@ impl Template {
         let (path, query) = local.split_at_checked(end).unwrap_or((local, ""));
         let path = if path.is_empty() { "/" } else { path };
         Ok(Self {
+            text: text.into(),
             origin: origin.into(),
             path: parts(path, pattern).map_err(|error| error.shifted(start))?,
             query: parts(query, pattern).map_err(|error| error.shifted(start + end))?,
@@ -95,6 +100,12 @@ impl Template {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -22,6 +22,7 @@ pub struct BackgroundTasks {
     background: Arc<Background>,
     handle: Handle,
     stop: watch::Sender<bool>,
+    admin: watch::Sender<bool>,
     /// Ends the work for the upstreams of one snapshot when another takes its place.
     upstreams: Mutex<watch::Sender<bool>>,
 }
@@ -49,7 +50,8 @@ impl BackgroundTasks {
             let _inside = handle.enter();
             Arc::new(Background::new(clock, seed, Box::new(SystemResolver)))
         };
-        Ok(Arc::new(Self { background, handle, stop, upstreams: Mutex::new(watch::channel(false).0) }))
+        let (admin, upstreams) = (watch::channel(false).0, Mutex::new(watch::channel(false).0));
+        Ok(Arc::new(Self { background, handle, stop, admin, upstreams }))
     }
 
     /// Gives DNS a moment before the first request.
@@ -83,7 +85,7 @@ impl BackgroundTasks {
 
     /// Serves the admin API on its socket.
     pub fn serve_admin(&self, admin: Admin, socket: OwnedFd) {
-        let stopped = self.stop.subscribe();
+        let stopped = self.admin.subscribe();
         self.handle.spawn(async move { admin.serve(socket, stopped).await });
     }
 
@@ -97,6 +99,11 @@ impl BackgroundTasks {
                 _ = stopped.wait_for(|over| *over) => {}
             }
         });
+    }
+
+    /// Accepts no more connections of the admin API.
+    pub fn stop_admin(&self) {
+        let _ = self.admin.send(true);
     }
 
     /// Ends everything.

@@ -1,25 +1,25 @@
-//! A gateway as a process: Pingora's server daemonises it, waits for its signals and hands its sockets to a successor.
+//! A gateway as a process: Pingora's server daemonises it and waits for its signals; draining and the hand-over to a
+//! successor are the gateway's own.
 
-use super::gateway::{Gateway, Phase, Prepared};
-use super::lock::UpgradeLock;
+use super::gateway::{Candidate, Gateway, Phase, Prepared};
+use super::handover::{self, Claim};
+use super::lock::{UpgradeLock, WaitingLock};
 use super::reload::Source;
 use super::sockets::Sockets;
 use crate::config::Loaded;
 use crate::observe::log::ProcessLog;
 use crate::snapshot::{ServerPlan, server_plan};
 use async_trait::async_trait;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use parking_lot::Mutex;
 use pingora_core::server::configuration::ServerConf;
-use pingora_core::server::{Fds, ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora_core::services::Service;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, oneshot};
 
 /// How a process is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,118 +50,123 @@ pub struct Manner {
     pub log: Option<&'static ProcessLog>,
 }
 
-/// On QUIT, a successor is waited for this long; without one the gateway goes on serving.
-const SUCCESSOR: Duration = Duration::from_secs(5);
-
 /// Runs a gateway until it is told to stop.
 ///
-/// Everything that can fail is tried before the process goes to the background, so that it is said where the operator
-/// looks, and with a status other than zero.
+/// Everything that can fail is tried before a running gateway is asked for its sockets and before the process goes to
+/// the background, so that it is said where the operator looks, with a status other than zero, and nothing is lost.
 pub fn run(source: Source, loaded: Loaded, manner: Manner) -> ExitCode {
-    let Manner { mode, start, log } = manner;
     let plan = server_plan(&loaded);
-    let refuse = |message: String| {
-        eprintln!("tollgate: {message}");
-        ExitCode::FAILURE
-    };
-    let (lock, sockets) = match take_over_or_lock(&plan, start) {
-        Ok(pair) => pair,
-        Err(message) => return refuse(message),
-    };
-    let prepared = match Prepared::new(source, loaded, sockets) {
-        Ok(prepared) => prepared,
-        Err(error) => return refuse(error.to_string()),
-    };
-    let own_pid_file = if mode == Mode::Foreground { write_pid_file(&plan) } else { Ok(()) };
-    if let Err(message) = own_pid_file {
-        return refuse(message);
+    match prepare(source, loaded, manner, &plan) {
+        Ok(parts) => serve(parts, manner, plan),
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
     }
-    let shared = Arc::new(Process { plan: plan.clone(), gateway: OnceLock::new(), table: OnceLock::new(), log });
-    let mut server = Server::new_with_opt_and_conf(None, server_conf(&plan, mode));
+}
+
+/// What serves, and what it holds at the upgrade socket.
+struct Parts {
+    prepared: Prepared,
+    hold: Hold,
+}
+
+/// What a process holds at the upgrade socket.
+enum Hold {
+    /// There is no upgrade socket.
+    Nothing,
+    /// The lock.
+    Lock(UpgradeLock),
+    /// The predecessor's sockets, and its lock once it has left.
+    Succession(Claim, WaitingLock),
+}
+
+fn prepare(source: Source, loaded: Loaded, manner: Manner, plan: &ServerPlan) -> Result<Parts, String> {
+    let own = |message: String| format!("tollgate: {message}");
+    // The list of problems names its places itself.
+    let candidate = Candidate::compile(source, loaded).map_err(|problems| problems.to_string())?;
+    check_files(plan, manner.mode).map_err(own)?;
+    let (sockets, hold) = match (manner.start, &plan.upgrade_socket) {
+        (Start::Fresh, None) => (Sockets::default(), Hold::Nothing),
+        (Start::Fresh, Some(socket)) => {
+            let lock = UpgradeLock::take(socket).map_err(|error| own(error.to_string()))?;
+            (Sockets::default(), Hold::Lock(lock))
+        }
+        (Start::Upgrade, None) => {
+            return Err(own(
+                "an upgrade needs `server.upgrade_socket` in the configuration, of the running gateway and of \
+                            this one"
+                    .into(),
+            ));
+        }
+        (Start::Upgrade, Some(socket)) => {
+            let (sockets, claim) = handover::receive(socket, plan.pid_file.as_deref()).map_err(own)?;
+            let lock = UpgradeLock::prepare(socket).map_err(|error| own(error.to_string()))?;
+            (sockets, Hold::Succession(claim, lock))
+        }
+    };
+    let prepared = candidate.bind(sockets).map_err(|error| own(error.to_string()))?;
+    if manner.mode == Mode::Foreground {
+        write_pid_file(plan).map_err(own)?;
+    }
+    Ok(Parts { prepared, hold })
+}
+
+fn serve(parts: Parts, manner: Manner, plan: ServerPlan) -> ExitCode {
+    let process = Arc::new(Process {
+        plan,
+        log: manner.log,
+        listening: Notify::new(),
+        gateway: OnceLock::new(),
+        end: OnceLock::new(),
+    });
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(&process.plan, manner.mode));
     server.bootstrap();
-    server.add_service(GatewayService { parts: Mutex::new(Some((prepared, lock))), process: Arc::clone(&shared) });
-    server.run(RunArgs { shutdown_signal: Box::new(Signals { process: Arc::clone(&shared) }) });
-    let running = &shared.gateway;
-    if let Some(gateway) = running.get() {
-        gateway.drain(plan.grace);
+    server.add_service(GatewayService { parts: Mutex::new(Some(parts)), process: Arc::clone(&process) });
+    server.run(RunArgs { shutdown_signal: Box::new(Signals { process: Arc::clone(&process) }) });
+    if let (Some(gateway), Some(End::Drained)) = (process.gateway.get(), process.end.get()) {
+        gateway.drain(process.plan.grace);
     }
-    if let Some(path) = &plan.pid_file {
-        remove_own_pid_file(path);
-    }
-    log::info!("stopped");
+    process.leave();
     ExitCode::SUCCESS
 }
 
-fn take_over_or_lock(plan: &ServerPlan, start: Start) -> Result<(Option<UpgradeLock>, Sockets), String> {
-    match (start, &plan.upgrade_socket) {
-        (Start::Fresh, None) => Ok((None, Sockets::default())),
-        (Start::Fresh, Some(socket)) => {
-            let lock = UpgradeLock::take(socket).map_err(|error| error.to_string())?;
-            Ok((Some(lock), Sockets::default()))
-        }
-        (Start::Upgrade, None) => {
-            Err("an upgrade needs `server.upgrade_socket` in the configuration, of the running gateway and of this one"
-                .into())
-        }
-        (Start::Upgrade, Some(socket)) => Ok((None, receive(socket, plan.pid_file.as_deref())?)),
+/// Refuses what would fail only in the background, or only at an upgrade.
+fn check_files(plan: &ServerPlan, mode: Mode) -> Result<(), String> {
+    if let Some(path) = &plan.upgrade_socket {
+        UnixAddress::from_pathname(path)
+            .map_err(|error| format!("server.upgrade_socket {} is no address: {error}", path.display()))?;
+    }
+    match (&plan.pid_file, mode) {
+        (Some(path), _) => make_folder(path).map_err(|error| pid_file_error(path, &error)),
+        (None, Mode::Foreground) => Ok(()),
+        (None, Mode::Daemon) => Err("a daemon needs `server.pid_file`, or nobody could tell it to stop".into()),
     }
 }
 
-/// Receives the sockets of the running gateway. Where its pid file is known it is asked to hand them over; else the
-/// operator sends QUIT.
-fn receive(socket: &Path, pid_file: Option<&Path>) -> Result<Sockets, String> {
-    let pid = pid_file.map(read_pid).transpose()?;
-    if let Some(folder) = socket.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
-    }
-    let _ = std::fs::remove_file(socket);
-    let path = socket.to_owned();
-    let asking = std::thread::spawn(move || {
-        let Some(pid) = pid else { return };
-        let deadline = Instant::now() + SUCCESSOR;
-        while !is_socket(&path) && Instant::now() < deadline {
-            super::background::pause();
-        }
-        let _ = kill(pid, Signal::SIGQUIT);
-    });
-    let mut fds = Fds::new();
-    let received = fds.get_from_sock(&*socket.to_string_lossy());
-    let _ = asking.join();
-    received.map_err(|error| {
-        format!(
-            "no running gateway handed its sockets over at {} ({error}); is it running, with this upgrade_socket?",
-            socket.display()
-        )
-    })?;
-    Ok(Sockets::inherit(&fds))
+fn make_folder(file: &Path) -> std::io::Result<()> {
+    file.parent().map_or(Ok(()), std::fs::create_dir_all)
 }
 
-fn read_pid(path: &Path) -> Result<Pid, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        format!("{} cannot be read: {error}; an upgrade needs the running gateway's pid", path.display())
-    })?;
-    let pid = text.trim().parse().map_err(|_| format!("{} does not hold a process id", path.display()))?;
-    Ok(Pid::from_raw(pid))
-}
-
-fn is_socket(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket())
+fn pid_file_error(path: &Path, error: &std::io::Error) -> String {
+    format!("the pid file {} cannot be written: {error}", path.display())
 }
 
 fn write_pid_file(plan: &ServerPlan) -> Result<(), String> {
     let Some(path) = &plan.pid_file else { return Ok(()) };
-    let fail = |error: std::io::Error| format!("the pid file {} cannot be written: {error}", path.display());
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(fail)?;
-    }
-    std::fs::write(path, format!("{}\n", std::process::id())).map_err(fail)
+    std::fs::write(path, format!("{}\n", std::process::id())).map_err(|error| pid_file_error(path, &error))
 }
 
-/// A successor has written its own id there by now: that one stays.
-fn remove_own_pid_file(path: &PathBuf) {
+/// A successor has written its own id there by now: that one stays. Pingora, in the background, moves the former file
+/// to another name.
+fn remove_own_pid_file(path: &Path) {
     let own = std::process::id().to_string();
-    if std::fs::read_to_string(path).is_ok_and(|text| text.trim() == own) {
-        let _ = std::fs::remove_file(path);
+    let mut moved = path.as_os_str().to_owned();
+    moved.push(".old");
+    for path in [path, Path::new(&moved)] {
+        if std::fs::read_to_string(path).is_ok_and(|text| text.trim() == own) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -173,7 +178,6 @@ fn server_conf(plan: &ServerPlan, mode: Mode) -> ServerConf {
         user: plan.user.clone(),
         group: plan.group.clone(),
         pid_file: plan.pid_file.as_ref().map_or(default.pid_file.clone(), text),
-        upgrade_sock: plan.upgrade_socket.as_ref().map_or(default.upgrade_sock.clone(), text),
         // Draining is the gateway's own: Pingora would sleep through the whole grace period, busy or not.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(0),
@@ -181,25 +185,46 @@ fn server_conf(plan: &ServerPlan, mode: Mode) -> ServerConf {
     }
 }
 
+/// How the process ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Requests under way are finished.
+    Drained,
+    /// At once.
+    Now,
+}
+
 /// What the parts of the process share.
 struct Process {
     plan: ServerPlan,
-    gateway: OnceLock<Arc<Gateway>>,
-    /// The table that Pingora sends to a successor.
-    table: OnceLock<ListenFds>,
     log: Option<&'static ProcessLog>,
+    /// Signals are received from now on: before that, the system's own answer to most of them is to kill.
+    listening: Notify,
+    gateway: OnceLock<Arc<Gateway>>,
+    end: OnceLock<End>,
+}
+
+impl Process {
+    /// The last thing a process does.
+    fn leave(&self) {
+        if let Some(path) = &self.plan.pid_file {
+            remove_own_pid_file(path);
+        }
+        log::info!("stopped");
+    }
 }
 
 /// The gateway as Pingora's server sees it.
 struct GatewayService {
-    parts: Mutex<Option<(Prepared, Option<UpgradeLock>)>>,
+    parts: Mutex<Option<Parts>>,
     process: Arc<Process>,
 }
 
 #[async_trait]
 impl Service for GatewayService {
-    async fn start_service(&mut self, fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _tasks_per_fd: usize) {
-        let Some((prepared, lock)) = self.parts.lock().take() else { return };
+    async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _tasks_per_fd: usize) {
+        let Some(Parts { prepared, hold }) = self.parts.lock().take() else { return };
+        self.process.listening.notified().await;
         // Starting waits for threads and DNS: not on this runtime.
         let launched = tokio::task::spawn_blocking(move || Gateway::launch(prepared)).await;
         let gateway = match launched {
@@ -208,10 +233,9 @@ impl Service for GatewayService {
             Err(error) => exit_unserved(&error.to_string()),
         };
         let _ = self.process.gateway.set(gateway);
-        if let Some(table) = fds {
-            let _ = self.process.table.set(table);
+        if let Err(why) = hold.keep() {
+            exit_unserved(&why);
         }
-        hold_lock(lock, self.process.plan.upgrade_socket.clone());
         log::info!("serving");
         let _ = shutdown.wait_for(|stop| *stop).await;
     }
@@ -232,7 +256,7 @@ fn exit_unserved(message: &str) -> ! {
     std::process::exit(1);
 }
 
-/// The signals of the process: TERM, INT and QUIT end it, HUP and USR1 do not.
+/// The signals of the process: TERM and INT end it, QUIT does where a successor serves, HUP and USR1 do not.
 struct Signals {
     process: Arc<Process>,
 }
@@ -240,10 +264,15 @@ struct Signals {
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        match self.listen().await {
-            Ok(end) => end,
-            Err(error) => {
-                log::error!("signals cannot be received: {error}; stopping");
+        let end = self.listen().await.unwrap_or_else(|error| {
+            log::error!("signals cannot be received: {error}; stopping");
+            End::Drained
+        });
+        let _ = self.process.end.set(end);
+        match end {
+            End::Now => ShutdownSignal::FastShutdown,
+            End::Drained => {
+                self.exit_on_interrupt();
                 ShutdownSignal::GracefulTerminate
             }
         }
@@ -251,24 +280,22 @@ impl ShutdownSignalWatch for Signals {
 }
 
 impl Signals {
-    async fn listen(&self) -> std::io::Result<ShutdownSignal> {
+    async fn listen(&self) -> std::io::Result<End> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut quit = signal(SignalKind::quit())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut user = signal(SignalKind::user_defined1())?;
+        self.process.listening.notify_one();
         loop {
             tokio::select! {
-                _ = terminate.recv() => {
-                    self.fail_readiness().await;
-                    return Ok(ShutdownSignal::GracefulTerminate);
-                }
-                _ = interrupt.recv() => return Ok(ShutdownSignal::FastShutdown),
-                _ = quit.recv() => {
-                    if self.offer_sockets().await {
-                        return Ok(ShutdownSignal::GracefulUpgrade);
-                    }
-                }
+                _ = terminate.recv() => return Ok(self.fail_readiness(&mut interrupt).await),
+                _ = interrupt.recv() => return Ok(End::Now),
+                _ = quit.recv() => tokio::select! {
+                    given = self.hand_over() => if given { return Ok(End::Drained) },
+                    _ = terminate.recv() => return Ok(self.fail_readiness(&mut interrupt).await),
+                    _ = interrupt.recv() => return Ok(End::Now),
+                },
                 _ = hangup.recv() => self.reload(),
                 _ = user.recv() => self.reopen_logs(),
             }
@@ -276,40 +303,40 @@ impl Signals {
     }
 
     /// Readiness fails, and for the drain time the listeners still accept: load balancers in front look elsewhere.
-    async fn fail_readiness(&self) {
+    async fn fail_readiness(&self, interrupt: &mut Signal) -> End {
         if let Some(gateway) = self.process.gateway.get() {
             gateway.set_phase(Phase::Draining);
         }
         log::info!("stopping: readiness fails, listeners close in {:?}", self.process.plan.drain);
-        tokio::time::sleep(self.process.plan.drain).await;
+        tokio::select! {
+            () = tokio::time::sleep(self.process.plan.drain) => End::Drained,
+            _ = interrupt.recv() => End::Now,
+        }
     }
 
-    /// Puts the sockets where Pingora will send them from, once a successor waits for them. Pingora's own hand-over
-    /// would end this process whether anybody came or not.
-    async fn offer_sockets(&self) -> bool {
-        let Some(socket) = &self.process.plan.upgrade_socket else {
+    /// Gives the sockets to a successor; whether one serves now. Pingora's own hand-over would end this process whether
+    /// anybody came or not, and whether that one serves or not.
+    async fn hand_over(&self) -> bool {
+        let Some(socket) = self.process.plan.upgrade_socket.clone() else {
             log::error!("QUIT ignored: there is no server.upgrade_socket to hand over at");
             return false;
         };
-        let deadline = Instant::now() + SUCCESSOR;
-        while !is_socket(socket) {
-            if Instant::now() > deadline {
-                log::error!("QUIT ignored: no successor waits at {}", socket.display());
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let (Some(gateway), Some(table)) = (self.process.gateway.get(), self.process.table.get()) else { return false };
-        match gateway.export_sockets() {
-            Ok(sockets) => {
-                let mut table = table.lock();
-                sockets.into_iter().for_each(|(key, fd)| table.add(key, fd));
+        let Some(gateway) = self.process.gateway.get().cloned() else { return false };
+        // On a thread of its own, which a runtime that ends does not wait for.
+        let (done, given) = oneshot::channel();
+        let giver = Arc::clone(&gateway);
+        std::thread::spawn(move || done.send(handover::give(&giver, &socket)));
+        match given.await {
+            Ok(Ok(())) => {
+                log::info!("a successor serves: draining");
+                gateway.leave_admin();
                 true
             }
-            Err(error) => {
-                log::error!("QUIT ignored: the sockets cannot be copied: {error}");
+            Ok(Err(why)) => {
+                log::error!("not handed over, serving on: {why}");
                 false
             }
+            Err(_) => false,
         }
     }
 
@@ -317,6 +344,21 @@ impl Signals {
         if let Some(gateway) = self.process.gateway.get().cloned() {
             tokio::task::spawn_blocking(move || gateway.reload());
         }
+    }
+
+    /// Once Pingora's server stops nobody listens for signals any more; INT must still cut a drain short.
+    fn exit_on_interrupt(&self) {
+        let process = Arc::clone(&self.process);
+        std::thread::spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            runtime.block_on(async {
+                if let Ok(mut interrupt) = signal(SignalKind::interrupt()) {
+                    let _ = interrupt.recv().await;
+                    process.leave();
+                    std::process::exit(0);
+                }
+            });
+        });
     }
 
     fn reopen_logs(&self) {
@@ -329,16 +371,20 @@ impl Signals {
     }
 }
 
-/// Holds the lock to the end of the process; a successor waits for it.
-fn hold_lock(lock: Option<UpgradeLock>, socket: Option<PathBuf>) {
-    match (lock, socket) {
-        (Some(lock), _) => std::mem::forget(lock),
-        (None, Some(socket)) => {
-            std::thread::spawn(move || match UpgradeLock::wait(&socket) {
-                Ok(lock) => std::mem::forget(lock),
-                Err(error) => log::warn!("{error}"),
-            });
+impl Hold {
+    /// Called once the process serves: tells a predecessor so, and holds the lock to the end of the process.
+    fn keep(self) -> Result<(), String> {
+        match self {
+            Self::Nothing => {}
+            Self::Lock(lock) => std::mem::forget(lock),
+            Self::Succession(claim, lock) => {
+                claim.confirm()?;
+                std::thread::spawn(move || match lock.wait() {
+                    Ok(lock) => std::mem::forget(lock),
+                    Err(error) => log::warn!("{error}"),
+                });
+            }
         }
-        (None, None) => {}
+        Ok(())
     }
 }

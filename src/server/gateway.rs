@@ -68,6 +68,13 @@ pub(super) struct State {
     pub(super) retired: Vec<Arc<Snapshot>>,
 }
 
+/// A configuration that compiled; nothing is bound yet, so it may still be given up without anybody noticing.
+pub struct Candidate {
+    source: Source,
+    snapshot: Snapshot,
+    metrics: Metrics,
+}
+
 /// A gateway of which everything is known to work, but nothing runs yet: no thread, so that the process may still fork.
 pub struct Prepared {
     source: Source,
@@ -78,12 +85,12 @@ pub struct Prepared {
     access_log: AccessLog,
 }
 
-impl Prepared {
-    /// Compiles what was loaded, binds all addresses and opens the access log.
+impl Candidate {
+    /// Compiles what was loaded.
     ///
     /// # Errors
-    /// The first kind of thing that stands in the way, with everything of that kind.
-    pub fn new(source: Source, loaded: Loaded, sockets: Sockets) -> Result<Self, StartError> {
+    /// The configuration has problems: all of them.
+    pub fn compile(source: Source, loaded: Loaded) -> Result<Self, StartError> {
         let metrics = metrics(&loaded);
         let surroundings = Surroundings { previous: None, metrics: &metrics, seed: Random::next() };
         let Compiled { snapshot, warnings, .. } =
@@ -91,6 +98,15 @@ impl Prepared {
         if !warnings.is_empty() {
             log::warn!("{warnings}");
         }
+        Ok(Self { source, snapshot, metrics })
+    }
+
+    /// Binds all addresses that are not among these sockets, and opens the access log.
+    ///
+    /// # Errors
+    /// An address cannot be had, or the access log cannot be written.
+    pub fn bind(self, sockets: Sockets) -> Result<Prepared, StartError> {
+        let Self { source, snapshot, metrics } = self;
         let plan = &snapshot.process;
         let bind = |error: BindError| StartError::Bind(error.to_string());
         let mut listeners = RunningListeners::new(sockets);
@@ -102,17 +118,17 @@ impl Prepared {
             AccessLogBounds { workers: plan.server.threads, bytes_per_worker: AccessLogBounds::BYTES_PER_WORKER };
         let access_log = AccessLog::open(plan.access_log.clone(), bounds, metrics.access_log_dropped())
             .map_err(|error| StartError::System(format!("the access log cannot be opened: {error}")))?;
-        Ok(Self { source, snapshot, metrics, clock: Clock::start(), listeners, access_log })
+        Ok(Prepared { source, snapshot, metrics, clock: Clock::start(), listeners, access_log })
     }
 }
 
 impl Gateway {
-    /// Prepares and launches in one step.
+    /// Compiles, binds and launches in one step.
     ///
     /// # Errors
-    /// See [`Prepared::new`] and [`Gateway::launch`].
+    /// See [`Candidate`] and [`Gateway::launch`].
     pub fn start(source: Source, loaded: Loaded, sockets: Sockets) -> Result<Arc<Self>, StartError> {
-        Self::launch(Prepared::new(source, loaded, sockets)?)
+        Self::launch(Candidate::compile(source, loaded)?.bind(sockets)?)
     }
 
     /// Starts the threads and begins to serve.
@@ -228,8 +244,13 @@ impl Gateway {
     ///
     /// # Errors
     /// The process has too many open files.
-    pub fn export_sockets(&self) -> std::io::Result<Vec<(String, std::os::fd::RawFd)>> {
+    pub fn export_sockets(&self) -> std::io::Result<Vec<(String, std::os::fd::OwnedFd)>> {
         self.state.lock().listeners.sockets().export()
+    }
+
+    /// Leaves the admin API to a successor, which has its socket too and would answer otherwise.
+    pub fn leave_admin(&self) {
+        self.tasks.stop_admin();
     }
 
     /// Opens the access log anew, after its file was moved away.

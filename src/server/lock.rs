@@ -64,14 +64,32 @@ impl UpgradeLock {
         }
     }
 
+    /// Opens the lock without taking it, while the process may still do so: as a daemon it perhaps becomes another user.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn prepare(socket: &Path) -> Result<WaitingLock, LockError> {
+        open(socket).map(|file| WaitingLock { file, path: lock_path(socket) })
+    }
+}
+
+/// A lock that a predecessor holds.
+#[derive(Debug)]
+pub struct WaitingLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl WaitingLock {
     /// Waits for the predecessor to end, then holds the lock until this process does.
     ///
     /// # Errors
-    /// The file cannot be made or locked.
-    pub fn wait(socket: &Path) -> Result<Self, LockError> {
-        let file = open(socket)?;
-        file.lock().map_err(|error| LockError::Io(lock_path(socket), error))?;
-        Ok(Self { file })
+    /// The file cannot be locked.
+    pub fn wait(self) -> Result<UpgradeLock, LockError> {
+        match self.file.lock() {
+            Ok(()) => Ok(UpgradeLock { file: self.file }),
+            Err(error) => Err(LockError::Io(self.path, error)),
+        }
     }
 }
 

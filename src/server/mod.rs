@@ -6,6 +6,7 @@
 mod background;
 pub mod daemon;
 mod gateway;
+mod handover;
 mod listeners;
 mod lock;
 mod reload;
@@ -13,6 +14,6 @@ mod sockets;
 mod watch;
 mod worker;
 
-pub use gateway::{Gateway, Phase, Prepared, StartError};
+pub use gateway::{Candidate, Gateway, Phase, Prepared, StartError};
 pub use reload::Source;
 pub use sockets::Sockets;

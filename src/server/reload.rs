@@ -63,6 +63,8 @@ impl Gateway {
         let mut state = self.state.lock();
         state.retired.push(before);
         state.last = report.clone();
+        drop(state);
+        self.drop_retired();
         report
     }
 

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// Most sockets that one hand-over can carry (`MAX_FDS` in Pingora's `transfer_fd`).
 const MOST_HANDED_OVER: usize = 32;
@@ -17,7 +17,7 @@ const MOST_HANDED_OVER: usize = 32;
 const BACKLOG: i32 = 65_535;
 
 /// The sockets of all addresses.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Sockets {
     by_address: BTreeMap<SocketAddr, Vec<OwnedFd>>,
     /// What became of port 0, by owner.
@@ -101,11 +101,11 @@ impl Sockets {
     ///
     /// # Errors
     /// The process has too many open files.
-    pub fn export(&self) -> io::Result<Vec<(String, RawFd)>> {
+    pub fn export(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         let mut table = Vec::new();
         for (address, all) in &self.by_address {
             for (index, fd) in all.iter().enumerate() {
-                table.push((format!("{address}#{index}"), fd.try_clone()?.into_raw_fd()));
+                table.push((format!("{address}#{index}"), fd.try_clone()?));
             }
         }
         Ok(table)
@@ -133,6 +133,7 @@ fn bind_one(address: SocketAddr) -> io::Result<Socket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::IntoRawFd;
 
     #[test]
     fn an_address_in_use_is_refused_though_reuse_of_ports_would_allow_it() {
@@ -160,7 +161,7 @@ mod tests {
         let address = bound.bind("a", "127.0.0.1:0".parse().unwrap(), 2).unwrap();
         let mut fds = Fds::new();
         for (key, fd) in bound.export().unwrap() {
-            fds.add(key, fd);
+            fds.add(key, fd.into_raw_fd());
         }
         let inherited = Sockets::inherit(&fds);
         assert_eq!(inherited.for_worker(address, 0, 1).unwrap().len(), 2);

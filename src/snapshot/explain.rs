@@ -2,6 +2,7 @@
 
 use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
+use crate::upstream::{Balance, CheckKind, HashOn, UpstreamSpec};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
 
@@ -27,8 +28,7 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let _ = writeln!(out, "listener {}: {} ({}{tls})", listener.name, listener.address, protocols.join(", "));
     }
     for (name, upstream) in &snapshot.upstreams {
-        let labels: Vec<&str> = upstream.spec().endpoints.iter().map(|endpoint| &*endpoint.label).collect();
-        let _ = writeln!(out, "upstream {name}: {}", labels.join(", "));
+        let _ = writeln!(out, "upstream {name}: {}", pool(upstream.spec()));
     }
     for (route, rule) in snapshot.routes.iter().zip(snapshot.router.rules()) {
         let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
@@ -41,6 +41,33 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
     out
 }
 
+/// The endpoints of an upstream, and how they are chosen and checked.
+fn pool(spec: &UpstreamSpec) -> String {
+    let endpoints = spec.endpoints.iter().map(|endpoint| match endpoint.weight.get() {
+        1 => endpoint.label.clone(),
+        weight => format!("{} (weight {weight})", endpoint.label),
+    });
+    let mut text = endpoints.collect::<Vec<_>>().join(", ");
+    let balance = match &spec.balance {
+        Balance::RoundRobin => String::new(),
+        Balance::Random => "random".to_owned(),
+        Balance::LeastRequests => "least_requests".to_owned(),
+        Balance::PeakEwma => "peak_ewma".to_owned(),
+        Balance::Hash(HashOn::Client) => "hash of the client".to_owned(),
+        Balance::Hash(HashOn::Path) => "hash of the path".to_owned(),
+        Balance::Hash(HashOn::Header(name)) => format!("hash of header {name}"),
+        Balance::Hash(HashOn::Cookie(name)) => format!("hash of cookie {name}"),
+    };
+    let checked = spec.health.as_ref().map(|health| match &health.kind {
+        CheckKind::Http { path, .. } => format!("GET {path} every {:?}", health.interval),
+        CheckKind::Tcp => format!("connected to every {:?}", health.interval),
+    });
+    for part in [balance, checked.unwrap_or_default()].iter().filter(|part| !part.is_empty()) {
+        let _ = write!(text, "; {part}");
+    }
+    text
+}
+
 fn name_of(route: &Route) -> String {
     match &route.api {
         Some(api) => format!("`{}` of {api}", route.key),
@@ -50,8 +77,8 @@ fn name_of(route: &Route) -> String {
 
 fn action(route: &Route) -> String {
     match &route.action {
-        Action::Respond(fixed) => format!("answers {} ({} bytes)", fixed.status, fixed.body.len()),
-        Action::Redirect(redirect) => format!("redirects with {}", redirect.status),
+        Action::Respond(fixed) => format!("answers {} ({} bytes)", fixed.status.as_str(), fixed.body.len()),
+        Action::Redirect(redirect) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
         Action::Forward(target) => {
             let choices: Vec<String> = target
                 .choices()
@@ -68,18 +95,22 @@ fn action(route: &Route) -> String {
 
 fn policies(route: &Route) -> Vec<String> {
     let mut lines = Vec::new();
+    if !matches!(route.action, Action::Forward(_)) {
+        return lines; // nothing below concerns an answer of the gateway's own
+    }
     match route.timeout {
         Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),
         None => lines.push("no timeout".to_owned()),
     }
     if route.retries.max > 0 {
         let budget = route.retries.budget * 100.0;
-        lines.push(format!("retries {} on {:?}, budget {budget}%", route.retries.max, route.retries.on));
+        let causes: Vec<String> = route.retries.on.iter().map(ToString::to_string).collect();
+        lines.push(format!("retries {} on {}, budget {budget}%", route.retries.max, causes.join(", ")));
     }
     match &route.forward.rewrite {
         Rewrite::Keep => {}
         Rewrite::Strip { prefix, .. } => lines.push(format!("strips {}", prefix.to_str().unwrap_or_default())),
-        Rewrite::Template(template) => lines.push(format!("rewrites the path: {template:?}")),
+        Rewrite::Template(template) => lines.push(format!("rewrites the path to {template}")),
     }
     if route.forward.host == HostField::Client {
         lines.push("keeps the client's Host".to_owned());

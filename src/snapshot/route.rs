@@ -7,6 +7,7 @@ use crate::reply::Templates;
 use crate::routing::Template;
 use crate::upstream::Upstream;
 use http::HeaderValue;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,6 +112,17 @@ pub enum RetryCause {
     Timeout,
     /// This status; idempotent methods only.
     Status(u16),
+}
+
+impl fmt::Display for RetryCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("connect"),
+            Self::Reset => f.write_str("reset"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Status(status) => status.fmt(f),
+        }
+    }
 }
 
 /// What changes on the way up.

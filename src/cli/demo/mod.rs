@@ -25,9 +25,8 @@ pub struct Demo {
 impl Demo {
     /// Serves until interrupted. Exit 1: a port is in use.
     pub fn execute(self) -> ExitCode {
-        if let Err(message) = self.log.install() {
-            eprintln!("tollgate: {message}");
-            return ExitCode::from(super::USAGE);
+        if let Err(code) = self.log.install() {
+            return code;
         }
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use super::Compiling;
 use crate::config::{ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion};
 use crate::listener::head::HeadLimits;
 use crate::listener::{
-    Bounds, Certificate, Certificates, ClientCertificates, ListenerSpec, ListenerTls, MinVersion, Protocols,
+    Bounds, Certificate, Certificates, ClientCertificates, ListenerSpec, ListenerTls, MinVersion, PairFile, Protocols,
 };
 use crate::value::{Duration, Place, Spanned};
 use arc_swap::ArcSwap;
@@ -69,7 +69,11 @@ impl Compiling<'_> {
             match Certificate::read(&cert, &key) {
                 Ok(certificate) => read.push(certificate),
                 Err(error) => {
-                    self.problems.error(pair.cert.place, error.message);
+                    let place = match error.file {
+                        PairFile::Certificate => pair.cert.place,
+                        PairFile::Key => pair.key.place,
+                    };
+                    self.problems.error(place, error.message);
                 }
             }
             files.push((cert, key));

@@ -255,7 +255,9 @@ impl<'a> Compiling<'a> {
                     self.problems.error(name.place, "this is not the name of a header");
                 }
                 (_, Err(_)) => {
-                    self.problems.error(value.place, "this is not the value of a header");
+                    self.problems
+                        .error(value.place, "this is not the value of a header")
+                        .hint("a value is one line of visible characters, spaces and tabs");
                 }
             }
         }

@@ -1,6 +1,9 @@
-//! HTTP/2, WebSocket, server-sent events and gRPC through the gateway, with the clients people use.
+//! HTTP/2, WebSocket, server-sent events, gRPC and gRPC-Web through the gateway, with the clients people use.
 
+mod cart;
 mod events;
 mod grpc;
+mod grpc_failures;
+mod grpc_web;
 mod http2;
 mod websocket;
