@@ -7,7 +7,7 @@ use crate::support::client::Request;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Ending, Origin};
 use crate::support::ports;
-use crate::support::wait::until_some;
+use crate::support::wait::{until, until_some};
 
 /// A gateway that logs into its folder.
 fn logging(yaml: &str) -> Gateway {
@@ -116,6 +116,7 @@ fn a_moved_log_is_opened_anew() {
     lines(&gateway, 1);
     std::fs::rename(gateway.folder().join("access.log"), gateway.folder().join("old.log")).expect("moved");
     gateway.reopen_logs();
+    until("the new file is there", || gateway.folder().join("access.log").exists());
     gateway.get("/two");
     assert_eq!(lines(&gateway, 1)[0]["path"], "/two");
 }

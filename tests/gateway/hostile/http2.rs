@@ -108,5 +108,6 @@ fn fields_of_http_1_framing_never_reach_an_upstream_of_http_1() {
         assert!(framed <= 1 && seen.body == b"body", "{seen:#?}");
         assert!(seen.headers("upgrade").is_empty(), "{seen:#?}");
     }
-    assert!(origin.errors().is_empty(), "{:?}", origin.errors());
+    // A length that the body does not keep may cut the request short, which the upstream must see as that.
+    assert!(origin.errors().iter().all(|error| error.contains("short")), "{:?}", origin.errors());
 }

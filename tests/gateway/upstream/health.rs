@@ -90,7 +90,7 @@ fn an_ejected_endpoint_comes_back_after_its_time() {
     });
     let other = Origin::start(|_| Answer::ok("other"));
     let gateway = Gateway::start(&format!(
-        "server: {{ threads: 1 }}\nupstreams: {{ pool: {{ endpoints: [{}, {}], ejection: {{ after: 1, for: 200ms }} }} }}\n\
+        "server: {{ threads: 1 }}\nupstreams: {{ pool: {{ endpoints: [{}, {}], ejection: {{ after: 1, for: 1s }} }} }}\n\
          routes: {{ /**: {{ to: pool }} }}",
         recovering.url(),
         other.url()

@@ -43,7 +43,7 @@ fn an_answer_that_outlasts_the_deadline_is_cut_and_never_completed() {
     let gate = Gate::default();
     let held = gate.clone();
     let origin = Origin::start(move |_| Answer::ok("first").chunked().then_wait(&held).body("second"));
-    let gateway = Gateway::start(&format!("routes: {{ /**: {{ to: {}, timeout: 100ms }} }}", origin.url()));
+    let gateway = Gateway::start(&format!("routes: {{ /**: {{ to: {}, timeout: 500ms }} }}", origin.url()));
     let mut client = gateway.connect();
     client.send_raw(&Request::get("/").bytes("a"));
     let failure = client.try_read("GET").expect_err("an answer cut short");
@@ -91,4 +91,23 @@ fn unknown_statuses_and_methods_pass() {
     let response = gateway.send(&Request::new("PROPFIND", "/").body("x"));
     assert_eq!((response.status, response.text()), (299, "odd"));
     assert_eq!(origin.only_request().method, "PROPFIND");
+}
+
+#[test]
+fn a_post_on_a_connection_that_went_stale_is_sent_at_most_once() {
+    // Each connection answers once and is closed without a word, so every second POST may meet a closed one.
+    let origin = Origin::start(|_| Answer::raw("HTTP/1.1 200 Test\r\nContent-Length: 2\r\n\r\nok"));
+    let gateway = Gateway::start(&format!("server: {{ threads: 1 }}\nroutes: {{ /**: {{ to: {} }} }}", origin.url()));
+    let mut answered = 0;
+    for n in 0..40 {
+        let response = gateway.send(&Request::post(&format!("/{n}"), "once"));
+        assert!(matches!(response.status, 200 | 502), "{response:#?}");
+        answered += usize::from(response.status == 200);
+    }
+    let mut targets: Vec<String> = origin.requests().into_iter().map(|request| request.target).collect();
+    targets.sort();
+    let sent = targets.len();
+    targets.dedup();
+    assert_eq!(targets.len(), sent, "a POST was sent twice");
+    assert!(answered >= 20, "{answered} of 40 answered");
 }
