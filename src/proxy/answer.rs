@@ -76,13 +76,24 @@ async fn write_head(session: &mut Session, header: ResponseHeader) -> Result<()>
     }
 }
 
+/// Whether a body that an answer did not wait for is read to its end, for the sake of the connection.
 fn is_worth_draining(session: &Session, ctx: &ProxyCtx) -> bool {
-    let waits = session.req_header().headers.contains_key(header::EXPECT);
-    match ctx.cx.body {
+    is_short(ctx.cx.body) && !waits_for_leave(session)
+}
+
+/// Whether the length of the body is known, and short enough to be read for nothing.
+pub fn is_short(body: Body) -> bool {
+    match body {
         Body::None => true,
-        Body::Length(length) => length <= WORTH_DRAINING && !waits,
+        Body::Length(length) => length <= WORTH_DRAINING,
         Body::Unknown => false,
     }
+}
+
+/// Whether the client sends its body only once it is told to (RFC 9110 §10.1.1): after a final answer nobody can tell
+/// whether the next bytes are that body or another request.
+pub fn waits_for_leave(session: &Session) -> bool {
+    session.req_header().headers.contains_key(header::EXPECT)
 }
 
 fn may_have_body(status: StatusCode) -> bool {

@@ -1,6 +1,7 @@
 //! The head has arrived: normalise it, name it, find its client and its route. Nothing can be answered yet; a refusal is
 //! kept for `request_filter`.
 
+use super::answer::is_short;
 use super::ctx::{ProxyCtx, unix_millis};
 use super::fields::{IDENTITY, TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
 use super::{Gate, Random};
@@ -38,6 +39,8 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
         }
     });
     ctx.matched.refusal = refusal.map(Box::new);
+    // Pingora would close after every answer that comes before the body has been read, even after a mere 100.
+    session.set_close_on_response_before_downstream_finish(!is_short(ctx.cx.body));
 }
 
 fn peer_address(session: &Session) -> IpAddr {

@@ -118,11 +118,11 @@ impl ProxyHttp for Gate {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut ProxyCtx,
     ) -> Result<()> {
-        response_filter::run(response, ctx);
+        response_filter::run(session, response, ctx);
         Ok(())
     }
 

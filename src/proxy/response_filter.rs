@@ -1,15 +1,20 @@
 //! The head of an answer is about to go to the client.
 
+use super::answer::waits_for_leave;
 use super::ctx::ProxyCtx;
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
 use smallvec::SmallVec;
 
 /// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes, gRPC becomes gRPC-Web again.
-pub fn run(response: &mut ResponseHeader, ctx: &mut ProxyCtx) {
+pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) {
     let interim = response.status.is_informational();
     let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    if !response.status.is_informational() && waits_for_leave(session) {
+        session.set_close_on_response_before_downstream_finish(true);
+    }
     edit_response(response, |parts| {
         if !upgraded {
             remove_hop_by_hop(&mut parts.headers);

@@ -1,5 +1,6 @@
 //! Is this head HTTP/1, to the letter? A scan without allocation over bytes that end in an empty line.
 
+use super::target::check_target;
 use crate::reply::Reason;
 
 /// Bounds of a request's head.
@@ -38,7 +39,7 @@ pub struct HeadError {
     pub detail: &'static str,
 }
 
-const fn bad(detail: &'static str) -> HeadError {
+pub(super) const fn bad(detail: &'static str) -> HeadError {
     HeadError { reason: Reason::BadRequest, detail }
 }
 
@@ -48,8 +49,9 @@ const fn ambiguous(detail: &'static str) -> HeadError {
 
 /// What the fields of a head say about framing and host.
 #[derive(Default)]
-struct Seen {
+struct Seen<'a> {
     hosts: usize,
+    host: &'a [u8],
     length: Option<u64>,
     chunked: Option<Chunked>,
 }
@@ -62,11 +64,11 @@ enum Chunked {
 ///
 /// # Errors
 /// The first breach found: RFC 9112 §2.2 (bare CR or LF), §3 (request line), §3.2 (Host), §5 (fields, obs-fold), §6
-/// (framing), or a limit.
+/// (framing), or a limit. What passes is never refused by Pingora's own parser, whose answers are not the gateway's.
 pub fn check(head: &[u8], limits: &HeadLimits) -> Result<Head, HeadError> {
     let mut lines = Lines { rest: head };
     let request_line = lines.next().ok_or(bad("The request line is incomplete."))??;
-    let version = check_request_line(request_line, limits)?;
+    let RequestLine { version, authority } = check_request_line(request_line, limits)?;
     let mut seen = Seen::default();
     let mut count = 0;
     for line in lines {
@@ -85,6 +87,9 @@ pub fn check(head: &[u8], limits: &HeadLimits) -> Result<Head, HeadError> {
         (Version::Http11, 0) => return Err(bad("A request needs a Host field.")),
         _ => return Err(bad("A request has exactly one Host field.")),
     }
+    if authority.is_some_and(|authority| seen.hosts > 0 && authority != seen.host) {
+        return Err(bad("Host and the request target name different hosts."));
+    }
     match (seen.chunked, seen.length) {
         (Some(_), Some(_)) => Err(ambiguous("Content-Length and Transfer-Encoding stand together.")),
         (Some(_), None) if version == Version::Http10 => {
@@ -101,8 +106,15 @@ enum Version {
     Http11,
 }
 
+/// What the request line says.
+struct RequestLine<'a> {
+    version: Version,
+    /// Of a target in absolute form.
+    authority: Option<&'a [u8]>,
+}
+
 /// `method SP request-target SP HTTP-version`, single spaces, nothing else (RFC 9112 §3).
-fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, HeadError> {
+fn check_request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<RequestLine<'a>, HeadError> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
@@ -111,21 +123,25 @@ fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, HeadE
     if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
         return Err(bad("The method is not a token."));
     }
+    if method == b"CONNECT" {
+        return Err(bad("CONNECT is not served here: this gateway is no tunnel."));
+    }
     if target.is_empty() || !target.iter().all(|byte| byte.is_ascii_graphic()) {
         return Err(bad("The request target holds characters that must be percent-encoded."));
     }
     if target.len() > limits.uri {
         return Err(HeadError { reason: Reason::UriTooLong, detail: "The request target is too long." });
     }
-    match version {
-        b"HTTP/1.1" => Ok(Version::Http11),
-        b"HTTP/1.0" => Ok(Version::Http10),
-        _ => Err(bad("Only HTTP/1.1 and HTTP/1.0 are spoken here, and HTTP/2 where it is offered.")),
-    }
+    let version = match version {
+        b"HTTP/1.1" => Version::Http11,
+        b"HTTP/1.0" => Version::Http10,
+        _ => return Err(bad("Only HTTP/1.1 and HTTP/1.0 are spoken here, and HTTP/2 where it is offered.")),
+    };
+    Ok(RequestLine { version, authority: check_target(target)? })
 }
 
 /// One field line: `name ":" value` (RFC 9112 §5), and what it says about framing.
-fn check_field(line: &[u8], seen: &mut Seen) -> Result<(), HeadError> {
+fn check_field<'a>(line: &'a [u8], seen: &mut Seen<'a>) -> Result<(), HeadError> {
     let colon = line.iter().position(|byte| *byte == b':').ok_or(bad("A header line has no colon."))?;
     let (name, rest) = line.split_at(colon);
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
@@ -136,7 +152,13 @@ fn check_field(line: &[u8], seen: &mut Seen) -> Result<(), HeadError> {
         return Err(bad("A header value holds a control character."));
     }
     match name.len() {
-        4 if name.eq_ignore_ascii_case(b"host") => seen.hosts += 1,
+        4 if name.eq_ignore_ascii_case(b"host") => {
+            if value.contains(&b'@') {
+                return Err(bad("The Host is not a host name."));
+            }
+            seen.hosts += 1;
+            seen.host = value;
+        }
         14 if name.eq_ignore_ascii_case(b"content-length") => {
             if seen.length.is_some() {
                 return Err(ambiguous("There are several Content-Length fields."));

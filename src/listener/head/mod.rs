@@ -6,6 +6,7 @@
 
 mod check;
 mod read;
+mod target;
 
 pub use check::{BodyLength, Head, HeadError, HeadLimits, check};
 pub use read::{Arrival, HeadReader, ReadBounds};

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gate;
+pub mod gateway;
 pub mod origin;
 pub mod ports;
 pub mod run;

@@ -1,0 +1,9 @@
+//! What the gateway makes of requests and responses on their way through it, and what it answers itself.
+
+mod answering;
+mod bodies;
+mod fields;
+mod origin_fields;
+mod paths;
+mod refusals;
+mod replies;
