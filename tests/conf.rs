@@ -30,7 +30,7 @@ fn check(path: &Path) -> Result<usize, String> {
     let metrics =
         Metrics::new(MetricsSettings { workers: 1, max_routes: MetricsSettings::MAX_ROUTES, reasons: Reason::SLUGS });
     let surroundings = Surroundings { previous: None, metrics: &metrics, seed: 0 };
-    let loaded = config::load(path).map_err(|failed| failed.to_string())?;
+    let loaded = config::read(path).map_err(|failed| failed.to_string())?;
     let compiled = compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
     if compiled.warnings.is_empty() { Ok(compiled.snapshot.routes.len()) } else { Err(compiled.warnings) }
 }

@@ -65,7 +65,7 @@ fn answer(written: &Written) -> String {
     let metrics =
         Metrics::new(MetricsSettings { workers: 1, max_routes: MetricsSettings::MAX_ROUTES, reasons: Reason::SLUGS });
     let surroundings = Surroundings { previous: None, metrics: &metrics, seed: 0 };
-    let compiled = config::load(&folder.path().join(MAIN)).and_then(|loaded| compile(loaded, &surroundings));
+    let compiled = config::read(&folder.path().join(MAIN)).and_then(|loaded| compile(loaded, &surroundings));
     let text = match compiled {
         Err(failed) => format!("{failed}\n"),
         Ok(compiled) => {
