@@ -1,283 +1,295 @@
 //! The files of `conf/` and the YAML of the README: each is checked as `tollgate check` does, and each that needs nothing
 //! beside this machine is started as `run` does, on ports the system chooses, and asked once.
 
+#[cfg(test)]
 #[path = "gateway/support/mod.rs"]
 #[expect(dead_code, reason = "these tests use a part of what the gateway's tests do")]
 mod support;
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::net::SocketAddr;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
 
-use serde_yaml::Value;
-use support::client::{Request, Response, send};
-use support::tls::{Authority, H1};
-use tempfile::TempDir;
-use tollgate::config;
-use tollgate::observe::metrics::{Metrics, MetricsSettings};
-use tollgate::reply::Reason;
-use tollgate::server::{Gateway, Sockets, Source};
-use tollgate::snapshot::{Surroundings, compile};
+    use crate::support::client::{Request, Response, send};
+    use crate::support::tls::{Authority, H1};
+    use serde_yaml::Value;
+    use tempfile::TempDir;
+    use tollgate::config;
+    use tollgate::observe::metrics::{Metrics, MetricsSettings};
+    use tollgate::reply::Reason;
+    use tollgate::server::{Gateway, Sockets, Source};
+    use tollgate::snapshot::{Surroundings, compile};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
 
-/// What `tollgate check` says to the file: the number of its routes, or its problems and warnings.
-fn check(path: &Path) -> Result<usize, String> {
-    let metrics =
-        Metrics::new(MetricsSettings { workers: 1, max_routes: MetricsSettings::MAX_ROUTES, reasons: Reason::SLUGS });
-    let surroundings = Surroundings { previous: None, metrics: &metrics, seed: 0 };
-    let loaded = config::load(path).map_err(|failed| failed.to_string())?;
-    let compiled = compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
-    if compiled.warnings.is_empty() { Ok(compiled.snapshot.routes.len()) } else { Err(compiled.warnings) }
-}
+    /// What `tollgate check` says to the file: the number of its routes, or its problems and warnings.
+    fn check(path: &Path) -> Result<usize, String> {
+        let metrics = Metrics::new(MetricsSettings {
+            workers: 1,
+            max_routes: MetricsSettings::MAX_ROUTES,
+            reasons: Reason::SLUGS,
+        });
+        let surroundings = Surroundings { previous: None, metrics: &metrics, seed: 0 };
+        let loaded = config::read(path).map_err(|failed| failed.to_string())?;
+        let compiled = compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
+        if compiled.warnings.is_empty() { Ok(compiled.snapshot.routes.len()) } else { Err(compiled.warnings) }
+    }
 
-/// A copy of a configuration in a folder of its own, with what it names beside it: certificates of an authority of the
-/// test, and a token in place of one from the environment.
-struct Copy {
-    authority: Authority,
-    path: PathBuf,
-}
+    /// A copy of a configuration in a folder of its own, with what it names beside it: certificates of an authority of the
+    /// test, and a token in place of one from the environment.
+    struct Copy {
+        authority: Authority,
+        path: PathBuf,
+    }
 
-impl Copy {
-    fn of(text: &str) -> Self {
-        let authority = Authority::new();
-        let folder = authority.folder().to_owned();
-        let pairs = [("tls/shop", "shop.example"), ("tls/wildcard", "*.shop.example")];
-        fs::create_dir_all(folder.join("tls")).expect("a folder for certificates");
-        for (file, name) in pairs {
-            let identity = authority.server("made", &[name]);
-            fs::copy(identity.certificate, folder.join(format!("{file}.crt"))).expect("a certificate");
-            fs::copy(identity.key, folder.join(format!("{file}.key"))).expect("a key");
+    impl Copy {
+        fn of(text: &str) -> Self {
+            let authority = Authority::new();
+            let folder = authority.folder().to_owned();
+            let pairs = [("tls/shop", "shop.example"), ("tls/wildcard", "*.shop.example")];
+            fs::create_dir_all(folder.join("tls")).expect("a folder for certificates");
+            for (file, name) in pairs {
+                let identity = authority.server("made", &[name]);
+                fs::copy(identity.certificate, folder.join(format!("{file}.crt"))).expect("a certificate");
+                fs::copy(identity.key, folder.join(format!("{file}.key"))).expect("a key");
+            }
+            fs::copy(authority.certificate(), folder.join("tls/clients-ca.crt")).expect("an authority's certificate");
+            fs::create_dir_all(folder.join("secrets")).expect("a folder for secrets");
+            fs::create_dir_all(folder.join("run")).expect("a folder for the access log");
+            fs::write(folder.join("secrets/token"), "a-token-for-tests\n").expect("a token");
+            let path = folder.join("gateway.yaml");
+            let text = text.replace("$env:TOLLGATE_ADMIN_TOKEN", "$file:secrets/token");
+            fs::write(&path, text).expect("a copy of the configuration");
+            Self { authority, path }
         }
-        fs::copy(authority.certificate(), folder.join("tls/clients-ca.crt")).expect("an authority's certificate");
-        fs::create_dir_all(folder.join("secrets")).expect("a folder for secrets");
-        fs::create_dir_all(folder.join("run")).expect("a folder for the access log");
-        fs::write(folder.join("secrets/token"), "a-token-for-tests\n").expect("a token");
-        let path = folder.join("gateway.yaml");
-        let text = text.replace("$env:TOLLGATE_ADMIN_TOKEN", "$file:secrets/token");
-        fs::write(&path, text).expect("a copy of the configuration");
-        Self { authority, path }
-    }
 
-    fn of_file(name: &str) -> Self {
-        Self::of(&fs::read_to_string(root().join("conf").join(name)).expect("a file of conf/"))
-    }
-
-    /// Rewrites every address to port 0 of the loopback and starts the gateway.
-    fn start(&self) -> Arc<Gateway> {
-        let text = fs::read_to_string(&self.path).expect("the copy");
-        let mut tree: Value = serde_yaml::from_str(&text).expect("YAML");
-        ports_from_the_system(&mut tree);
-        fs::write(&self.path, serde_yaml::to_string(&tree).expect("YAML")).expect("the copy rewritten");
-        let source = Source::File(self.path.clone());
-        let loaded = source.load().unwrap_or_else(|problems| panic!("{problems}"));
-        Gateway::start(source, loaded, Sockets::default()).unwrap_or_else(|error| panic!("{error}"))
-    }
-}
-
-fn ports_from_the_system(tree: &mut Value) {
-    let anywhere = Value::from("127.0.0.1:0");
-    if tree.get("listen").is_some() {
-        tree["listen"] = anywhere.clone();
-    }
-    match tree.get_mut("admin") {
-        Some(Value::Mapping(admin)) => drop(admin.insert("address".into(), anywhere.clone())),
-        Some(admin) => *admin = anywhere.clone(),
-        None => {}
-    }
-    let listeners = tree.get_mut("listeners").and_then(Value::as_mapping_mut);
-    for (_, listener) in listeners.into_iter().flatten() {
-        listener["address"] = anywhere.clone();
-    }
-    tree["server"] = serde_yaml::from_str("threads: 1").expect("YAML");
-    if tree.get("access_log").is_none() {
-        tree["access_log"] = "off".into();
-    }
-}
-
-#[track_caller]
-fn main_address(gateway: &Gateway) -> SocketAddr {
-    gateway.address("main").expect("what `listen:` makes")
-}
-
-#[track_caller]
-fn get(gateway: &Gateway, target: &str) -> Response {
-    send(main_address(gateway), &Request::get(target))
-}
-
-#[test]
-fn every_file_is_clean() {
-    let entries = fs::read_dir(root().join("conf")).expect("conf/");
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8"))
-        .filter(|name| name.ends_with(".yaml"))
-        .collect();
-    names.sort();
-    assert!(names.len() >= 9, "{names:?}");
-    for name in names {
-        let said = check(&Copy::of_file(&name).path);
-        assert!(said.as_ref().is_ok_and(|routes| *routes > 0), "conf/{name}: {said:?}");
-    }
-}
-
-#[test]
-fn every_yaml_block_of_the_readme_is_clean() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let blocks: Vec<&str> =
-        readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
-    assert!(blocks.len() >= 2, "{} blocks", blocks.len());
-    for block in blocks {
-        let said = check(&Copy::of(block).path);
-        assert!(said.is_ok(), "{block}\n{}", said.unwrap_err());
-    }
-}
-
-/// Every name under `properties` of a schema, at any depth.
-fn keys(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
-    match schema {
-        serde_json::Value::Object(members) => {
-            let own = members.get("properties").and_then(serde_json::Value::as_object);
-            found.extend(own.into_iter().flat_map(|properties| properties.keys().cloned()));
-            members.values().for_each(|member| keys(member, found));
+        fn of_file(name: &str) -> Self {
+            Self::of(&fs::read_to_string(root().join("conf").join(name)).expect("a file of conf/"))
         }
-        serde_json::Value::Array(elements) => elements.iter().for_each(|element| keys(element, found)),
-        _ => {}
+
+        /// Rewrites every address to port 0 of the loopback and starts the gateway.
+        fn start(&self) -> Arc<Gateway> {
+            let text = fs::read_to_string(&self.path).expect("the copy");
+            let mut tree: Value = serde_yaml::from_str(&text).expect("YAML");
+            ports_from_the_system(&mut tree);
+            fs::write(&self.path, serde_yaml::to_string(&tree).expect("YAML")).expect("the copy rewritten");
+            let source = Source::File(self.path.clone());
+            let loaded = source.load().unwrap_or_else(|problems| panic!("{problems}"));
+            Gateway::start(source, loaded, Sockets::default()).unwrap_or_else(|error| panic!("{error}"))
+        }
     }
-}
 
-#[test]
-fn the_readme_names_every_key_of_the_configuration() {
-    let mut known = BTreeSet::new();
-    keys(&config::schema(), &mut known);
-    assert!(known.len() > 50, "{known:?}");
-    let missing = missing_in_the_readme(known.iter().map(|key| format!("`{key}`")));
-    assert_eq!(missing, Vec::<String>::new());
-}
-
-#[test]
-fn the_readme_names_every_reason_with_its_statuses() {
-    let rows = Reason::ALL
-        .iter()
-        .map(|reason| format!("| `{}` | {} | {} |", reason.slug(), reason.status().as_u16(), reason.grpc_status()));
-    assert_eq!(missing_in_the_readme(rows), Vec::<String>::new());
-}
-
-#[test]
-fn the_readme_names_every_metric() {
-    let metrics =
-        Metrics::new(MetricsSettings { workers: 1, max_routes: MetricsSettings::MAX_ROUTES, reasons: Reason::SLUGS });
-    let text = metrics.render();
-    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE tollgate_")?.split(' ').next());
-    let missing = missing_in_the_readme(names.map(|name| format!("`tollgate_{name}`")));
-    assert_eq!(missing, Vec::<String>::new());
-}
-
-fn missing_in_the_readme(expected: impl Iterator<Item = String>) -> Vec<String> {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    expected.filter(|text| !readme.contains(text)).collect()
-}
-
-#[test]
-fn minimal_forwards_everything_and_says_when_nobody_is_there() {
-    let gateway = Copy::of_file("minimal.yaml").start();
-    let answer = get(&gateway, "/anything");
-    // Nothing of this test listens on port 3000: whoever runs it may have something there.
-    assert!(answer.status == 502 || answer.header("via").is_some(), "{answer:?}");
-}
-
-#[test]
-fn routing_answers_as_its_comments_say() {
-    let gateway = Copy::of_file("routing.yaml").start();
-    assert_eq!(get(&gateway, "/v7/status").text(), "fine\n");
-    let teapot = get(&gateway, "/teapot");
-    assert_eq!((teapot.status, teapot.header("x-pot")), (418, Some("tea")));
-    let old = get(&gateway, "/old/a/b?c=d");
-    assert_eq!((old.status, old.header("location")), (308, Some("/files/a/b?c=d")));
-    assert_eq!(get(&gateway, "/moved").header("location"), Some("https://shop.example/"));
-    let wrong_method = get(&gateway, "/orders");
-    assert_eq!((wrong_method.status, wrong_method.header("allow")), (405, Some("POST, PUT")));
-    assert_eq!(get(&gateway, "/orders/a%2Fb").status, 400);
-}
-
-#[test]
-fn limits_refuse_what_is_over_them() {
-    let gateway = Copy::of_file("limits.yaml").start();
-    let large = Request::post("/api/orders", vec![b'x'; 64 * 1024 + 1]);
-    assert_eq!(send(main_address(&gateway), &large).status, 413);
-    let long = format!("/api/{}", "a".repeat(8 * 1024));
-    assert_eq!(send(main_address(&gateway), &Request::get(&long)).status, 414);
-}
-
-#[test]
-fn replies_are_the_operators_own() {
-    let gateway = Copy::of_file("replies.yaml").start();
-    let missing = get(&gateway, "/nowhere");
-    assert_eq!((missing.status, missing.header("content-type")), (404, Some("text/html; charset=utf-8")));
-    assert!(missing.text().contains("Nothing here"), "{missing:?}");
-    let large = send(main_address(&gateway), &Request::post("/shop/orders", vec![b'x'; 1025]));
-    assert_eq!((large.status, large.text()), (400, "400 too much\n"));
-    let bad = get(&gateway, "/shop/%2e%2e/%2e%2e/x");
-    assert_eq!((bad.status, bad.json()["error"].as_str()), (400, Some("bad-path")));
-}
-
-#[test]
-fn operations_guards_the_admin_api_and_answers() {
-    let gateway = Copy::of_file("operations.yaml").start();
-    assert_eq!(get(&gateway, "/").json()["client"], "welcome");
-    let admin = gateway.admin_address().expect("an admin API");
-    let ask = |request: Request| send(admin, &request.unidentified());
-    assert_eq!(ask(Request::get("/ready")).status, 200);
-    assert_eq!(ask(Request::get("/metrics")).status, 401);
-    let metrics = ask(Request::get("/metrics").header("Authorization", "Bearer a-token-for-tests"));
-    assert!(metrics.text().contains("tollgate_config_revision"), "{metrics:?}");
-}
-
-#[test]
-fn tls_chooses_by_name_and_asks_partners_for_a_certificate() {
-    let copy = Copy::of_file("tls.yaml");
-    let gateway = copy.start();
-    let public = gateway.address("public").expect("a listener");
-    let partners = gateway.address("partners").expect("a listener");
-    for name in ["shop.example", "eu.shop.example"] {
-        let client = support::client::Client::connect_tls(public, &copy.authority.connector(H1), name);
-        let answer = client.expect("a handshake").send(&Request::get("/"));
-        assert_eq!(answer.json()["hello"], "there", "{name}");
+    fn ports_from_the_system(tree: &mut Value) {
+        let anywhere = Value::from("127.0.0.1:0");
+        if tree.get("listen").is_some() {
+            tree["listen"] = anywhere.clone();
+        }
+        match tree.get_mut("admin") {
+            Some(Value::Mapping(admin)) => drop(admin.insert("address".into(), anywhere.clone())),
+            Some(admin) => *admin = anywhere.clone(),
+            None => {}
+        }
+        let listeners = tree.get_mut("listeners").and_then(Value::as_mapping_mut);
+        for (_, listener) in listeners.into_iter().flatten() {
+            listener["address"] = anywhere.clone();
+        }
+        tree["server"] = serde_yaml::from_str("threads: 1").expect("YAML");
+        if tree.get("access_log").is_none() {
+            tree["access_log"] = "off".into();
+        }
     }
-    let partner = copy.authority.client("partner");
-    let known = copy.authority.connector_as(H1, Some(&partner));
-    let mut client = support::client::Client::connect_tls(partners, &known, "shop.example").expect("a handshake");
-    assert_eq!(client.send(&Request::get("/")).status, 200);
-    // TLS 1.3 refuses a client without a certificate after its own end of the handshake.
-    let stranger = support::client::Client::connect_tls(partners, &copy.authority.connector(H1), "shop.example");
-    if let Ok(mut stranger) = stranger {
-        stranger.send_raw(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
-        assert!(stranger.read_to_close().is_empty());
-    }
-}
 
-#[test]
-fn upstreams_and_grpc_start_and_answer_for_missing_services() {
-    let gateway = Copy::of_file("upstreams.yaml").start();
-    assert_eq!(get(&gateway, "/nowhere").status, 404);
-    let gateway = Copy::of_file("grpc.yaml").start();
-    let clear = gateway.address("clear").expect("a listener");
-    assert_eq!(send(clear, &Request::get("/nowhere")).status, 404);
-}
-
-#[test]
-fn the_unit_names_what_the_gateway_has() {
-    let unit = fs::read_to_string(root().join("conf/tollgate.service")).expect("the unit");
-    for line in ["Type=forking", "PIDFile=/run/tollgate/pid", "NoNewPrivileges=yes"] {
-        assert!(unit.lines().any(|known| known == line), "{line}");
+    #[track_caller]
+    fn main_address(gateway: &Gateway) -> SocketAddr {
+        gateway.address("main").expect("what `listen:` makes")
     }
-    let folder = TempDir::new().expect("a folder");
-    let path = folder.path().join("gateway.yaml");
-    let server = unit.lines().find_map(|line| line.strip_prefix("#   server: ")).expect("the settings it asks for");
-    fs::write(&path, format!("listen: 127.0.0.1:0\nserver: {server}\nroutes: {{ /: {{ respond: {{}} }} }}\n"))
-        .expect("a file");
-    assert_eq!(check(&path), Ok(1));
+
+    #[track_caller]
+    fn get(gateway: &Gateway, target: &str) -> Response {
+        send(main_address(gateway), &Request::get(target))
+    }
+
+    #[test]
+    fn every_file_is_clean() {
+        let entries = fs::read_dir(root().join("conf")).expect("conf/");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8"))
+            .filter(|name| name.ends_with(".yaml"))
+            .collect();
+        names.sort();
+        assert!(names.len() >= 9, "{names:?}");
+        for name in names {
+            let said = check(&Copy::of_file(&name).path);
+            assert!(said.as_ref().is_ok_and(|routes| *routes > 0), "conf/{name}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn every_yaml_block_of_the_readme_is_clean() {
+        let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+        let blocks: Vec<&str> =
+            readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+        assert!(blocks.len() >= 2, "{} blocks", blocks.len());
+        for block in blocks {
+            let said = check(&Copy::of(block).path);
+            assert!(said.is_ok(), "{block}\n{}", said.unwrap_err());
+        }
+    }
+
+    /// Every name under `properties` of a schema, at any depth.
+    fn keys(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+        match schema {
+            serde_json::Value::Object(members) => {
+                let own = members.get("properties").and_then(serde_json::Value::as_object);
+                found.extend(own.into_iter().flat_map(|properties| properties.keys().cloned()));
+                members.values().for_each(|member| keys(member, found));
+            }
+            serde_json::Value::Array(elements) => elements.iter().for_each(|element| keys(element, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_key_of_the_configuration() {
+        let mut known = BTreeSet::new();
+        keys(&config::schema(), &mut known);
+        assert!(known.len() > 50, "{known:?}");
+        let missing = missing_in_the_readme(known.iter().map(|key| format!("`{key}`")));
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_readme_names_every_reason_with_its_statuses() {
+        let rows = Reason::ALL
+            .iter()
+            .map(|reason| format!("| `{}` | {} | {} |", reason.slug(), reason.status().as_u16(), reason.grpc_status()));
+        assert_eq!(missing_in_the_readme(rows), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_readme_names_every_metric() {
+        let metrics = Metrics::new(MetricsSettings {
+            workers: 1,
+            max_routes: MetricsSettings::MAX_ROUTES,
+            reasons: Reason::SLUGS,
+        });
+        let text = metrics.render();
+        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE tollgate_")?.split(' ').next());
+        let missing = missing_in_the_readme(names.map(|name| format!("`tollgate_{name}`")));
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    fn missing_in_the_readme(expected: impl Iterator<Item = String>) -> Vec<String> {
+        let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+        expected.filter(|text| !readme.contains(text)).collect()
+    }
+
+    #[test]
+    fn minimal_forwards_everything_and_says_when_nobody_is_there() {
+        let gateway = Copy::of_file("minimal.yaml").start();
+        let answer = get(&gateway, "/anything");
+        // Nothing of this test listens on port 3000: whoever runs it may have something there.
+        assert!(answer.status == 502 || answer.header("via").is_some(), "{answer:?}");
+    }
+
+    #[test]
+    fn routing_answers_as_its_comments_say() {
+        let gateway = Copy::of_file("routing.yaml").start();
+        assert_eq!(get(&gateway, "/v7/status").text(), "fine\n");
+        let teapot = get(&gateway, "/teapot");
+        assert_eq!((teapot.status, teapot.header("x-pot")), (418, Some("tea")));
+        let old = get(&gateway, "/old/a/b?c=d");
+        assert_eq!((old.status, old.header("location")), (308, Some("/files/a/b?c=d")));
+        assert_eq!(get(&gateway, "/moved").header("location"), Some("https://shop.example/"));
+        let wrong_method = get(&gateway, "/orders");
+        assert_eq!((wrong_method.status, wrong_method.header("allow")), (405, Some("POST, PUT")));
+        assert_eq!(get(&gateway, "/orders/a%2Fb").status, 400);
+    }
+
+    #[test]
+    fn limits_refuse_what_is_over_them() {
+        let gateway = Copy::of_file("limits.yaml").start();
+        let large = Request::post("/api/orders", vec![b'x'; 64 * 1024 + 1]);
+        assert_eq!(send(main_address(&gateway), &large).status, 413);
+        let long = format!("/api/{}", "a".repeat(8 * 1024));
+        assert_eq!(send(main_address(&gateway), &Request::get(&long)).status, 414);
+    }
+
+    #[test]
+    fn replies_are_the_operators_own() {
+        let gateway = Copy::of_file("replies.yaml").start();
+        let missing = get(&gateway, "/nowhere");
+        assert_eq!((missing.status, missing.header("content-type")), (404, Some("text/html; charset=utf-8")));
+        assert!(missing.text().contains("Nothing here"), "{missing:?}");
+        let large = send(main_address(&gateway), &Request::post("/shop/orders", vec![b'x'; 1025]));
+        assert_eq!((large.status, large.text()), (400, "400 too much\n"));
+        let bad = get(&gateway, "/shop/%2e%2e/%2e%2e/x");
+        assert_eq!((bad.status, bad.json()["error"].as_str()), (400, Some("bad-path")));
+    }
+
+    #[test]
+    fn operations_guards_the_admin_api_and_answers() {
+        let gateway = Copy::of_file("operations.yaml").start();
+        assert_eq!(get(&gateway, "/").json()["client"], "welcome");
+        let admin = gateway.admin_address().expect("an admin API");
+        let ask = |request: Request| send(admin, &request.unidentified());
+        assert_eq!(ask(Request::get("/ready")).status, 200);
+        assert_eq!(ask(Request::get("/metrics")).status, 401);
+        let metrics = ask(Request::get("/metrics").header("Authorization", "Bearer a-token-for-tests"));
+        assert!(metrics.text().contains("tollgate_config_revision"), "{metrics:?}");
+    }
+
+    #[test]
+    fn tls_chooses_by_name_and_asks_partners_for_a_certificate() {
+        let copy = Copy::of_file("tls.yaml");
+        let gateway = copy.start();
+        let public = gateway.address("public").expect("a listener");
+        let partners = gateway.address("partners").expect("a listener");
+        for name in ["shop.example", "eu.shop.example"] {
+            let client = crate::support::client::Client::connect_tls(public, &copy.authority.connector(H1), name);
+            let answer = client.expect("a handshake").send(&Request::get("/"));
+            assert_eq!(answer.json()["hello"], "there", "{name}");
+        }
+        let partner = copy.authority.client("partner");
+        let known = copy.authority.connector_as(H1, Some(&partner));
+        let mut client =
+            crate::support::client::Client::connect_tls(partners, &known, "shop.example").expect("a handshake");
+        assert_eq!(client.send(&Request::get("/")).status, 200);
+        // TLS 1.3 refuses a client without a certificate after its own end of the handshake.
+        let stranger =
+            crate::support::client::Client::connect_tls(partners, &copy.authority.connector(H1), "shop.example");
+        if let Ok(mut stranger) = stranger {
+            stranger.send_raw(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+            assert!(stranger.read_to_close().is_empty());
+        }
+    }
+
+    #[test]
+    fn upstreams_and_grpc_start_and_answer_for_missing_services() {
+        let gateway = Copy::of_file("upstreams.yaml").start();
+        assert_eq!(get(&gateway, "/nowhere").status, 404);
+        let gateway = Copy::of_file("grpc.yaml").start();
+        let clear = gateway.address("clear").expect("a listener");
+        assert_eq!(send(clear, &Request::get("/nowhere")).status, 404);
+    }
+
+    #[test]
+    fn the_unit_names_what_the_gateway_has() {
+        let unit = fs::read_to_string(root().join("conf/tollgate.service")).expect("the unit");
+        for line in ["Type=forking", "PIDFile=/run/tollgate/pid", "NoNewPrivileges=yes"] {
+            assert!(unit.lines().any(|known| known == line), "{line}");
+        }
+        let folder = TempDir::new().expect("a folder");
+        let path = folder.path().join("gateway.yaml");
+        let server = unit.lines().find_map(|line| line.strip_prefix("#   server: ")).expect("the settings it asks for");
+        fs::write(&path, format!("listen: 127.0.0.1:0\nserver: {server}\nroutes: {{ /: {{ respond: {{}} }} }}\n"))
+            .expect("a file");
+        assert_eq!(check(&path), Ok(1));
+    }
 }

@@ -45,10 +45,9 @@ impl fmt::Display for UpstreamError {
             Self::BadClientCertificate(why) => write!(f, "the client certificate cannot be used: {why}"),
             Self::BadClientKey(why) => write!(f, "the client key cannot be used: {why}"),
             Self::KeyMismatch => f.write_str("the client certificate and key do not belong together"),
-            Self::NameNeeded { endpoint } => write!(
-                f,
-                "{endpoint} is an address: certificates are verified by name, so give `sni`, or verify the chain only"
-            ),
+            Self::NameNeeded { endpoint } => {
+                write!(f, "{endpoint} is an address: certificates are verified by name, so name one with `sni`")
+            }
             Self::BadServerName(name) => write!(f, "the server name `{name}` is not a DNS name"),
             Self::BadHost { endpoint } => write!(f, "the host of {endpoint} is neither an address nor a DNS name"),
             Self::BadHealthRequest(why) => write!(f, "the health check is not a legal request: {why}"),

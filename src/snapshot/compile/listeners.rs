@@ -43,7 +43,7 @@ impl Compiling<'_> {
             let limits = listener.limits.within(&config.limits);
             all.push(Arc::new(spec(name.value.clone(), address, protocols(listener), (tls, &limits))));
         }
-        if all.is_empty() && !self.problems.is_fatal() {
+        if all.is_empty() && !self.is_fatal() {
             self.problems
                 .error(None, "the gateway listens nowhere")
                 .hint("write `listen: :8080` at the top of the file");

@@ -47,6 +47,11 @@ impl Compiling<'_> {
     fn sources(&self) -> &Sources {
         &self.loaded.sources
     }
+
+    /// Whether something was refused, here or in reading. What seems to be missing may then only have been left out.
+    fn is_fatal(&self) -> bool {
+        self.problems.is_fatal() || self.loaded.problems.is_fatal()
+    }
 }
 
 /// Compiles a configuration.

@@ -196,6 +196,9 @@ impl<'a> Compiling<'a> {
             + usize::from(value.prefix.is_some())
             + usize::from(value.regex.is_some())
             + usize::from(value.present.is_some());
+        if given == 0 && self.loaded.problems.is_fatal() {
+            return None;
+        }
         if given != 1 {
             self.problems.error(name.place, "exactly one of `exact`, `prefix`, `regex` and `present`");
             return None;
@@ -313,7 +316,7 @@ impl<'a> Compiling<'a> {
             weight,
         });
         let target = Target::new(choices.collect());
-        if target.is_none() && !self.problems.is_fatal() {
+        if target.is_none() && !self.is_fatal() {
             self.problems.error(written.place, "no upstream here has a weight above 0");
         }
         target

@@ -94,6 +94,9 @@ impl Compiling<'_> {
 
     /// Upstreams that no route names.
     pub(super) fn warn_unused(&mut self, all: &Upstreams) {
+        if self.is_fatal() {
+            return; // the route that names one may have been left out
+        }
         for (name, _) in self.loaded.config.upstreams.iter() {
             if !all.used.contains(&name.value) {
                 self.problems.warn(name.place, format!("upstream `{}` is used by no route", name.value));
