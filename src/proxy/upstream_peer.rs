@@ -31,6 +31,7 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box
         return Err(Error::new_up(ErrorType::HTTPStatus(504)));
     }
     ctx.exchange.attempts += 1;
+    ctx.cx.body_bytes = 0; // a replayed body is counted anew
     ctx.exchange.attempt_began = began;
     ctx.exchange.connection = None;
     let Some(picked) = &ctx.exchange.picked else { return Err(Error::new_up(ErrorType::InternalError)) };
