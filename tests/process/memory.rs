@@ -6,6 +6,9 @@ use std::fs;
 use crate::program::{Process, Site};
 use crate::support::client::{Client, Request};
 
+/// Kilobytes.
+const ALLOCATOR_STEP: f64 = 8_192.0;
+
 fn size(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
@@ -42,6 +45,9 @@ fn memory_after_many_reloads_is_that_after_ten() {
     let after_ten = resident(&gateway);
     reload(reloads - 10);
     let after_all = resident(&gateway);
-    assert!(after_all <= after_ten * 1.1, "{after_ten} kB after 10 reloads, {after_all} after {reloads}");
+    // The allocator takes or gives back some six megabytes at a time, whatever is reloaded; snapshots that stayed would
+    // add up to far more.
+    let allowed = (after_ten * 1.1).max(after_ten + ALLOCATOR_STEP);
+    assert!(after_all <= allowed, "{after_ten} kB after 10 reloads, {after_all} after {reloads}");
     assert_eq!(site.revision(), reloads as u64 + 1);
 }
