@@ -1,6 +1,6 @@
 //! Every response the gateway makes itself.
 //!
-//! A refusal is a [`Reason`] out of a closed list, with what is particular to this one in a [`Reply`]. [`render`] turns
+//! A refusal is a [`Reason`] out of a closed list, with what is particular to this one in a [`Reply`]. [`render()`] turns
 //! it into a status, fields and a body in the form the client asked for: problem details (RFC 9457), HTML, plain text,
 //! or a gRPC status. Operators may replace the body by reason with [`Templates`].
 

@@ -1,6 +1,6 @@
 //! The access log: one line for every request, written by a thread of its own so that no disk ever holds a request up.
 //!
-//! Read in this order: [`entry`] (what is known), [`line`] (how it is written), [`writer`] (how it gets out).
+//! Read in this order: [`entry`] (what is known), [`mod@line`] (how it is written), [`writer`] (how it gets out).
 
 mod entry;
 mod escape;
