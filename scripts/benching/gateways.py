@@ -44,6 +44,8 @@ def write_gateway(work, file, revision=0):
         f"admin: 127.0.0.1:{work.admin}",
         f"server: {{ threads: {work.workers} }}",
         f"access_log: {log}",
+        # One client address stands for all of them here, and no connection is closed for its number of requests.
+        f"limits: {{ connections_per_client: 100000, requests_per_connection: {EVER} }}",
         f"upstreams:\n  origin: {{ endpoints: [{origin}] }}",
         "routes:",
         *routes,
