@@ -19,7 +19,7 @@ use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// How a process is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,16 +118,19 @@ fn serve(parts: Parts, manner: Manner, plan: ServerPlan) -> ExitCode {
         log: manner.log,
         listening: Notify::new(),
         gateway: OnceLock::new(),
-        end: OnceLock::new(),
+        interrupted: watch::Sender::new(false),
     });
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&process.plan, manner.mode));
     server.bootstrap();
     server.add_service(GatewayService { parts: Mutex::new(Some(parts)), process: Arc::clone(&process) });
     server.run(RunArgs { shutdown_signal: Box::new(Signals { process: Arc::clone(&process) }) });
-    if let (Some(gateway), Some(End::Drained)) = (process.gateway.get(), process.end.get()) {
-        gateway.drain(process.plan.grace);
+    if let Some(gateway) = process.gateway.get() {
+        gateway.drain_unless(process.plan.grace, || *process.interrupted.borrow());
     }
-    process.leave();
+    if let Some(path) = &process.plan.pid_file {
+        remove_own_pid_file(path);
+    }
+    log::info!("stopped");
     ExitCode::SUCCESS
 }
 
@@ -185,15 +188,6 @@ fn server_conf(plan: &ServerPlan, mode: Mode) -> ServerConf {
     }
 }
 
-/// How the process ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Requests under way are finished.
-    Drained,
-    /// At once.
-    Now,
-}
-
 /// What the parts of the process share.
 pub(super) struct Process {
     pub(super) plan: ServerPlan,
@@ -201,17 +195,8 @@ pub(super) struct Process {
     /// Signals are received from now on: before that, the system's own answer to most of them is to kill.
     pub(super) listening: Notify,
     pub(super) gateway: OnceLock<Arc<Gateway>>,
-    pub(super) end: OnceLock<End>,
-}
-
-impl Process {
-    /// The last thing a process does.
-    pub(super) fn leave(&self) {
-        if let Some(path) = &self.plan.pid_file {
-            remove_own_pid_file(path);
-        }
-        log::info!("stopped");
-    }
+    /// INT came: everything is to end at once.
+    pub(super) interrupted: watch::Sender<bool>,
 }
 
 /// The gateway as Pingora's server sees it.

@@ -264,10 +264,15 @@ impl Gateway {
 
     /// Closes the listeners, lets requests under way finish for at most `grace`, and returns as soon as none is left.
     pub fn drain(&self, grace: Duration) {
+        self.drain_unless(grace, || false);
+    }
+
+    /// Drains, unless it is told to stop at once.
+    pub fn drain_unless(&self, grace: Duration, at_once: impl Fn() -> bool) {
         self.set_phase(Phase::Draining);
         self.state.lock().listeners.stop();
         let deadline = Instant::now() + grace;
-        while Instant::now() < deadline && self.is_busy() {
+        while Instant::now() < deadline && self.is_busy() && !at_once() {
             super::background::pause();
         }
         self.shared.access_log.flush(Duration::from_secs(1));

@@ -1,18 +1,29 @@
 //! What the process does with the signals it gets.
 
-use super::daemon::{End, Process};
+use super::daemon::Process;
 use super::gateway::Phase;
 use super::handover;
 use crate::observe::log::ProcessLog;
 use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
+use std::io;
 use std::sync::Arc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// The signals of the process: TERM and INT end it, QUIT does where a successor serves, HUP and USR1 do not.
 pub(super) struct Signals {
     pub(super) process: Arc<Process>,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Requests under way are finished.
+    Drained,
+    /// At once.
+    Now,
 }
 
 #[async_trait]
@@ -22,33 +33,29 @@ impl ShutdownSignalWatch for Signals {
             log::error!("signals cannot be received: {error}; stopping");
             End::Drained
         });
-        let _ = self.process.end.set(end);
         match end {
             End::Now => ShutdownSignal::FastShutdown,
-            End::Drained => {
-                self.exit_on_interrupt();
-                ShutdownSignal::GracefulTerminate
-            }
+            End::Drained => ShutdownSignal::GracefulTerminate,
         }
     }
 }
 
 impl Signals {
-    async fn listen(&self) -> std::io::Result<End> {
+    async fn listen(&self) -> io::Result<End> {
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         let mut quit = signal(SignalKind::quit())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut user = signal(SignalKind::user_defined1())?;
+        self.listen_for_interrupt().await?;
         self.process.listening.notify_one();
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(self.fail_readiness(&mut interrupt).await),
-                _ = interrupt.recv() => return Ok(End::Now),
+                _ = terminate.recv() => return Ok(self.fail_readiness().await),
+                () = self.interrupted() => return Ok(End::Now),
                 _ = quit.recv() => tokio::select! {
                     given = self.hand_over() => if given { return Ok(End::Drained) },
-                    _ = terminate.recv() => return Ok(self.fail_readiness(&mut interrupt).await),
-                    _ = interrupt.recv() => return Ok(End::Now),
+                    _ = terminate.recv() => return Ok(self.fail_readiness().await),
+                    () = self.interrupted() => return Ok(End::Now),
                 },
                 _ = hangup.recv() => self.reload(),
                 _ = user.recv() => self.reopen_logs(),
@@ -56,15 +63,43 @@ impl Signals {
         }
     }
 
+    /// On a thread of its own: INT must be heard to the very end, when Pingora's server and its runtime are gone.
+    async fn listen_for_interrupt(&self) -> io::Result<()> {
+        let (ready, listening) = oneshot::channel();
+        let interrupted = self.process.interrupted.clone();
+        std::thread::Builder::new().name("interrupt".into()).spawn(move || {
+            let runtime = match Builder::new_current_thread().enable_io().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            runtime.block_on(async {
+                match signal(SignalKind::interrupt()) {
+                    Ok(mut interrupt) => {
+                        let _ = ready.send(Ok(()));
+                        let _ = interrupt.recv().await;
+                        interrupted.send_replace(true);
+                    }
+                    Err(error) => drop(ready.send(Err(error))),
+                }
+            });
+        })?;
+        listening.await.unwrap_or_else(|_| Err(io::Error::other("the thread that listens for INT has ended")))
+    }
+
+    async fn interrupted(&self) {
+        // The sender is the process's own, so there is no error to come.
+        let _ = self.process.interrupted.subscribe().wait_for(|now| *now).await;
+    }
+
     /// Readiness fails, and for the drain time the listeners still accept: load balancers in front look elsewhere.
-    async fn fail_readiness(&self, interrupt: &mut Signal) -> End {
+    async fn fail_readiness(&self) -> End {
         if let Some(gateway) = self.process.gateway.get() {
             gateway.set_phase(Phase::Draining);
         }
         log::info!("stopping: readiness fails, listeners close in {:?}", self.process.plan.drain);
         tokio::select! {
             () = tokio::time::sleep(self.process.plan.drain) => End::Drained,
-            _ = interrupt.recv() => End::Now,
+            () = self.interrupted() => End::Now,
         }
     }
 
@@ -98,21 +133,6 @@ impl Signals {
         if let Some(gateway) = self.process.gateway.get().cloned() {
             tokio::task::spawn_blocking(move || gateway.reload());
         }
-    }
-
-    /// Once Pingora's server stops nobody listens for signals any more; INT must still cut a drain short.
-    fn exit_on_interrupt(&self) {
-        let process = Arc::clone(&self.process);
-        std::thread::spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(async {
-                if let Ok(mut interrupt) = signal(SignalKind::interrupt()) {
-                    let _ = interrupt.recv().await;
-                    process.leave();
-                    std::process::exit(0);
-                }
-            });
-        });
     }
 
     fn reopen_logs(&self) {
