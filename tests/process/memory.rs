@@ -6,6 +6,10 @@ use std::fs;
 use crate::program::{Process, Site};
 use crate::support::client::{Client, Request};
 
+/// Kilobytes that prove nothing: the allocator takes its memory in steps of four megabytes. Snapshots that stayed would
+/// come to more than thirty in each of these tests.
+const STEP: f64 = 6_144.0;
+
 fn size(variable: &str, default: usize) -> usize {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
@@ -64,7 +68,8 @@ impl Reloaded {
         let after_ten = resident(&self.gateway);
         (10..rounds).for_each(|_| round(self));
         let after_all = resident(&self.gateway);
-        assert!(after_all <= after_ten * 1.1, "{after_ten} kB after 10 rounds, {after_all} after {rounds}");
+        let allowed = (after_ten * 1.1).max(after_ten + STEP);
+        assert!(after_all <= allowed, "{after_ten} kB after 10 rounds, {after_all} after {rounds}");
     }
 }
 
