@@ -1,10 +1,11 @@
 //! A gateway as a process: Pingora's server daemonises it and waits for its signals; draining and the hand-over to a
 //! successor are the gateway's own.
 
-use super::gateway::{Candidate, Gateway, Phase, Prepared};
+use super::gateway::{Candidate, Gateway, Prepared};
 use super::handover::{self, Claim};
 use super::lock::{UpgradeLock, WaitingLock};
 use super::reload::Source;
+use super::signals::Signals;
 use super::sockets::Sockets;
 use crate::config::Loaded;
 use crate::observe::log::ProcessLog;
@@ -12,14 +13,13 @@ use crate::snapshot::{ServerPlan, server_plan};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora_core::server::configuration::ServerConf;
-use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
 use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, watch};
 
 /// How a process is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,16 +118,19 @@ fn serve(parts: Parts, manner: Manner, plan: ServerPlan) -> ExitCode {
         log: manner.log,
         listening: Notify::new(),
         gateway: OnceLock::new(),
-        end: OnceLock::new(),
+        interrupted: watch::Sender::new(false),
     });
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&process.plan, manner.mode));
     server.bootstrap();
     server.add_service(GatewayService { parts: Mutex::new(Some(parts)), process: Arc::clone(&process) });
     server.run(RunArgs { shutdown_signal: Box::new(Signals { process: Arc::clone(&process) }) });
-    if let (Some(gateway), Some(End::Drained)) = (process.gateway.get(), process.end.get()) {
-        gateway.drain(process.plan.grace);
+    if let Some(gateway) = process.gateway.get() {
+        gateway.drain_unless(process.plan.grace, || *process.interrupted.borrow());
     }
-    process.leave();
+    if let Some(path) = &process.plan.pid_file {
+        remove_own_pid_file(path);
+    }
+    log::info!("stopped");
     ExitCode::SUCCESS
 }
 
@@ -185,33 +188,15 @@ fn server_conf(plan: &ServerPlan, mode: Mode) -> ServerConf {
     }
 }
 
-/// How the process ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Requests under way are finished.
-    Drained,
-    /// At once.
-    Now,
-}
-
 /// What the parts of the process share.
-struct Process {
-    plan: ServerPlan,
-    log: Option<&'static ProcessLog>,
+pub(super) struct Process {
+    pub(super) plan: ServerPlan,
+    pub(super) log: Option<&'static ProcessLog>,
     /// Signals are received from now on: before that, the system's own answer to most of them is to kill.
-    listening: Notify,
-    gateway: OnceLock<Arc<Gateway>>,
-    end: OnceLock<End>,
-}
-
-impl Process {
-    /// The last thing a process does.
-    fn leave(&self) {
-        if let Some(path) = &self.plan.pid_file {
-            remove_own_pid_file(path);
-        }
-        log::info!("stopped");
-    }
+    pub(super) listening: Notify,
+    pub(super) gateway: OnceLock<Arc<Gateway>>,
+    /// INT came: everything is to end at once.
+    pub(super) interrupted: watch::Sender<bool>,
 }
 
 /// The gateway as Pingora's server sees it.
@@ -254,121 +239,6 @@ fn exit_unserved(message: &str) -> ! {
     log::error!("{message}");
     eprintln!("tollgate: {message}");
     std::process::exit(1);
-}
-
-/// The signals of the process: TERM and INT end it, QUIT does where a successor serves, HUP and USR1 do not.
-struct Signals {
-    process: Arc<Process>,
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for Signals {
-    async fn recv(&self) -> ShutdownSignal {
-        let end = self.listen().await.unwrap_or_else(|error| {
-            log::error!("signals cannot be received: {error}; stopping");
-            End::Drained
-        });
-        let _ = self.process.end.set(end);
-        match end {
-            End::Now => ShutdownSignal::FastShutdown,
-            End::Drained => {
-                self.exit_on_interrupt();
-                ShutdownSignal::GracefulTerminate
-            }
-        }
-    }
-}
-
-impl Signals {
-    async fn listen(&self) -> std::io::Result<End> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut quit = signal(SignalKind::quit())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut user = signal(SignalKind::user_defined1())?;
-        self.process.listening.notify_one();
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(self.fail_readiness(&mut interrupt).await),
-                _ = interrupt.recv() => return Ok(End::Now),
-                _ = quit.recv() => tokio::select! {
-                    given = self.hand_over() => if given { return Ok(End::Drained) },
-                    _ = terminate.recv() => return Ok(self.fail_readiness(&mut interrupt).await),
-                    _ = interrupt.recv() => return Ok(End::Now),
-                },
-                _ = hangup.recv() => self.reload(),
-                _ = user.recv() => self.reopen_logs(),
-            }
-        }
-    }
-
-    /// Readiness fails, and for the drain time the listeners still accept: load balancers in front look elsewhere.
-    async fn fail_readiness(&self, interrupt: &mut Signal) -> End {
-        if let Some(gateway) = self.process.gateway.get() {
-            gateway.set_phase(Phase::Draining);
-        }
-        log::info!("stopping: readiness fails, listeners close in {:?}", self.process.plan.drain);
-        tokio::select! {
-            () = tokio::time::sleep(self.process.plan.drain) => End::Drained,
-            _ = interrupt.recv() => End::Now,
-        }
-    }
-
-    /// Gives the sockets to a successor; whether one serves now. Pingora's own hand-over would end this process whether
-    /// anybody came or not, and whether that one serves or not.
-    async fn hand_over(&self) -> bool {
-        let Some(socket) = self.process.plan.upgrade_socket.clone() else {
-            log::error!("QUIT ignored: there is no server.upgrade_socket to hand over at");
-            return false;
-        };
-        let Some(gateway) = self.process.gateway.get().cloned() else { return false };
-        // On a thread of its own, which a runtime that ends does not wait for.
-        let (done, given) = oneshot::channel();
-        let giver = Arc::clone(&gateway);
-        std::thread::spawn(move || done.send(handover::give(&giver, &socket)));
-        match given.await {
-            Ok(Ok(())) => {
-                log::info!("a successor serves: draining");
-                gateway.leave_admin();
-                true
-            }
-            Ok(Err(why)) => {
-                log::error!("not handed over, serving on: {why}");
-                false
-            }
-            Err(_) => false,
-        }
-    }
-
-    fn reload(&self) {
-        if let Some(gateway) = self.process.gateway.get().cloned() {
-            tokio::task::spawn_blocking(move || gateway.reload());
-        }
-    }
-
-    /// Once Pingora's server stops nobody listens for signals any more; INT must still cut a drain short.
-    fn exit_on_interrupt(&self) {
-        let process = Arc::clone(&self.process);
-        std::thread::spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(async {
-                if let Ok(mut interrupt) = signal(SignalKind::interrupt()) {
-                    let _ = interrupt.recv().await;
-                    process.leave();
-                    std::process::exit(0);
-                }
-            });
-        });
-    }
-
-    fn reopen_logs(&self) {
-        if let Some(gateway) = self.process.gateway.get() {
-            gateway.reopen_logs();
-        }
-        if let Some(Err(error)) = self.process.log.map(ProcessLog::reopen) {
-            log::error!("the log cannot be opened anew: {error}");
-        }
-    }
 }
 
 impl Hold {

@@ -3,6 +3,7 @@
 use super::background::BackgroundTasks;
 use super::listeners::{BindError, RunningListeners};
 use super::reload::Source;
+use super::reloader::Reloader;
 use super::sockets::Sockets;
 use super::worker::WorkerThread;
 use crate::admin::{Admin, AdminPowers};
@@ -57,6 +58,7 @@ pub struct Gateway {
     pub(super) state: Mutex<State>,
     phase: AtomicU8,
     tasks: Arc<BackgroundTasks>,
+    pub(super) reloader: Reloader,
     workers: Vec<WorkerThread>,
 }
 
@@ -147,6 +149,7 @@ impl Gateway {
             .collect::<std::io::Result<Vec<_>>>()
             .map_err(system)?;
         let tasks = BackgroundTasks::start(clock, Random::next()).map_err(system)?;
+        let reloader = Reloader::start().map_err(system)?;
         tasks.resolve_first(&snapshot);
         let last = ReloadReport::first(snapshot.revision);
         let gateway = Arc::new(Self {
@@ -155,6 +158,7 @@ impl Gateway {
             state: Mutex::new(State { listeners, last, retired: Vec::new() }),
             phase: AtomicU8::new(Phase::Starting as u8),
             tasks,
+            reloader,
             workers,
         });
         gateway.serve_admin(&snapshot).map_err(system)?;
@@ -260,10 +264,15 @@ impl Gateway {
 
     /// Closes the listeners, lets requests under way finish for at most `grace`, and returns as soon as none is left.
     pub fn drain(&self, grace: Duration) {
+        self.drain_unless(grace, || false);
+    }
+
+    /// Drains, unless it is told to stop at once.
+    pub fn drain_unless(&self, grace: Duration, at_once: impl Fn() -> bool) {
         self.set_phase(Phase::Draining);
         self.state.lock().listeners.stop();
         let deadline = Instant::now() + grace;
-        while Instant::now() < deadline && self.is_busy() {
+        while Instant::now() < deadline && self.is_busy() && !at_once() {
             super::background::pause();
         }
         self.shared.access_log.flush(Duration::from_secs(1));

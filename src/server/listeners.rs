@@ -55,7 +55,8 @@ impl RunningListeners {
         Self { sockets, running: BTreeMap::new(), leaving: Vec::new(), admin: None }
     }
 
-    /// Binds what is not bound yet. Nothing that runs is touched, so a failure leaves everything as it was.
+    /// Binds what is not bound yet. Nothing that runs is touched; after a failure [`Self::close_unused`] leaves everything
+    /// as it was.
     ///
     /// # Errors
     /// The first address that cannot be had.
@@ -123,6 +124,11 @@ impl RunningListeners {
                 None => self.open(spec, workers, shared),
             }
         }
+        self.close_unused();
+    }
+
+    /// Closes the sockets that no listener uses: of listeners that are gone, and of those a refused reload was to open.
+    pub fn close_unused(&mut self) {
         let listening = self.running.values().map(|running| running.address);
         let addresses: Vec<SocketAddr> = listening.chain(self.admin).collect();
         self.sockets.retain(&addresses);

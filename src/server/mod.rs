@@ -10,6 +10,8 @@ mod handover;
 mod listeners;
 mod lock;
 mod reload;
+mod reloader;
+mod signals;
 mod sockets;
 mod watch;
 mod worker;

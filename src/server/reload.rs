@@ -38,33 +38,44 @@ impl Source {
 }
 
 impl Gateway {
-    /// Reads the configuration again and swaps it in, or leaves everything as it is.
+    /// Reads the configuration again and swaps it in, or leaves everything as it is. Reloads that come together run one
+    /// after another.
     pub fn reload(self: &Arc<Self>) -> ReloadReport {
+        let gateway = Arc::clone(self);
+        let report = self.reloader.run(move || gateway.exchange());
+        report.unwrap_or_else(|| self.refuse(&self.shared.store.load(), "a defect in the gateway ended it".into()))
+    }
+
+    fn exchange(self: &Arc<Self>) -> ReloadReport {
         let before = self.shared.store.load();
-        let report = match self.prepare(&before) {
-            Err(refused) => {
-                log::error!("configuration not reloaded, revision {} stays:\n{refused}", before.revision);
-                self.shared.metrics.reload_failed(SystemTime::now());
-                let refused = Some(refused);
-                ReloadReport { revision: before.revision, at: SystemTime::now(), refused, needs_restart: Vec::new() }
-            }
-            Ok(snapshot) => {
-                let needs_restart = fixed_parts(&before, &snapshot);
-                if !needs_restart.is_empty() {
-                    log::warn!("changes of {} take effect at the next start or upgrade", needs_restart.join(", "));
-                }
-                let snapshot = Arc::new(snapshot);
-                self.shared.store.publish(Arc::clone(&snapshot));
-                self.install(&snapshot);
-                log::info!("configuration reloaded, revision {}", snapshot.revision);
-                ReloadReport { revision: snapshot.revision, at: SystemTime::now(), refused: None, needs_restart }
-            }
+        let snapshot = match self.prepare(&before) {
+            Ok(snapshot) => Arc::new(snapshot),
+            Err(why) => return self.refuse(&before, why),
         };
+        let needs_restart = fixed_parts(&before, &snapshot);
+        if !needs_restart.is_empty() {
+            log::warn!("changes of {} take effect at the next start or upgrade", needs_restart.join(", "));
+        }
+        self.shared.store.publish(Arc::clone(&snapshot));
+        self.install(&snapshot);
+        log::info!("configuration reloaded, revision {}", snapshot.revision);
+        let report = ReloadReport { revision: snapshot.revision, at: SystemTime::now(), refused: None, needs_restart };
         let mut state = self.state.lock();
-        state.retired.push(before);
         state.last = report.clone();
+        state.retired.push(before);
         drop(state);
         self.drop_retired();
+        report
+    }
+
+    fn refuse(&self, before: &Snapshot, why: String) -> ReloadReport {
+        let revision = before.revision;
+        log::error!("configuration not reloaded, revision {revision} stays:\n{why}");
+        self.shared.metrics.reload_failed(SystemTime::now());
+        let report = ReloadReport { revision, at: SystemTime::now(), refused: Some(why), needs_restart: Vec::new() };
+        let mut state = self.state.lock();
+        state.listeners.close_unused();
+        state.last = report.clone();
         report
     }
 

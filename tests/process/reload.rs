@@ -89,15 +89,18 @@ fn a_listener_moves_to_another_address_and_the_others_lose_no_request() {
 }
 
 #[test]
-fn a_listener_on_an_address_in_use_refuses_the_reload() {
+fn a_listener_on_an_address_in_use_refuses_the_reload_and_opens_no_other() {
     let (site, origin) = (Site::new(), Origin::start(|_| Answer::ok("loaded")));
     site.write_with("", &routes(&origin, 1));
     let gateway = site.start();
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    with_listener(&site, &origin, taken.local_addr().expect("an address"));
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (free, taken) = (ports::free(), socket.local_addr().expect("an address"));
+    let listeners = format!("a: {{ address: '{free}' }}, b: {{ address: '{taken}' }}");
+    site.write_with("", &format!("listeners: {{ {listeners} }}\n{}", routes(&origin, 2)));
     gateway.signal(Signal::SIGHUP);
     wait::until("the failure is in the metrics", || site.metric("tollgate_config_last_reload_success") == 0.0);
-    assert_eq!(site.get("/load").status, 200);
+    assert_eq!(version(&site), 1);
+    wait::until("the address that was free is free again", || TcpStream::connect(free).is_err());
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::support::wait;
 
 /// A gateway with a request under way that ends when the gate is opened.
 struct Busy {
-    site: Site,
     gateway: Process,
+    site: Site,
     gate: Gate,
     slow: Client,
     _origin: Origin,
@@ -33,7 +33,7 @@ impl Busy {
         let mut slow = Client::connect(site.main);
         slow.send_raw(&Request::get("/slow").bytes("slow"));
         gate.await_arrivals(1);
-        Self { site, gateway, gate, slow, _origin: origin }
+        Self { gateway, site, gate, slow, _origin: origin }
     }
 
     #[track_caller]
