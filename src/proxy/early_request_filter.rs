@@ -26,14 +26,16 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
     session.set_total_drain_timeout(Some(bounds.body));
     let peer = peer_address(session);
     let body_is_empty = session.is_body_empty();
-    let raw_target = session.req_header().raw_path().to_vec();
+    // Pingora keeps a target that is not in origin form beside the URI it makes of it; the change below forgets it.
+    let raw = session.req_header().raw_path();
+    let raw_target = (!raw.starts_with(b"/")).then(|| raw.to_vec());
     let header = session.downstream_session.req_header_mut();
     let refusal = edit_request(header, |parts| {
         ctx.cx.client = Client::find(peer, &parts.headers, &ctx.snapshot.trusted);
         ctx.cx.scheme = if gate.listener.tls.is_some() { Scheme::Https } else { Scheme::Http };
         ctx.cx.body = body_of(parts, body_is_empty);
         name_request(parts, ctx);
-        match read_target(parts, &raw_target, ctx) {
+        match read_target(parts, raw_target.as_deref(), ctx) {
             Err(reply) => Some(reply),
             Ok(slash) => find_route(parts, ctx, slash).err(),
         }
@@ -64,12 +66,16 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
     let headers = &mut parts.headers;
     let trusted = ctx.cx.client.via_trusted;
     let [time_low, time_high, span, trace_low, trace_high] = Random::bits();
+    if headers.keys().any(|name| name.as_str().starts_with("x-")) {
+        if !trusted {
+            headers.remove(X_REQUEST_ID);
+        }
+        for name in &IDENTITY {
+            headers.remove(name);
+        }
+    }
     if !trusted {
         remove_inbound(headers);
-        headers.remove(X_REQUEST_ID);
-    }
-    for name in &IDENTITY {
-        headers.remove(name);
     }
     let kept = headers.get(X_REQUEST_ID).filter(|id| is_sound_id(id)).cloned();
     ctx.ids.request = kept.unwrap_or_else(|| {
@@ -99,9 +105,12 @@ enum Slash {
 }
 
 /// Host and path in normal form; the head is rewritten so that everyone after sees what is matched.
-fn read_target(parts: &mut Parts, raw_target: &[u8], ctx: &mut ProxyCtx) -> Result<Slash, Reply> {
+fn read_target(parts: &mut Parts, raw_target: Option<&[u8]>, ctx: &mut ProxyCtx) -> Result<Slash, Reply> {
     let bad_request = |detail: &'static str| Reply::new(Reason::BadRequest).detail(detail);
-    let raw = std::str::from_utf8(raw_target).map_err(|_| Reply::from(Reason::BadPath))?;
+    let raw = match raw_target {
+        Some(raw) => std::str::from_utf8(raw).map_err(|_| Reply::from(Reason::BadPath))?,
+        None => parts.uri.path_and_query().map_or("/", PathAndQuery::as_str),
+    };
     let target = split_target(raw).map_err(|error| bad_path(&error))?;
     let authority = target.authority.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
     let host = match (authority, single_host(&parts.headers)?) {

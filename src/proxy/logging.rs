@@ -35,7 +35,9 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
         refusal: ctx.outcome.reason.and_then(|reason| u8::try_from(reason.index()).ok()).map(ReasonIndex),
     });
     let timings = Timings { total, gateway, upstream: (ctx.exchange.attempts > 0).then_some(ctx.exchange.spent) };
-    write_line(gate, session, ctx, status, timings);
+    if gate.shared.access_log.is_on() {
+        write_line(gate, session, ctx, status, timings);
+    }
 }
 
 fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timings: Timings) {

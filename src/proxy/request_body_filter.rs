@@ -21,12 +21,12 @@ pub fn run(session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut
 /// What the route's policies say to a piece of that many bytes.
 fn decide(session: &Session, length: usize, ctx: &mut ProxyCtx) -> Result<()> {
     ctx.cx.body_bytes += length as u64;
-    let snapshot = ctx.snapshot.clone();
-    let Some(route) = ctx.matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
+    let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
+    let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
     if !route.chain.reads_request_body() || session.was_upgraded() {
         return Ok(());
     }
-    match route.chain.on_request_body(&mut ctx.cx, length) {
+    match route.chain.on_request_body(cx, length) {
         Decision::Continue => Ok(()),
         Decision::Reply(reply) => Err(refuse(ctx, reply)),
     }

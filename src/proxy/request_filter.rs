@@ -25,30 +25,28 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         write_refusal(session, ctx, &reply).await?;
         return Ok(true);
     }
-    let snapshot = ctx.snapshot.clone();
-    let Some(route) = ctx.matched.route.and_then(|number| snapshot.routes.get(number)) else {
-        write_refusal(session, ctx, &Reason::NoRoute.into()).await?;
+    if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
+        let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(false) };
+        write_refusal(session, ctx, &reply).await?;
         return Ok(true);
-    };
-    match &route.action {
-        Action::Forward(_) => match upstream_peer::choose(gate, session, ctx) {
-            Ok(()) => Ok(false),
-            Err(reply) => {
-                write_refusal(session, ctx, &reply).await?;
-                Ok(true)
-            }
-        },
-        Action::Respond(fixed) => {
-            write(session, ctx, fixed.clone()).await?;
-            Ok(true)
-        }
-        Action::Redirect(redirect) => {
+    }
+    answer(session, ctx).await?;
+    Ok(true)
+}
+
+/// What the route answers by itself.
+async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
+    let snapshot = ctx.snapshot.clone();
+    let action = ctx.matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.action);
+    match action {
+        None | Some(Action::Forward(_)) => write_refusal(session, ctx, &Reason::NoRoute.into()).await,
+        Some(Action::Respond(fixed)) => write(session, ctx, fixed.clone()).await,
+        Some(Action::Redirect(redirect)) => {
             let uri = &session.req_header().uri;
             match redirect.answer(uri.path(), uri.query(), &ctx.matched.captures) {
-                Ok(fixed) => write(session, ctx, fixed).await?,
-                Err(_) => write_refusal(session, ctx, &Reason::BadPath.into()).await?,
+                Ok(fixed) => write(session, ctx, fixed).await,
+                Err(_) => write_refusal(session, ctx, &Reason::BadPath.into()).await,
             }
-            Ok(true)
         }
     }
 }
@@ -64,17 +62,17 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
         return Err(Box::new(Reason::WrongHost.into()));
     }
     ctx.exchange.flow = flow_of(session);
-    let snapshot = ctx.snapshot.clone();
-    let Some(route) = ctx.matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
+    let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
+    let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
     let decision = super::fields::edit_request(session.downstream_session.req_header_mut(), |parts| {
         let mut view = RequestView {
             method: parts.method.as_str(),
-            host: &ctx.matched.host,
+            host: &matched.host,
             path: parts.uri.path(),
             query: parts.uri.query(),
             headers: &mut parts.headers,
         };
-        route.chain.on_request(&mut ctx.cx, &mut view)
+        route.chain.on_request(cx, &mut view)
     });
     match decision {
         Decision::Continue => Ok(()),

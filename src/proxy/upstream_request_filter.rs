@@ -7,9 +7,9 @@ use super::fields::{TRACEPARENT, VIA_VALUE, X_REQUEST_ID, edit_request};
 use crate::exchange::grpc_web::Translation;
 use crate::reply::Reason;
 use crate::request::{Forwarding, forward_fields};
-use crate::routing::after_segments;
+use crate::routing::{Captures, after_segments};
 use crate::snapshot::{Forward, HostField, Rewrite};
-use crate::upstream::Protocol;
+use crate::upstream::{Endpoint, Protocol};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Uri, header};
@@ -19,10 +19,12 @@ use pingora_proxy::Session;
 
 /// Runs the moment.
 pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mut ProxyCtx) -> Result<()> {
-    let snapshot = ctx.snapshot.clone();
-    let Some(route) = ctx.matched.route.and_then(|number| snapshot.routes.get(number)) else {
+    let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
+    let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else {
         return Err(Error::new(ErrorType::InternalError));
     };
+    let picked = exchange.picked.as_deref();
+    let speaks_h2 = picked.is_some_and(|endpoint| endpoint.protocol() == Protocol::Http2);
     let client_host = named_host(session.req_header());
     let wants_trailers = session
         .req_header()
@@ -30,41 +32,38 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
         .get(header::TE)
         .is_some_and(|te| memchr::memmem::find(te.as_bytes(), b"trailers").is_some());
     let rewritten = edit_request(request, |parts| {
-        let prefix = rewrite_path(parts, &route.forward, ctx)?;
-        set_host(parts, &route.forward, ctx, client_host.as_ref());
+        let prefix = rewrite_path(parts, &route.forward, &matched.captures)?;
+        set_host(parts, route.forward.host, picked, client_host.as_ref());
         let forwarding = Forwarding {
-            client: ctx.cx.client,
-            scheme: ctx.cx.scheme,
+            client: cx.client,
+            scheme: cx.scheme,
             host: client_host.as_ref(),
             port: &gate.listener.port_text,
             prefix,
             rfc7239: route.forward.rfc7239,
         };
         forward_fields(&mut parts.headers, &forwarding);
-        parts.headers.insert(X_REQUEST_ID, ctx.ids.request.clone());
-        if let Some(trace) = &ctx.ids.trace
+        parts.headers.insert(X_REQUEST_ID, ids.request.clone());
+        if let Some(trace) = &ids.trace
             && let Ok(value) = HeaderValue::from_bytes(&trace.to_bytes())
         {
             parts.headers.insert(TRACEPARENT, value);
         }
         parts.headers.append(header::VIA, VIA_VALUE);
-        if wants_trailers && speaks_h2(ctx) {
+        if wants_trailers && speaks_h2 {
             parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
-        ctx.exchange.grpc_web = match ctx.exchange.flow {
-            Flow::Streaming if speaks_h2(ctx) => Translation::begin(&mut parts.headers),
+        Ok(match exchange.flow {
+            Flow::Streaming if speaks_h2 => Translation::begin(&mut parts.headers),
             Flow::Streaming | Flow::Bounded => Translation::Off,
-        };
-        Ok(())
+        })
     });
-    rewritten.map_err(|reason: Reason| {
-        ctx.matched.refusal = Some(Box::new(reason.into()));
+    let translation = rewritten.map_err(|reason: Reason| {
+        matched.refusal = Some(Box::new(reason.into()));
         Error::new_down(ErrorType::HTTPStatus(reason.status().as_u16()))
-    })
-}
-
-fn speaks_h2(ctx: &ProxyCtx) -> bool {
-    ctx.exchange.picked.as_ref().is_some_and(|picked| picked.protocol() == Protocol::Http2)
+    })?;
+    exchange.grpc_web = translation;
+    Ok(())
 }
 
 /// The Host the client named: the field over HTTP/1, `:authority` over HTTP/2.
@@ -77,7 +76,7 @@ fn named_host(request: &RequestHeader) -> Option<HeaderValue> {
 fn rewrite_path<'r>(
     parts: &mut Parts,
     forward: &'r Forward,
-    ctx: &ProxyCtx,
+    captures: &Captures,
 ) -> std::result::Result<Option<&'r HeaderValue>, Reason> {
     let (path, query, prefix) = match &forward.rewrite {
         Rewrite::Keep => return Ok(None),
@@ -86,7 +85,7 @@ fn rewrite_path<'r>(
         }
         Rewrite::Template(template) => {
             let mut path = String::with_capacity(64);
-            template.expand(parts.uri.path(), &ctx.matched.captures, &mut path).map_err(|_| Reason::BadPath)?;
+            template.expand(parts.uri.path(), captures, &mut path).map_err(|_| Reason::BadPath)?;
             (path, parts.uri.query().filter(|_| !template.has_query()), None)
         }
     };
@@ -99,9 +98,9 @@ fn rewrite_path<'r>(
 }
 
 /// The Host the upstream sees, in the field and in the target where it has an authority (HTTP/2), so that the two agree.
-fn set_host(parts: &mut Parts, forward: &Forward, ctx: &ProxyCtx, client_host: Option<&HeaderValue>) {
-    let own = ctx.exchange.picked.as_ref().map(|picked| picked.host_header());
-    let host = match forward.host {
+fn set_host(parts: &mut Parts, written: HostField, endpoint: Option<&Endpoint>, client_host: Option<&HeaderValue>) {
+    let own = endpoint.map(Endpoint::host_header);
+    let host = match written {
         HostField::Endpoint => own,
         HostField::Client => client_host.filter(|host| !host.is_empty()).or(own),
     };

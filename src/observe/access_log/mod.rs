@@ -94,6 +94,11 @@ impl AccessLog {
         Ok(())
     }
 
+    /// Whether lines go anywhere at all: if not, there is no need to make them.
+    pub fn is_on(&self) -> bool {
+        self.shared.is_on()
+    }
+
     /// Takes a line, or drops and counts it if the worker's buffer is full. Never waits for the disk.
     pub fn record(&self, worker: Worker, entry: &AccessEntry<'_>) {
         self.shared.record(worker, entry);

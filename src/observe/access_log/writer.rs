@@ -100,6 +100,10 @@ impl Shared {
     }
 
     /// Takes a line, or drops and counts it if the worker's buffer is full. Waits for nothing but the swap of a buffer.
+    pub(super) fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
     pub(super) fn record(&self, worker: Worker, entry: &AccessEntry<'_>) {
         if !self.on.load(Ordering::Relaxed) {
             return;
