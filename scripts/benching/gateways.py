@@ -44,6 +44,8 @@ def write_gateway(work, file, revision=0):
         f"admin: 127.0.0.1:{work.admin}",
         f"server: {{ threads: {work.workers} }}",
         f"access_log: {log}",
+        # One client stands for thousands here; the others are told the same.
+        f"limits: {{ requests_per_connection: {EVER}, connections_per_client: 20000 }}",
         f"upstreams:\n  origin: {{ endpoints: [{origin}] }}",
         "routes:",
         *routes,
