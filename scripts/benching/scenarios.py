@@ -97,9 +97,10 @@ def idle(bench):
             bench.progress.say(f"idle: {name}")
             before = contender.process.resident_bytes()
             with ExitStack() as stack:
-                for _ in range(IDLE_CONNECTIONS):
-                    stack.enter_context(idle_connection(contender.work.port))
+                port = contender.work.port
+                connections = [stack.enter_context(idle_connection(port)) for _ in range(IDLE_CONNECTIONS)]
                 each = (contender.process.resident_bytes() - before) / IDLE_CONNECTIONS / 1024
+                load.check(name, all(map(is_open, connections)), "closes idle connections")
             rows.append(row(name, each, "KB/connection"))
             if name == "gateway":
                 targets.append(target("KB of memory per idle connection", each, 35))
@@ -117,6 +118,16 @@ def idle_connection(port):
             raise RuntimeError("a connection that should stay idle was closed")
         seen += received
     return connection
+
+
+def is_open(connection):
+    """Whether neither data nor an end has come."""
+    connection.setblocking(False)
+    try:
+        connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def reuse(bench):
