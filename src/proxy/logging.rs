@@ -10,13 +10,14 @@ use http::{HeaderValue, Version, header};
 use pingora_core::Error;
 use pingora_proxy::Session;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs the moment.
 pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut ProxyCtx) {
     let outcome = if error.is_some() { AttemptOutcome::Abandoned } else { AttemptOutcome::Answered };
-    ctx.finish_attempt(gate.worker, outcome);
-    let total = ctx.cx.started.elapsed();
+    let ended = Instant::now();
+    ctx.finish_attempt_at(ended, gate.worker, outcome);
+    let total = ended.saturating_duration_since(ctx.cx.started);
     let written = session.response_written().map(|head| head.status.as_u16());
     let status = match ctx.outcome.reason {
         Some(Reason::ClientClosed) => 499,
@@ -98,11 +99,15 @@ fn protocol(version: Version, upgraded: bool) -> &'static str {
 impl ProxyCtx {
     /// Closes the attempt under way, if there is one: its time and what came of it.
     pub fn finish_attempt(&mut self, worker: Worker, outcome: AttemptOutcome) {
+        self.finish_attempt_at(Instant::now(), worker, outcome);
+    }
+
+    fn finish_attempt_at(&mut self, ended: Instant, worker: Worker, outcome: AttemptOutcome) {
         if self.exchange.attempts == self.exchange.finished {
             return;
         }
         self.exchange.finished = self.exchange.attempts;
-        let duration = self.exchange.attempt_began.elapsed();
+        let duration = ended.saturating_duration_since(self.exchange.attempt_began);
         self.exchange.spent += duration;
         let connection = self.exchange.connection;
         if let Some(choice) = upstream_peer::choice(self) {

@@ -1,6 +1,6 @@
 //! Which endpoint to ask, at each attempt.
 
-use super::ctx::{Flow, ProxyCtx, now};
+use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random};
 use crate::reply::{Reason, Reply};
 use crate::snapshot::{Action, Choice};
@@ -24,7 +24,7 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box
         ctx.matched.refusal = Some(Box::new(reply));
         return Err(Error::new_up(ErrorType::HTTPStatus(status)));
     }
-    let began = Instant::now();
+    let began = ctx.exchange.attempt_began; // set as the endpoint was chosen, a moment ago
     let remaining = ctx.remaining(began);
     if remaining.is_some_and(|left| left.is_zero()) {
         ctx.matched.refusal = Some(Box::new(Reason::Deadline.into()));
@@ -32,7 +32,6 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box
     }
     ctx.exchange.attempts += 1;
     ctx.cx.body_bytes = 0; // a replayed body is counted anew
-    ctx.exchange.attempt_began = began;
     ctx.exchange.connection = None;
     let Some(picked) = &ctx.exchange.picked else { return Err(Error::new_up(ErrorType::InternalError)) };
     let own = picked.prebuilt().options.read_timeout;
@@ -67,7 +66,8 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
         });
     }
     let Some(choice) = choice(ctx) else { return Err(Reason::Internal.into()) };
-    let now = now(&gate.shared);
+    let began = Instant::now();
+    let now = gate.shared.clock.at(began);
     if ctx.exchange.attempts == 0 {
         choice.upstream.budget().count_request(now);
     }
@@ -82,6 +82,7 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
         })
     })?;
     ctx.exchange.picked = Some(picked);
+    ctx.exchange.attempt_began = began;
     Ok(())
 }
 

@@ -35,7 +35,13 @@ impl Clock {
     /// The present moment.
     #[must_use]
     pub fn now(&self) -> Millis {
-        Millis(whole(self.0.elapsed()))
+        self.at(Instant::now())
+    }
+
+    /// A moment that was already read from the system: reading it twice costs as much as a look-up.
+    #[must_use]
+    pub fn at(&self, moment: Instant) -> Millis {
+        Millis(whole(moment.saturating_duration_since(self.0)))
     }
 }
 
