@@ -21,6 +21,7 @@ from benching.processes import Process, free_port
 BASELINE = Path("benches/instructions.json")
 FENCE = 0.03
 FEW, MANY = 200, 1_200
+CONNECTIONS = 8
 
 SCENARIOS = {
     "plain": (load.SMALL, {}),
@@ -36,14 +37,16 @@ COUNTED = ["env", COPY_IN_VECTORS, "valgrind", "--tool=callgrind", "--callgrind-
 
 
 def send(port, asked, count):
-    """So many requests, one after another over one connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    for _ in range(count):
-        connection.request("POST" if asked.post else "GET", asked.path, asked.post)
-        response = connection.getresponse()
-        response.read()
-        if response.status != 200:
-            sys.exit(f"{asked.path} is answered {response.status}")
+    """So many requests, several at once: alone, each would pay for an allocator that finds all memory unused."""
+    connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=60) for _ in range(CONNECTIONS)]
+    for _ in range(count // CONNECTIONS):
+        for connection in connections:
+            connection.request("POST" if asked.post else "GET", asked.path, asked.post)
+        for connection in connections:
+            response = connection.getresponse()
+            response.read()
+            if response.status != 200:
+                sys.exit(f"{asked.path} is answered {response.status}")
 
 
 def collected(subject, programs, scenario, count):

@@ -3,6 +3,7 @@
 
 use super::answer::{write, write_refusal};
 use super::ctx::{Flow, ProxyCtx};
+use super::fields::HeadFields;
 use super::{Gate, upstream_peer};
 use crate::policy::Decision;
 use crate::reply::{Reason, Reply};
@@ -64,17 +65,17 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
     ctx.exchange.flow = flow_of(session);
     let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
     let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
-    let decision = super::fields::edit_request(session.downstream_session.req_header_mut(), |parts| {
-        let mut view = RequestView {
-            method: parts.method.as_str(),
-            host: &matched.host,
-            path: parts.uri.path(),
-            query: parts.uri.query(),
-            headers: &mut parts.headers,
-        };
-        route.chain.on_request(cx, &mut view)
-    });
-    match decision {
+    let request = session.downstream_session.req_header_mut();
+    // Copies of two reference counts: the fields alone may be changed while these are read.
+    let (method, uri) = (request.method.clone(), request.uri.clone());
+    let mut view = RequestView {
+        method: method.as_str(),
+        host: &matched.host,
+        path: uri.path(),
+        query: uri.query(),
+        headers: &mut HeadFields(request),
+    };
+    match route.chain.on_request(cx, &mut view) {
         Decision::Continue => Ok(()),
         Decision::Reply(reply) => Err(reply),
     }
