@@ -16,22 +16,23 @@ use pingora_proxy::Session;
 /// What every content type of gRPC and of gRPC-Web begins with.
 const GRPC: &[u8] = b"application/grpc";
 
-/// Runs the moment; `true` when the answer has been written.
+/// Runs the moment; `true` when the answer has been written. What writes it is boxed, or every request that goes on would
+/// make room for it too.
 pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<bool> {
     if let Some(reply) = ctx.matched.refusal.take() {
-        write_refusal(session, ctx, &reply).await?;
+        Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
     if let Err(reply) = check(gate, session, ctx) {
-        write_refusal(session, ctx, &reply).await?;
+        Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
     if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
         let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(false) };
-        write_refusal(session, ctx, &reply).await?;
+        Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
-    answer(session, ctx).await?;
+    Box::pin(answer(session, ctx)).await?;
     Ok(true)
 }
 
@@ -55,7 +56,7 @@ async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
 /// What the frame checks of every request, then the route's policies.
 fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Box<Reply>> {
     let header = session.req_header();
-    if is_grpc(&header.headers) && header.version < Version::HTTP_2 {
+    if header.version < Version::HTTP_2 && is_grpc(&header.headers) {
         let detail = "gRPC needs HTTP/2 from end to end; connect with HTTP/2, or use gRPC-Web.";
         return Err(Box::new(Reply::new(Reason::UnsupportedProtocol).detail(detail)));
     }
