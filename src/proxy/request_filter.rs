@@ -3,14 +3,17 @@
 
 use super::answer::{write, write_refusal};
 use super::ctx::{Flow, ProxyCtx};
+use super::early_request_filter::set_path;
+use super::fields::edit_request;
 use super::{Gate, upstream_peer};
-use crate::policy::Decision;
+use crate::policy::{Decision, Resume};
 use crate::reply::{Reason, Reply};
 use crate::request::RequestView;
 use crate::snapshot::Action;
 use http::{HeaderMap, Version, header};
-use pingora_core::Result;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
+use std::time::Instant;
 
 /// What every content type of gRPC and of gRPC-Web begins with.
 const GRPC: &[u8] = b"application/grpc";
@@ -24,6 +27,19 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
     if let Err(reply) = check(gate, session, ctx) {
         write_refusal(session, ctx, &reply).await?;
         return Ok(true);
+    }
+    match policies(session, ctx).await {
+        Decision::Continue => {}
+        Decision::Reply(reply) => {
+            write_refusal(session, ctx, &reply).await?;
+            return Ok(true);
+        }
+        Decision::Answer(fixed) => {
+            write(session, ctx, *fixed).await?;
+            return Ok(true);
+        }
+        // `policies` has waited for all of them.
+        Decision::Wait(_) => return Err(Error::new(ErrorType::InternalError)),
     }
     if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
         let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(false) };
@@ -51,7 +67,7 @@ async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
     }
 }
 
-/// What the frame checks of every request, then the route's policies.
+/// What the frame checks of every request.
 fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Box<Reply>> {
     let header = session.req_header();
     if is_grpc(&header.headers) && header.version < Version::HTTP_2 {
@@ -62,9 +78,33 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
         return Err(Box::new(Reason::WrongHost.into()));
     }
     ctx.exchange.flow = flow_of(session);
+    Ok(())
+}
+
+/// Runs the route's policies on the head, waiting where they must ask somebody; never decides to wait.
+async fn policies(session: &mut Session, ctx: &mut ProxyCtx) -> Decision {
+    let mut resume: Option<Resume> = None;
+    loop {
+        let wait = match step(session, ctx, resume.take()) {
+            Decision::Wait(wait) => wait.into_future(),
+            decision => return decision,
+        };
+        let resumed = match ctx.remaining(Instant::now()) {
+            Some(remaining) => pingora_timeout::timeout(remaining, wait).await,
+            None => Ok(wait.await),
+        };
+        match resumed {
+            Ok(next) => resume = Some(next),
+            Err(_) => return Decision::reply(Reason::Deadline),
+        }
+    }
+}
+
+/// Runs the policies until one does not let the request pass at once; what a wait has brought decides first.
+fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> Decision {
     let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
-    let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
-    let decision = super::fields::edit_request(session.downstream_session.req_header_mut(), |parts| {
+    let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Decision::Continue };
+    edit_request(session.downstream_session.req_header_mut(), |parts| {
         let mut view = RequestView {
             method: parts.method.as_str(),
             host: &matched.host,
@@ -72,12 +112,19 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
             query: parts.uri.query(),
             headers: &mut parts.headers,
         };
-        route.chain.on_request(cx, &mut view)
-    });
-    match decision {
-        Decision::Continue => Ok(()),
-        Decision::Reply(reply) => Err(reply),
-    }
+        let decision = match resume.map(|resume| resume(cx, &mut view)) {
+            None | Some(Decision::Continue) => route.chain.on_request(&mut matched.progress, cx, &mut view),
+            Some(decision) => decision,
+        };
+        if let Some(query) = cx.changes.query.take() {
+            let path = parts.uri.path();
+            let text = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+            if set_path(parts, &text).is_err() {
+                return Decision::reply(Reason::BadPath);
+            }
+        }
+        decision
+    })
 }
 
 /// Whether the certificate this connection was made with is not the one the Host would have been given
