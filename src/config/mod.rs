@@ -3,6 +3,7 @@
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
 mod check;
+mod consumer;
 mod defaults;
 mod fmt;
 mod gateway;
@@ -15,6 +16,7 @@ mod upstream;
 pub mod yaml;
 
 pub use check::weight as check_weight;
+pub use consumer::ConsumerConfig;
 pub use defaults::{EncodedSlashConfig, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, ReplyTemplate, ServerConfig};

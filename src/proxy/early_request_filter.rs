@@ -3,11 +3,11 @@
 
 use super::answer::is_short;
 use super::ctx::{ProxyCtx, unix_millis};
-use super::fields::{IDENTITY, TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
+use super::fields::{TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
 use super::{Gate, Random};
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
-use crate::request::{Body, Client, Scheme, remove_inbound};
+use crate::request::{Body, Client, IDENTITY_FIELDS, Scheme, remove_inbound};
 use crate::routing::{Found, Target, normalise, normalise_host, split_target};
 use crate::snapshot::EncodedSlash;
 use http::uri::PathAndQuery;
@@ -65,11 +65,13 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
     let headers = &mut parts.headers;
     let trusted = ctx.cx.client.via_trusted;
     let told = Told::by(headers);
-    if told.extensions {
+    // Operators may have chosen names that begin otherwise.
+    let all_begin_with_x = ctx.snapshot.identity.len() == IDENTITY_FIELDS.len();
+    if told.extensions || !all_begin_with_x {
         if !trusted {
             headers.remove(X_REQUEST_ID);
         }
-        for name in &IDENTITY {
+        for name in &*ctx.snapshot.identity {
             headers.remove(name);
         }
     }

@@ -11,14 +11,6 @@ pub const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 pub const VIA_VALUE: HeaderValue = HeaderValue::from_static("1.1 tollgate");
 
-/// Names by which upstreams are told who the caller is: never accepted from outside.
-pub const IDENTITY: [HeaderName; 4] = [
-    HeaderName::from_static("x-consumer-id"),
-    HeaderName::from_static("x-consumer-groups"),
-    HeaderName::from_static("x-credential-id"),
-    HeaderName::from_static("x-anonymous-consumer"),
-];
-
 /// Changes a request's head as plain parts.
 ///
 /// Pingora keeps a second map with the spelling of every field name, and clones and consults it at every step. Names are

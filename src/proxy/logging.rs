@@ -17,7 +17,7 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
     let outcome = if error.is_some() { AttemptOutcome::Abandoned } else { AttemptOutcome::Answered };
     let ended = Instant::now();
     ctx.finish_attempt_at(ended, gate.worker, outcome);
-    let total = ended.saturating_duration_since(ctx.cx.started);
+    let total = ended.saturating_duration_since(ctx.cx.time.started);
     let written = session.response_written().map(|head| head.status.as_u16());
     let status = match ctx.outcome.reason {
         Some(Reason::ClientClosed) => 499,
@@ -52,7 +52,7 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
             listener: &gate.listener.name,
             protocol: protocol(request.version, session.was_upgraded()),
             tls: session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|tls| tls.version.as_ref()),
-            consumer: None,
+            consumer: ctx.cx.caller().map(|caller| &*caller.id),
             user_agent: request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
         },
         what: What {

@@ -3,15 +3,17 @@
 
 use super::answer::{write, write_refusal};
 use super::ctx::{Flow, ProxyCtx};
-use super::fields::HeadFields;
+use super::early_request_filter::set_path;
+use super::fields::{HeadFields, edit_request};
 use super::{Gate, upstream_peer};
-use crate::policy::Decision;
+use crate::policy::{Decision, Resume};
 use crate::reply::{Reason, Reply};
 use crate::request::RequestView;
 use crate::snapshot::Action;
 use http::{HeaderMap, Version, header};
-use pingora_core::Result;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
+use std::time::Instant;
 
 /// What every content type of gRPC and of gRPC-Web begins with.
 const GRPC: &[u8] = b"application/grpc";
@@ -26,6 +28,19 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
     if let Err(reply) = check(gate, session, ctx) {
         Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
+    }
+    match policies(session, ctx).await {
+        Decision::Continue => {}
+        Decision::Reply(reply) => {
+            write_refusal(session, ctx, &reply).await?;
+            return Ok(true);
+        }
+        Decision::Answer(fixed) => {
+            write(session, ctx, *fixed).await?;
+            return Ok(true);
+        }
+        // `policies` has waited for all of them.
+        Decision::Wait(_) => return Err(Error::new(ErrorType::InternalError)),
     }
     if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
         let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(false) };
@@ -53,7 +68,7 @@ async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
     }
 }
 
-/// What the frame checks of every request, then the route's policies.
+/// What the frame checks of every request.
 fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Box<Reply>> {
     let header = session.req_header();
     if header.version < Version::HTTP_2 && is_grpc(&header.headers) {
@@ -64,8 +79,32 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
         return Err(Box::new(Reason::WrongHost.into()));
     }
     ctx.exchange.flow = flow_of(session);
+    Ok(())
+}
+
+/// Runs the route's policies on the head, waiting where they must ask somebody; never decides to wait.
+async fn policies(session: &mut Session, ctx: &mut ProxyCtx) -> Decision {
+    let mut resume: Option<Resume> = None;
+    loop {
+        let wait = match step(session, ctx, resume.take()) {
+            Decision::Wait(wait) => wait.into_future(),
+            decision => return decision,
+        };
+        let resumed = match ctx.remaining(Instant::now()) {
+            Some(remaining) => pingora_timeout::timeout(remaining, wait).await,
+            None => Ok(wait.await),
+        };
+        match resumed {
+            Ok(next) => resume = Some(next),
+            Err(_) => return Decision::reply(Reason::Deadline),
+        }
+    }
+}
+
+/// Runs the policies until one does not let the request pass at once; what a wait has brought decides first.
+fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> Decision {
     let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
-    let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
+    let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Decision::Continue };
     let request = session.downstream_session.req_header_mut();
     // Copies of two reference counts: the fields alone may be changed while these are read.
     let (method, uri) = (request.method.clone(), request.uri.clone());
@@ -76,10 +115,18 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
         query: uri.query(),
         headers: &mut HeadFields(request),
     };
-    match route.chain.on_request(cx, &mut view) {
-        Decision::Continue => Ok(()),
-        Decision::Reply(reply) => Err(reply),
+    let decision = match resume.map(|resume| resume(cx, &mut view)) {
+        None | Some(Decision::Continue) => route.chain.on_request(&mut matched.progress, cx, &mut view),
+        Some(decision) => decision,
+    };
+    if let Some(query) = cx.changes.query.take() {
+        let text = if query.is_empty() { uri.path().to_owned() } else { format!("{}?{query}", uri.path()) };
+        let request = session.downstream_session.req_header_mut();
+        if edit_request(request, |parts| set_path(parts, &text)).is_err() {
+            return Decision::reply(Reason::BadPath);
+        }
     }
+    decision
 }
 
 /// Whether the certificate this connection was made with is not the one the Host would have been given

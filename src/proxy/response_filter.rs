@@ -3,7 +3,7 @@
 use super::answer::waits_for_leave;
 use super::ctx::ProxyCtx;
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
-use crate::request::Body;
+use crate::request::{Body, Maker, ResponseView};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -19,13 +19,24 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
     if !interim && ctx.cx.body != Body::None && waits_for_leave(session) {
         session.set_close_on_response_before_downstream_finish(true);
     }
+    let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
+    let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
     edit_response(response, |parts| {
         if !upgraded {
             remove_hop_by_hop(&mut parts.headers);
         }
-        parts.headers.insert(X_REQUEST_ID, ctx.ids.request.clone());
-        if !interim {
-            ctx.exchange.grpc_web.response_head(&mut parts.headers);
+        parts.headers.insert(X_REQUEST_ID, ids.request.clone());
+        if interim {
+            return;
+        }
+        exchange.grpc_web.response_head(&mut parts.headers);
+        if let Some(chain) = chain.filter(|chain| chain.changes_responses()) {
+            let mut view =
+                ResponseView { status: parts.status.as_u16(), maker: Maker::Upstream, headers: &mut parts.headers };
+            chain.on_response(matched.progress, cx, &mut view);
+        }
+        for (name, value) in cx.changes.response.drain(..) {
+            parts.headers.append(name, value);
         }
     });
 }

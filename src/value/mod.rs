@@ -24,6 +24,7 @@ mod sources;
 mod spanned;
 mod suggest;
 mod url;
+mod web_url;
 pub(crate) mod written;
 
 pub use address::Address;
@@ -42,3 +43,4 @@ pub use sources::{Source, Sources};
 pub use spanned::Spanned;
 pub use suggest::suggest;
 pub use url::{Host, Scheme, Url};
+pub use web_url::WebUrl;
