@@ -2,7 +2,7 @@
 //! kept for `request_filter`.
 
 use super::answer::is_short;
-use super::ctx::{ProxyCtx, unix_millis};
+use super::ctx::ProxyCtx;
 use super::fields::{TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
 use super::{Gate, Random};
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
@@ -82,7 +82,7 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
     let inbound = if told.extensions { headers.get(X_REQUEST_ID) } else { None };
     let kept = inbound.filter(|id| is_sound_id(id)).cloned();
     ctx.ids.request = kept.unwrap_or_else(|| {
-        let id = RequestId::new(unix_millis(), [time_low, time_high]);
+        let id = RequestId::new(ctx.cx.time.wall.into(), [time_low, time_high]);
         HeaderValue::from_bytes(id.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
     });
     // The trace is continued whoever began it: it names no one and decides nothing.
