@@ -121,6 +121,9 @@ reasons! {
     /// The TLS name and the Host are served by different certificates (RFC 9110 §15.5.20).
     WrongHost = "wrong-host", 421, grpc 5, Client, Close, "http_request_denied", "Misdirected request",
         "This connection was made for another host; open a new one.";
+    /// The caller or client is over a limit of the route.
+    RateLimited = "rate-limited", 429, grpc 8, Client, Open, "http_request_denied", "Too many requests",
+        "Too many requests; try again later.";
     /// The head of the request is over the listener's limits.
     HeadersTooLarge = "headers-too-large", 431, grpc 8, Client, Close, "http_request_error", "Request header fields too large",
         "The header fields are larger or more numerous than this gateway accepts.";

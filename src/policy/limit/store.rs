@@ -20,6 +20,12 @@ pub struct LimitStore {
     began: Instant,
 }
 
+impl Default for LimitStore {
+    fn default() -> Self {
+        Self::new(MAX_KEYS)
+    }
+}
+
 impl LimitStore {
     /// A store with room for about that many keys.
     pub fn new(max_keys: usize) -> Self {
