@@ -11,9 +11,11 @@ mod fields;
 mod gcra;
 mod hooks;
 mod key;
+mod quota;
 mod sketch;
 mod store;
 mod table;
+mod zone;
 
 pub use config::{CostConfig, LimitConfig, LimitHeaders, LimitMode};
 pub use key::LimitKey;

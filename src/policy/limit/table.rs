@@ -96,8 +96,7 @@ impl Table {
     }
 
     /// The state of a key; 0 where it is not there.
-    #[cfg(test)]
-    fn get(&self, key: KeyHash) -> u64 {
+    pub fn get(&self, key: KeyHash) -> u64 {
         self.bucket(key).and_then(|bucket| bucket.find(key)).map_or(0, |(_, state)| state.load(Acquire))
     }
 
