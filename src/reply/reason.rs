@@ -124,6 +124,9 @@ reasons! {
     /// The caller or client is over a limit of the route.
     RateLimited = "rate-limited", 429, grpc 8, Client, Open, "http_request_denied", "Too many requests",
         "Too many requests; try again later.";
+    /// The caller has used up what it may use in a long time.
+    QuotaExceeded = "quota-exceeded", 429, grpc 8, Client, Open, "http_request_denied", "Quota exceeded",
+        "The quota is used up.";
     /// The head of the request is over the listener's limits.
     HeadersTooLarge = "headers-too-large", 431, grpc 8, Client, Close, "http_request_error", "Request header fields too large",
         "The header fields are larger or more numerous than this gateway accepts.";

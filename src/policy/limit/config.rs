@@ -1,8 +1,9 @@
 //! The written form: short (`100/s per consumer`) and long.
 
 use super::key::LimitKey;
+use super::zone::Zone;
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{Invalid, OneOrMany, Rate, Spanned};
+use crate::value::{Invalid, OneOrMany, Quota, Rate, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -12,8 +13,15 @@ use std::str::FromStr;
 #[serde(remote = "LimitConfig", deny_unknown_fields)]
 #[schemars(transform = with_short_form("`100/s per consumer`, `1000/min burst 200 per client`."))]
 pub struct LimitConfig {
-    /// How much may pass.
-    pub rate: Spanned<Rate>,
+    /// How much may pass, and how much at once. This or `quota`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Spanned<Rate>>,
+    /// How much may pass in a long time: `1000000/month`, `5000/day`. This or `rate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Spanned<Quota>>,
+    /// The offset from UTC in which a quota's months begin. Default UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Zone>,
     /// What is counted by: client, consumer, credential, route, api, `header X`, `claim x`, or several together. Default:
     /// everything together.
     #[serde(default)]
@@ -36,14 +44,21 @@ impl FromStr for LimitConfig {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (rate, per) = match text.split_once(" per ") {
+        let (amount, per) = match text.split_once(" per ") {
             Some((rate, per)) => {
                 (rate, per.split(" and ").map(|key| key.trim().parse()).collect::<Result<Vec<_>, _>>()?)
             }
             None => (text, Vec::new()),
         };
+        let amount = amount.trim();
+        let (rate, quota) = match amount.ends_with("/month") {
+            true => (None, Some(Spanned::nowhere(amount.parse()?))),
+            false => (Some(Spanned::nowhere(amount.parse()?)), None),
+        };
         Ok(Self {
-            rate: Spanned::nowhere(rate.trim().parse()?),
+            rate,
+            quota,
+            zone: None,
             per: OneOrMany(per.into_iter().map(Spanned::nowhere).collect()),
             name: None,
             cost: None,
@@ -52,7 +67,10 @@ impl FromStr for LimitConfig {
         })
     }
 }
-short_form!(LimitConfig, "a limit such as `100/s per consumer`, or a map", |limit, place| limit.rate.place = place);
+short_form!(LimitConfig, "a limit such as `100/s per consumer`, or a map", |limit, place| {
+    limit.rate.iter_mut().for_each(|rate| rate.place = place);
+    limit.quota.iter_mut().for_each(|quota| quota.place = place);
+});
 
 /// Whether a limit refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -121,11 +139,13 @@ mod tests {
     #[test]
     fn the_short_form_says_rate_burst_and_keys() {
         let limit: LimitConfig = "1000/min burst 200 per client and header X-Tenant".parse().unwrap();
-        assert_eq!(limit.rate.to_string(), "1000/min burst 200");
+        assert_eq!(limit.rate.unwrap().to_string(), "1000/min burst 200");
         let keys: Vec<String> = limit.per.iter().map(|key| key.value.to_string()).collect();
         assert_eq!(keys, ["client", "header x-tenant"]);
         let bare: LimitConfig = "10/s".parse().unwrap();
         assert!(bare.per.is_empty());
+        let month: LimitConfig = "1000000/month per consumer".parse().unwrap();
+        assert_eq!((month.rate, month.quota.unwrap().to_string().as_str()), (None, "1000000/month"));
     }
 
     #[test]

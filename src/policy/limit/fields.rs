@@ -5,7 +5,7 @@
 
 use super::config::LimitHeaders;
 use super::gcra::Ticks;
-use crate::value::Rate;
+use crate::value::{Quota, Rate, Window};
 use http::{HeaderName, HeaderValue};
 use std::io::Write as _;
 
@@ -25,20 +25,49 @@ pub struct Announced {
     legacy: Option<HeaderValue>,
 }
 
+/// How much a limit lets pass, as it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Amount {
+    /// In a window.
+    pub count: u64,
+    /// In seconds.
+    pub window: u64,
+    /// The most at once.
+    pub at_once: u64,
+}
+
+impl From<&Rate> for Amount {
+    fn from(rate: &Rate) -> Self {
+        let window = u64::try_from(rate.period.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
+        Self { count: u64::from(rate.count), window, at_once: u64::from(rate.burst()) }
+    }
+}
+
+impl From<&Quota> for Amount {
+    fn from(quota: &Quota) -> Self {
+        let window = match quota.window {
+            // The mean month: the window is told for orientation, and `t` says when this one ends.
+            Window::Month => 2_629_746,
+            Window::Sliding(period) => u64::try_from(period.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX),
+        };
+        Self { count: quota.count, window, at_once: quota.count }
+    }
+}
+
 /// The longest line that is made: names are bounded by the configuration, numbers by their type.
 type Line = smallvec::SmallVec<[u8; 96]>;
 
 impl Announced {
     /// What is told of a limit of that name and rate.
-    pub fn new(name: &str, rate: &Rate, headers: LimitHeaders) -> Self {
-        let seconds = rate.period.as_millis().div_ceil(1_000);
-        let policy = HeaderValue::from_str(&format!("\"{name}\";q={};w={seconds}", rate.count)).ok();
+    pub fn new(name: &str, amount: Amount, headers: LimitHeaders) -> Self {
+        let Amount { count, window, at_once } = amount;
+        let policy = HeaderValue::from_str(&format!("\"{name}\";q={count};w={window}")).ok();
         let ietf = matches!(headers, LimitHeaders::Ietf | LimitHeaders::Both);
         let legacy = matches!(headers, LimitHeaders::Legacy | LimitHeaders::Both);
         Self {
             policy: policy.filter(|_| ietf),
             prefix: format!("\"{name}\";r=").into_bytes().into(),
-            legacy: legacy.then(|| HeaderValue::from(rate.burst())),
+            legacy: legacy.then(|| HeaderValue::from(at_once)),
         }
     }
 
@@ -68,7 +97,7 @@ mod tests {
     use std::time::Duration;
 
     fn told(headers: LimitHeaders) -> Vec<String> {
-        let announced = Announced::new("consumer", &"100/min burst 150".parse().unwrap(), headers);
+        let announced = Announced::new("consumer", (&"100/min burst 150".parse::<Rate>().unwrap()).into(), headers);
         let mut fields = Vec::new();
         announced.tell(57, Ticks::from_duration(Duration::from_millis(1_001)), &mut fields);
         fields.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()

@@ -1,12 +1,12 @@
 //! What a limit counts by.
 
-use super::store::{KeyHasher, LimitStore};
-use super::table::KeyHash;
+use super::store::LimitStore;
 use crate::request::{RequestCx, RequestView};
 use crate::value::Invalid;
 use crate::value::form::text_form;
 use http::HeaderName;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -82,7 +82,7 @@ text_form!(LimitKey, "client, consumer, credential, route, api, `header X-Name` 
 #[derive(Debug)]
 pub struct Key {
     /// Names the limit itself: the same over a reload as long as its meaning is the same.
-    identity: (u64, u64),
+    identity: u64,
     varying: Box<[LimitKey]>,
 }
 
@@ -90,47 +90,47 @@ impl Key {
     /// A key of these parts. `identity` is what names the limit: where it is written, its name and its rate; route and
     /// api are part of it where they are among `parts`.
     pub fn new(store: &LimitStore, identity: &[&str], parts: &[LimitKey], (route, api): (&str, &str)) -> Self {
-        let mut hasher = identity.iter().fold(store.key(), |hasher, part| hasher.part(part));
-        let mut varying = Vec::new();
-        for part in parts {
-            hasher = match part {
-                LimitKey::Route => hasher.part(api).part(route),
-                LimitKey::Api => hasher.part(api),
-                other => {
-                    varying.push(other.clone());
-                    hasher.part(other.to_string())
+        let identity = store.lasting_hash(|mut hasher| {
+            identity.hash(&mut hasher);
+            for part in parts {
+                part.to_string().hash(&mut hasher);
+                match part {
+                    LimitKey::Route => (api, route).hash(&mut hasher),
+                    LimitKey::Api => api.hash(&mut hasher),
+                    _ => {}
                 }
-            };
-        }
-        let fixed = hasher.finish();
-        Self { identity: (fixed.bucket, fixed.print), varying: varying.into() }
+            }
+        });
+        let varying = parts.iter().filter(|part| !matches!(part, LimitKey::Route | LimitKey::Api)).cloned();
+        Self { identity, varying: varying.collect() }
     }
 
     /// Tells the limits of a request apart.
     pub fn id(&self) -> u64 {
-        self.identity.0
+        self.identity
     }
 
-    /// The key of a request.
-    pub fn of(&self, store: &LimitStore, cx: &RequestCx, request: &RequestView<'_>) -> KeyHash {
-        self.varying.iter().fold(store.key().part(self.identity), |hasher, part| part.add(hasher, cx, request)).finish()
+    /// Writes the key of a request to a hasher.
+    pub fn write(&self, mut hasher: &mut dyn Hasher, cx: &RequestCx, request: &RequestView<'_>) {
+        self.identity.hash(&mut hasher);
+        self.varying.iter().for_each(|part| part.write(hasher, cx, request));
     }
 }
 
 impl LimitKey {
-    fn add(&self, hasher: KeyHasher, cx: &RequestCx, request: &RequestView<'_>) -> KeyHasher {
+    fn write(&self, mut hasher: &mut dyn Hasher, cx: &RequestCx, request: &RequestView<'_>) {
         match (self, cx.caller()) {
-            (Self::Header(name), _) => hasher.part(request.header(name)),
+            (Self::Header(name), _) => request.header(name).hash(&mut hasher),
             (Self::Claim(path), caller) => {
                 let claim = caller.and_then(|caller| path.split('.').try_fold(&caller.claims, |at, name| at.get(name)));
-                hasher.part(claim.map(ToString::to_string))
+                claim.map(ToString::to_string).hash(&mut hasher);
             }
             (Self::Credential, Some(caller)) if caller.credential.is_some() => {
-                hasher.part((1_u8, &caller.provider, &caller.credential))
+                (1_u8, &caller.provider, &caller.credential).hash(&mut hasher);
             }
-            (Self::Consumer | Self::Credential, Some(caller)) => hasher.part((2_u8, &caller.id)),
+            (Self::Consumer | Self::Credential, Some(caller)) => (2_u8, &caller.id).hash(&mut hasher),
             // Somebody without a name is told apart by where it is.
-            _ => hasher.part((3_u8, subscriber(cx.client.address))),
+            _ => (3_u8, subscriber(cx.client.address)).hash(&mut hasher),
         }
     }
 }
@@ -150,13 +150,13 @@ mod tests {
     use http::HeaderMap;
     use std::sync::Arc;
 
-    fn hash(store: &LimitStore, parts: &[&str], cx: &RequestCx) -> KeyHash {
+    fn hash(store: &LimitStore, parts: &[&str], cx: &RequestCx) -> u64 {
         let parts: Vec<LimitKey> = parts.iter().map(|part| part.parse().unwrap()).collect();
         let key = Key::new(store, &["here", "name", "1/s"], &parts, ("/a", "shop"));
         let mut headers = HeaderMap::new();
         headers.insert("x-tenant", "t1".parse().unwrap());
         let view = RequestView { method: "GET", host: "h", path: "/", query: None, headers: &mut headers };
-        key.of(store, cx, &view)
+        store.lasting_hash(|hasher| key.write(hasher, cx, &view))
     }
 
     fn from(address: &str, caller: Option<&str>) -> RequestCx {

@@ -11,6 +11,7 @@ mod fields;
 mod gcra;
 mod hooks;
 mod key;
+mod meter;
 mod quota;
 mod sketch;
 mod store;
@@ -22,12 +23,14 @@ pub use key::LimitKey;
 pub use store::{LimitStore, MAX_KEYS};
 
 use super::{ChainBuilder, Seen, Setup, Stage};
-use crate::value::Spanned;
-use fields::Announced;
+use crate::value::{Place, Spanned};
+use fields::{Amount, Announced};
 use gcra::Bucket;
 use hooks::{ChargeAfterwards, Limits};
 use http::HeaderName;
 use key::Key;
+use meter::Meter;
+use quota::Counter;
 use std::sync::Arc;
 use store::Overflow;
 
@@ -45,12 +48,11 @@ pub struct Scope<'a> {
 /// One compiled limit.
 struct Limit {
     name: Box<str>,
-    bucket: Bucket,
+    meter: Meter,
     key: Key,
     cost: Cost,
     mode: LimitMode,
     announced: Announced,
-    overflow: Overflow,
     /// As written, for `explain`.
     text: String,
 }
@@ -114,21 +116,18 @@ fn name(config: &LimitConfig, taken: &mut Vec<String>, setup: &mut Setup<'_>) ->
 
 fn compile(config: &LimitConfig, name: String, scope: Scope<'_>, setup: &mut Setup<'_>) -> Option<Limit> {
     let cost = cost(config, setup)?;
-    let rate = &config.rate.value;
-    let bucket = Bucket::new(rate);
+    let (meter, amount, written) = measure(config, setup)?;
     let (Cost::Fixed(least) | Cost::Header(_, least) | Cost::Response(_, least)) = &cost;
-    if *least > rate.burst() {
+    if u64::from(*least) > amount.at_once {
+        let most = amount.at_once;
         setup
             .problems
-            .error(
-                config.rate.place,
-                format!("a request costs {least}, and never more than {} may pass at once", rate.burst()),
-            )
+            .error(written.place, format!("a request costs {least}, and never more than {most} may pass at once"))
             .hint("raise `burst`, or lower `cost`");
     }
     let keys: Vec<LimitKey> = config.per.iter().map(|key| key.value.clone()).collect();
-    let identity = [scope.level, &name, &rate.to_string()];
-    let mut text = format!("{name}: {rate}");
+    let identity = [scope.level, &name, &written.value];
+    let mut text = format!("{name}: {}", written.value);
     if !keys.is_empty() {
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         text.push_str(&format!(" per {}", keys.join(" and ")));
@@ -137,15 +136,40 @@ fn compile(config: &LimitConfig, name: String, scope: Scope<'_>, setup: &mut Set
         text.push_str(" (shadow)");
     }
     Some(Limit {
-        bucket,
+        meter,
         key: Key::new(setup.limits, &identity, &keys, (scope.route, scope.api)),
         cost,
         mode: config.mode,
-        announced: Announced::new(&name, rate, config.headers),
-        overflow: Overflow::default(),
+        announced: Announced::new(&name, amount, config.headers),
         name: name.into(),
         text,
     })
+}
+
+/// What measures a limit, how much that is, and how it is written.
+fn measure(config: &LimitConfig, setup: &mut Setup<'_>) -> Option<(Meter, Amount, Spanned<String>)> {
+    match (&config.rate, &config.quota) {
+        (Some(rate), None) => {
+            if config.zone.is_some() {
+                setup.problems.error(rate.place, "only a quota counts months, so only a quota has a `zone`");
+            }
+            let meter = Meter::Rate { bucket: Bucket::new(&rate.value), overflow: Overflow::default() };
+            Some((meter, (&rate.value).into(), Spanned::new(rate.value.to_string(), rate.place)))
+        }
+        (None, Some(quota)) => {
+            let meter = Meter::Quota(Counter::new(&quota.value, config.zone.unwrap_or_default()));
+            Some((meter, (&quota.value).into(), Spanned::new(quota.value.to_string(), quota.place)))
+        }
+        (Some(_), Some(quota)) => {
+            setup.problems.error(quota.place, "a limit has a `rate` or a `quota`, not both").hint("write two limits");
+            None
+        }
+        (None, None) => {
+            let place = config.per.iter().map(|key| key.place).next().unwrap_or(Place::NOWHERE);
+            setup.problems.error(place, "the limit says neither `rate` nor `quota`").hint("write `rate: 100/s`");
+            None
+        }
+    }
 }
 
 fn cost(config: &LimitConfig, setup: &mut Setup<'_>) -> Option<Cost> {

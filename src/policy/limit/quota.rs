@@ -116,6 +116,15 @@ impl Counter {
         });
     }
 
+    /// Counts a cost that is known only afterwards; it may lead into debt.
+    pub fn charge(&self, table: &Table, key: u64, now: u64, cost: u32) {
+        let stretch = self.stretch(now);
+        let forget = self.forget(stretch);
+        let _ = table.update(at(key, stretch.number), unit(now), |state| {
+            Change::Set(forget | count_of(state).saturating_add(u64::from(cost)).min(MOST), ())
+        });
+    }
+
     /// What the stretch before has counted, as far as it matters: nothing in a month of the calendar.
     fn before(&self, table: &Table, key: u64, stretch: Stretch) -> u64 {
         match self.window {

@@ -1,22 +1,27 @@
 //! Where limits keep their counts: one for a gateway, outliving its snapshots.
 
-use super::gcra::{Bucket, Ticks, Verdict};
+use super::gcra::Ticks;
 use super::sketch::Sketch;
-use super::table::{Change, KeyHash, Table};
+use super::table::{KeyHash, Table};
+use crate::request::Moment;
 use ahash::RandomState;
-use std::hash::{BuildHasher, Hash, Hasher};
+use smallvec::SmallVec;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// Room for that many keys at once where nothing else is said: 34 MB.
+/// Room for that many keys at once where nothing else is said: 34 MB for rates, and as much for quotas.
 pub const MAX_KEYS: usize = 1_000_000;
 
 /// The counts of all limits of a gateway.
 pub struct LimitStore {
     /// Made when the first limit is asked: a gateway without limits keeps no table.
-    table: OnceLock<Table>,
+    rates: OnceLock<Table>,
+    quotas: OnceLock<Table>,
     max_keys: usize,
     hashers: [RandomState; 2],
+    /// Keys what is written to disk: nobody who reads the file can tell whose counts they are.
+    secret: [u8; 32],
     began: Instant,
 }
 
@@ -26,118 +31,93 @@ impl Default for LimitStore {
     }
 }
 
+/// A moment as limits need it: on the clock of rates and by the calendar.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// On the store's clock.
+    pub ticks: Ticks,
+    /// Seconds since the epoch.
+    pub unix: u64,
+}
+
 impl LimitStore {
-    /// A store with room for about that many keys.
+    /// A store with room for about that many keys, of rates and of quotas each.
     pub fn new(max_keys: usize) -> Self {
-        let hashers = [RandomState::new(), RandomState::new()];
-        // A moment before the first request: a state of 0 is then in the past for all of them.
-        Self { table: OnceLock::new(), max_keys, hashers, began: Instant::now() }
+        let mut secret = [0; 32];
+        rand::RngCore::fill_bytes(&mut rand::thread_rng(), &mut secret);
+        Self {
+            rates: OnceLock::new(),
+            quotas: OnceLock::new(),
+            max_keys,
+            hashers: [RandomState::new(), RandomState::new()],
+            secret,
+            began: Instant::now(),
+        }
     }
 
-    /// The moment on the store's clock.
-    pub fn ticks(&self, now: Instant) -> Ticks {
+    /// The moment a request began.
+    pub fn now(&self, moment: &Moment) -> Now {
+        // A second before the first request: a state of 0 is in the past for all of them.
         let second = Ticks::from_duration(std::time::Duration::from_secs(1)).0;
-        Ticks(Ticks::from_duration(now.saturating_duration_since(self.began)).0 + second)
+        let since = moment.started.saturating_duration_since(self.began);
+        Now { ticks: Ticks(Ticks::from_duration(since).0 + second), unix: moment.unix_seconds() }
     }
 
-    /// A key being hashed; parts are added in a fixed order.
-    pub fn key(&self) -> KeyHasher {
-        KeyHasher(self.hashers.each_ref().map(RandomState::build_hasher))
+    /// The keyed hash of what `write` writes, for the life of this process.
+    pub fn hash(&self, write: impl Fn(&mut dyn Hasher)) -> KeyHash {
+        let [bucket, print] = self.hashers.each_ref().map(|state| {
+            let mut hasher = state.build_hasher();
+            write(&mut hasher);
+            hasher.finish()
+        });
+        KeyHash::new(bucket, print)
+    }
+
+    /// The keyed hash of what `write` writes, the same in a later process that took the secret over.
+    pub fn lasting_hash(&self, write: impl Fn(&mut dyn Hasher)) -> u64 {
+        let mut written = Written(SmallVec::from_slice(&self.secret));
+        write(&mut written);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &written.0);
+        let first = digest.as_ref().first_chunk::<8>().copied().unwrap_or_default();
+        u64::from_le_bytes(first)
+    }
+
+    /// The table of rates.
+    pub(super) fn rates(&self) -> &Table {
+        self.rates.get_or_init(|| Table::new(self.max_keys))
+    }
+
+    /// The table of quotas.
+    pub(super) fn quotas(&self) -> &Table {
+        self.quotas.get_or_init(|| Table::new(self.max_keys))
     }
 
     /// How many keys are below their full bucket at the moment.
-    pub fn live(&self, now: Instant) -> usize {
-        self.table.get().map_or(0, |table| table.live(self.ticks(now)))
-    }
-
-    /// Judges a request of that cost, and takes it in if it passes.
-    pub fn take(&self, bucket: &Bucket, overflow: &Overflow, key: KeyHash, (now, cost): (Ticks, u32)) -> Verdict {
-        let table = self.table.get_or_init(|| Table::new(self.max_keys));
-        let taken = table.update(key, now, |state| match bucket.judge(state, now, cost) {
-            passes @ Verdict::Passes { tat, .. } => Change::Set(tat, passes),
-            refused @ Verdict::Refused { .. } => Change::Keep(refused),
-        });
-        taken.unwrap_or_else(|| overflow.0.get_or_init(Default::default).take(bucket, key, now, cost))
-    }
-
-    /// Undoes [`Self::take`]: something else refused the request, and what is refused costs nothing.
-    pub fn give_back(&self, bucket: &Bucket, key: KeyHash, (now, cost): (Ticks, u32)) {
-        if let Some(table) = self.table.get() {
-            let _ = table.update(key, now, |state| match state {
-                0 => Change::Keep(()),
-                _ => Change::Set(bucket.give_back(state, cost), ()),
-            });
-        }
-    }
-
-    /// Takes a cost that is known only afterwards; it may lead into debt.
-    pub fn charge(&self, bucket: &Bucket, key: KeyHash, (now, cost): (Ticks, u32)) {
-        if let Some(table) = self.table.get() {
-            let _ = table.update(key, now, |state| Change::Set(bucket.charge(state, now, cost), ()));
-        }
+    pub fn live(&self, moment: &Moment) -> usize {
+        self.rates.get().map_or(0, |table| table.live(self.now(moment).ticks))
     }
 }
 
-/// What one limit needs when the table is full.
+/// Gathers what is hashed, for a hash over the whole.
+struct Written(SmallVec<[u8; 160]>);
+
+impl Hasher for Written {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0 // never asked: the digest is
+    }
+}
+
+/// What one rate needs when the table is full.
 #[derive(Default)]
 pub struct Overflow(OnceLock<Sketch>);
 
 impl Overflow {
-    /// Whether the table was ever full for this limit.
-    pub fn is_used(&self) -> bool {
-        self.0.get().is_some()
-    }
-}
-
-/// A key being hashed.
-pub struct KeyHasher([<RandomState as BuildHasher>::Hasher; 2]);
-
-impl KeyHasher {
-    /// Adds a part. Parts do not run into each other.
-    #[must_use]
-    pub fn part(mut self, part: impl Hash) -> Self {
-        self.0.iter_mut().for_each(|hasher| part.hash(hasher));
-        self
-    }
-
-    /// The key.
-    pub fn finish(self) -> KeyHash {
-        let [bucket, print] = self.0.map(|hasher| hasher.finish());
-        KeyHash::new(bucket, print)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn take(store: &LimitStore, overflow: &Overflow, key: KeyHash, now: Ticks) -> bool {
-        let bucket = Bucket::new(&"10/s burst 2".parse().unwrap());
-        matches!(store.take(&bucket, overflow, key, (now, 1)), Verdict::Passes { .. })
-    }
-
-    #[test]
-    fn keys_are_counted_apart() {
-        let (store, overflow) = (LimitStore::new(100), Overflow::default());
-        let now = store.ticks(Instant::now());
-        let (a, b) = (store.key().part("ab").part("c").finish(), store.key().part("a").part("bc").finish());
-        assert_ne!(a, b);
-        assert_eq!([a, a, a, b].map(|key| take(&store, &overflow, key, now)), [true, true, false, true]);
-        assert_eq!(store.live(Instant::now()), 2);
-    }
-
-    #[test]
-    fn a_flood_beyond_the_room_is_still_limited_and_frees_nobody() {
-        let (store, overflow) = (LimitStore::new(1_000), Overflow::default());
-        let now = store.ticks(Instant::now());
-        let limited = store.key().part("limited").finish();
-        while take(&store, &overflow, limited, now) {}
-        let keys: Vec<KeyHash> = (0..100_000).map(|number| store.key().part(number).finish()).collect();
-        for round in 0..3 {
-            let passed = keys.iter().filter(|key| take(&store, &overflow, **key, now)).count();
-            assert!(if round < 2 { passed > 0 } else { passed == 0 }, "{round}: {passed}");
-        }
-        assert!(overflow.is_used());
-        assert!(!take(&store, &overflow, limited, now));
+    /// The sketch, made now if it was not needed before.
+    pub fn sketch(&self) -> &Sketch {
+        self.0.get_or_init(Default::default)
     }
 }

@@ -102,3 +102,15 @@ fn the_request_says_what_it_costs_where_that_is_asked_for() {
     assert_eq!(costing("4294967296"), 429);
     assert_eq!(costing("1"), 200);
 }
+
+#[test]
+fn a_quota_is_a_refusal_of_its_own() {
+    let gateway = answering("2/month per client");
+    assert_eq!(gateway.get("/a").header("ratelimit-policy"), Some("\"client\";q=2;w=2629746"));
+    assert_eq!(gateway.get("/a").status, 200);
+    let refused = gateway.get("/a");
+    let problem = refused.json();
+    assert_eq!((refused.status, &problem["type"]), (429, &"urn:tollgate:problem:quota-exceeded".into()));
+    let seconds: u64 = refused.header("retry-after").expect("a wait").parse().expect("seconds");
+    assert!((1..=31 * 86_400).contains(&seconds), "{seconds}");
+}
