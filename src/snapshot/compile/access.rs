@@ -4,6 +4,7 @@ use super::Compiling;
 use crate::config::{ConsumerConfig, Policies};
 use crate::consumer::{Consumer, Consumers, SubjectKind};
 use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
+use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{ChainBuilder, Setup};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ pub(super) struct Access {
     consumers: Arc<Consumers>,
     providers: BTreeMap<String, Arc<Provider>>,
     used: BTreeSet<String>,
+    addresses: Addresses,
 }
 
 impl Access {
@@ -47,7 +49,7 @@ impl Compiling<'_> {
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
-        Access { consumers: Arc::new(consumers), providers, used: BTreeSet::new() }
+        Access { consumers: Arc::new(consumers), providers, used: BTreeSet::new(), addresses: Addresses::default() }
     }
 
     fn consumer(&mut self, all: &mut Consumers, name: &Spanned<String>, written: &ConsumerConfig) {
@@ -75,7 +77,10 @@ impl Compiling<'_> {
             allow.attach(chain, &mut self.setup());
         }
         if let Some(OrOff::On(ip)) = policies.ip {
-            ip.attach(chain, &mut self.setup());
+            if !self.loaded.problems.is_fatal() {
+                self.problems.extend(IpConfig::missing(ip)); // else it may have been left out in reading
+            }
+            access.addresses.attach(ip, chain, &mut self.setup());
         }
         if let Some(OrOff::On(cors)) = policies.cors {
             cors.attach(chain, &mut self.setup());
