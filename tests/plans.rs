@@ -55,9 +55,14 @@ mod tests {
     fn question(asked: &str) -> Question {
         let mut parts = asked.splitn(3, ' ');
         let mut next = || parts.next().unwrap_or_default().to_owned();
-        let (method, url, header) = (next(), next(), next());
+        let (method, mut url, header) = (next(), next(), next());
+        let client = url.split_once('@').map(|(url, client)| (url.to_owned(), client.parse().expect("an address")));
+        let client = client.map(|(bare, client)| {
+            url = bare;
+            client
+        });
         let headers = header.split_once(": ").map(|(name, value)| (name.into(), value.into())).into_iter().collect();
-        Question { method, url, headers }
+        Question { method, url, headers, client }
     }
 
     /// What the gateway says to these files.

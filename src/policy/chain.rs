@@ -121,7 +121,7 @@ impl Chain {
 
     /// One line for each policy that acts on answers alone.
     pub fn describe_responses(&self) -> Vec<String> {
-        self.on_response.iter().filter_map(|(_, _, hook)| hook.describe()).collect()
+        self.on_response.iter().filter_map(|(_, _, hook)| hook.describe_response()).collect()
     }
 
     /// Runs the hook on the head at `position`, for an explanation; `None` past the last.

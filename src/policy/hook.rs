@@ -104,7 +104,7 @@ pub trait OnResponse: Send + Sync {
     fn on_response(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>);
 
     /// The policy in one line of the plan, where it has no hook on the request that says so.
-    fn describe(&self) -> Option<String> {
+    fn describe_response(&self) -> Option<String> {
         None
     }
 }

@@ -2,11 +2,12 @@
 
 use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
-use crate::request::{Moment, RequestCx, RequestView};
+use crate::request::{Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
 use crate::upstream::{Balance, CheckKind, HashOn, UpstreamSpec};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Instant, SystemTime};
 
 /// A request to explain.
@@ -18,6 +19,8 @@ pub struct Question {
     pub url: String,
     /// Header fields.
     pub headers: Vec<(String, String)>,
+    /// The client's address; that of this machine where none is given.
+    pub client: Option<IpAddr>,
 }
 
 /// The compiled plan: listeners, upstreams, routes in order of writing.
@@ -159,7 +162,15 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
         let _ = writeln!(out, "route {}: {}", name_of(route), verdict(snapshot, &candidate.verdict));
     }
     let mut captures = Captures::new();
-    match snapshot.router.find(&lookup, &mut captures) {
+    let found = match snapshot.find(&lookup, &mut captures) {
+        Ok(found) => found,
+        Err(reply) => {
+            let _ =
+                writeln!(out, "answer {} {}: {}", reply.reason.status().as_str(), reply.reason.slug(), reply.detail);
+            return Ok(out);
+        }
+    };
+    match found {
         Found::NoRoute => out.push_str("answer 404 no-route\n"),
         Found::MethodNotAllowed(allowed) => {
             let methods: Vec<&str> = allowed.iter().collect();
@@ -175,7 +186,7 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
                     query: target.query,
                     headers: &mut headers.clone(),
                 };
-                verdicts(&mut out, route, &mut view);
+                verdicts(&mut out, route, asked.client, &mut view);
             }
         }
     }
@@ -207,9 +218,11 @@ fn winner(
 }
 
 /// What each policy of the route says of the request, up to the first that does not let it pass.
-fn verdicts(out: &mut String, route: &Route, view: &mut RequestView<'_>) {
+fn verdicts(out: &mut String, route: &Route, client: Option<IpAddr>, view: &mut RequestView<'_>) {
     let now = Moment { started: Instant::now(), wall: SystemTime::now() };
-    let mut cx = RequestCx { notes: Some(Box::default()), ..RequestCx::new(now) };
+    let address = client.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |client| client.to_canonical());
+    let client = Client { address, peer: address, via_trusted: false };
+    let mut cx = RequestCx { client, notes: Some(Box::default()), ..RequestCx::new(now) };
     for (position, line) in route.chain.describe().iter().enumerate() {
         let Some(decision) = route.chain.explain(position, &mut cx, view) else { return };
         let outcome = match &decision {

@@ -4,8 +4,10 @@ use super::Compiling;
 use crate::config::{ConsumerConfig, Policies};
 use crate::consumer::{Consumer, Consumers, SubjectKind};
 use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
+use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{ChainBuilder, Setup};
+use crate::routing::{Methods, OPTIONS};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,15 +84,23 @@ impl Compiling<'_> {
             }
             access.addresses.attach(ip, chain, &mut self.setup());
         }
-        if let Some(OrOff::On(cors)) = policies.cors {
-            cors.attach(chain, &mut self.setup());
-        }
         if let Some(OrOff::On(csrf)) = policies.csrf {
             csrf.attach(chain, &mut self.setup());
         }
         if let Some(OrOff::On(security_headers)) = policies.security_headers {
             security_headers.attach(chain, &mut self.setup());
         }
+    }
+
+    /// Adds `cors` to a route's chain; says who answers the preflights that reach it.
+    pub(super) fn cors(&mut self, policies: Policies<'_>, methods: &Methods, chain: &mut ChainBuilder) -> Preflights {
+        let Some(OrOff::On(cors)) = policies.cors else { return Preflights::Passed };
+        if !self.loaded.problems.is_fatal() {
+            self.problems.extend(CorsConfig::missing(cors));
+        }
+        let preflights = if methods.names(OPTIONS) { Preflights::Passed } else { Preflights::Answered };
+        cors.value.attach(preflights, chain, &mut self.setup());
+        preflights
     }
 
     fn auth(&mut self, access: &mut Access, written: &RouteAuthConfig) -> Option<Auth> {
