@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::UnixMillis;
-use super::digits::hex;
+use crate::value::digits::hex;
 
 /// A request id in its text form, `018f3c1e-7a5b-7c3d-9e8f-0123456789ab`. Lives on the stack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

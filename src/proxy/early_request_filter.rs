@@ -53,12 +53,11 @@ fn peer_address(session: &Session) -> IpAddr {
 }
 
 fn body_of(parts: &Parts, is_empty: bool) -> Body {
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    match declared.and_then(|text| text.parse().ok()) {
-        Some(length) => Body::Length(length),
-        None if is_empty => Body::None,
-        None => Body::Unknown,
+    if is_empty {
+        return Body::None;
     }
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    declared.and_then(|text| text.parse().ok()).map_or(Body::Unknown, Body::Length)
 }
 
 /// Request id and trace: kept from trusted peers, else made here. What an untrusted peer says of itself is dropped.

@@ -4,7 +4,7 @@
 use super::answer::{write, write_refusal};
 use super::ctx::{Flow, ProxyCtx};
 use super::early_request_filter::set_path;
-use super::fields::edit_request;
+use super::fields::{HeadFields, edit_request};
 use super::{Gate, upstream_peer};
 use crate::policy::{Decision, Resume};
 use crate::reply::{Reason, Reply};
@@ -104,27 +104,28 @@ async fn policies(session: &mut Session, ctx: &mut ProxyCtx) -> Decision {
 fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> Decision {
     let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
     let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Decision::Continue };
-    edit_request(session.downstream_session.req_header_mut(), |parts| {
-        let mut view = RequestView {
-            method: parts.method.as_str(),
-            host: &matched.host,
-            path: parts.uri.path(),
-            query: parts.uri.query(),
-            headers: &mut parts.headers,
-        };
-        let decision = match resume.map(|resume| resume(cx, &mut view)) {
-            None | Some(Decision::Continue) => route.chain.on_request(&mut matched.progress, cx, &mut view),
-            Some(decision) => decision,
-        };
-        if let Some(query) = cx.changes.query.take() {
-            let path = parts.uri.path();
-            let text = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-            if set_path(parts, &text).is_err() {
-                return Decision::reply(Reason::BadPath);
-            }
+    let request = session.downstream_session.req_header_mut();
+    // Copies of two reference counts: the fields alone may be changed while these are read.
+    let (method, uri) = (request.method.clone(), request.uri.clone());
+    let mut view = RequestView {
+        method: method.as_str(),
+        host: &matched.host,
+        path: uri.path(),
+        query: uri.query(),
+        headers: &mut HeadFields(request),
+    };
+    let decision = match resume.map(|resume| resume(cx, &mut view)) {
+        None | Some(Decision::Continue) => route.chain.on_request(&mut matched.progress, cx, &mut view),
+        Some(decision) => decision,
+    };
+    if let Some(query) = cx.changes.query.take() {
+        let text = if query.is_empty() { uri.path().to_owned() } else { format!("{}?{query}", uri.path()) };
+        let request = session.downstream_session.req_header_mut();
+        if edit_request(request, |parts| set_path(parts, &text)).is_err() {
+            return Decision::reply(Reason::BadPath);
         }
-        decision
-    })
+    }
+    decision
 }
 
 /// Whether the certificate this connection was made with is not the one the Host would have been given

@@ -7,6 +7,7 @@
 
 mod address;
 mod bytes;
+pub(crate) mod digits;
 mod duration;
 pub(crate) mod form;
 mod invalid;

@@ -3,10 +3,12 @@
 use super::{HeadError, HeadLimits};
 use crate::reply::Reason;
 use bytes::BytesMut;
+use memchr::memmem::Finder;
 use pingora_core::protocols::Stream;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -129,9 +131,12 @@ impl HeadReader {
     }
 }
 
+/// Made once: making it costs more than most searches do.
+static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+
 /// The length of the head: up to and including the first empty line.
 fn find_end(bytes: &[u8]) -> Option<usize> {
-    memchr::memmem::find(bytes, b"\r\n\r\n").map(|start| start + 4)
+    EMPTY_LINE.find(bytes).map(|start| start + 4)
 }
 
 /// A line feed without its carriage return can end in no legal head: no need to wait for more bytes.
