@@ -2,6 +2,7 @@
 
 use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
+use crate::reply::Reply;
 use crate::request::{Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
 use crate::upstream::{Balance, CheckKind, HashOn, UpstreamSpec};
@@ -157,20 +158,22 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
     }
     let lookup =
         Target { host: &host, path: path.as_str(), method: &asked.method, query: target.query, headers: &headers };
+    let lookup = match snapshot.sought(&lookup) {
+        Ok(sought) => sought,
+        Err(reply) => {
+            let _ = writeln!(out, "answer {}", refusal(&reply));
+            return Ok(out);
+        }
+    };
+    if lookup.method != asked.method {
+        let _ = writeln!(out, "    a preflight, for the route of {}", lookup.method);
+    }
     for candidate in snapshot.router.explain(&lookup) {
         let Some(route) = snapshot.routes.get(candidate.route) else { continue };
         let _ = writeln!(out, "route {}: {}", name_of(route), verdict(snapshot, &candidate.verdict));
     }
     let mut captures = Captures::new();
-    let found = match snapshot.find(&lookup, &mut captures) {
-        Ok(found) => found,
-        Err(reply) => {
-            let _ =
-                writeln!(out, "answer {} {}: {}", reply.reason.status().as_str(), reply.reason.slug(), reply.detail);
-            return Ok(out);
-        }
-    };
-    match found {
+    match snapshot.router.find(&lookup, &mut captures) {
         Found::NoRoute => out.push_str("answer 404 no-route\n"),
         Found::MethodNotAllowed(allowed) => {
             let methods: Vec<&str> = allowed.iter().collect();
@@ -227,9 +230,7 @@ fn verdicts(out: &mut String, route: &Route, client: Option<IpAddr>, view: &mut 
         let Some(decision) = route.chain.explain(position, &mut cx, view) else { return };
         let outcome = match &decision {
             Decision::Continue => "passes".to_owned(),
-            Decision::Reply(reply) => {
-                format!("{} {}: {}", reply.reason.status().as_str(), reply.reason.slug(), reply.detail)
-            }
+            Decision::Reply(reply) => refusal(reply),
             Decision::Answer(fixed) => format!("answers {}", fixed.status.as_str()),
             Decision::Wait(_) => "asks another service; what follows is decided then".to_owned(),
         };
@@ -241,6 +242,10 @@ fn verdicts(out: &mut String, route: &Route, client: Option<IpAddr>, view: &mut 
             return;
         }
     }
+}
+
+fn refusal(reply: &Reply) -> String {
+    format!("{} {}: {}", reply.reason.status().as_str(), reply.reason.slug(), reply.detail)
 }
 
 fn verdict(snapshot: &Snapshot, verdict: &Verdict) -> String {
