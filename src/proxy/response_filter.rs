@@ -1,6 +1,6 @@
 //! The head of an answer is about to go to the client.
 
-use super::answer::waits_for_leave;
+use super::answer::{answered, waits_for_leave};
 use super::ctx::ProxyCtx;
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
 use crate::request::{Body, Maker, ResponseView};
@@ -31,8 +31,12 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
         }
         exchange.grpc_web.response_head(&mut parts.headers);
         if let Some(chain) = chain.filter(|chain| chain.changes_responses()) {
-            let mut view =
-                ResponseView { status: parts.status.as_u16(), maker: Maker::Upstream, headers: &mut parts.headers };
+            let mut view = ResponseView {
+                request: answered(session),
+                status: parts.status.as_u16(),
+                maker: Maker::Upstream,
+                headers: &mut parts.headers,
+            };
             chain.on_response(matched.progress, cx, &mut view);
         }
         for (name, value) in cx.changes.response.drain(..) {

@@ -3,6 +3,7 @@
 use crate::exchange::Redirect;
 use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
+use crate::policy::cors::Preflights;
 use crate::reply::{Fixed, Templates};
 use crate::routing::Template;
 use crate::upstream::Upstream;
@@ -21,6 +22,8 @@ pub struct Route {
     pub action: Action,
     /// Its policies.
     pub chain: Chain,
+    /// Who answers the preflights of browsers that reach it.
+    pub preflights: Preflights,
     /// The deadline of the whole exchange, all attempts together.
     pub timeout: Option<Duration>,
     /// When to try again.

@@ -10,11 +10,11 @@ use crate::config::{
 };
 use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
-use crate::policy::{Chain, ChainBuilder, body_limit::BodyLimit};
+use crate::policy::{Chain, ChainBuilder, body_limit::BodyLimit, cors::Preflights};
 use crate::reply::{Fixed, Templates};
 use crate::routing::{
-    Conflict, ConflictKind, Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router,
-    Subject, Template, Test,
+    Conflict, ConflictKind, Expression, HostPattern, Methods, PathPattern, PatternError, Predicate, RouteKey,
+    RouteRule, Router, Subject, Template, Test,
 };
 use crate::snapshot::{
     Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
@@ -153,7 +153,8 @@ impl<'a> Compiling<'a> {
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
         let around = level.api.as_ref().map(|around| (around.name, around.written));
-        let chain = self.chain(road, policies, LimitedRoute { key: &key.value, written, around });
+        let route = LimitedRoute { key: &key.value, written, around };
+        let (chain, preflights) = self.chain(road, policies, &methods, route);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -162,6 +163,7 @@ impl<'a> Compiling<'a> {
             api: api_name.map(Into::into),
             action,
             chain,
+            preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
             retries: retries(policies.retries),
             forward: Forward {
@@ -179,14 +181,21 @@ impl<'a> Compiling<'a> {
         });
     }
 
-    fn chain(&mut self, road: &mut Road<'_>, policies: Policies<'_>, route: LimitedRoute<'_>) -> Chain {
+    fn chain(
+        &mut self,
+        road: &mut Road<'_>,
+        policies: Policies<'_>,
+        methods: &Methods,
+        route: LimitedRoute<'_>,
+    ) -> (Chain, Preflights) {
         let mut chain = ChainBuilder::default();
         if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
             BodyLimit::new(bytes).attach(&mut chain);
         }
         self.access_policies(road.access, policies, &mut chain);
         self.limits(policies, route, &mut chain);
-        chain.build()
+        let preflights = self.cors(policies, methods, &mut chain);
+        (chain.build(), preflights)
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {

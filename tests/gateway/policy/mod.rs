@@ -1,4 +1,8 @@
-//! One file a policy, named as operators name it.
+//! Policies over real sockets, one file for each, named as in `src/policy`.
 
+mod connections;
+mod cors;
 mod fault;
+mod ip;
 mod limit;
+mod security_headers;
