@@ -164,7 +164,7 @@ fn reason_of(error: &Error, session: &Session, ctx: &ProxyCtx) -> Reason {
         ErrorSource::Downstream => match error.etype() {
             ErrorType::ReadTimedout if session.response_written().is_none() => Reason::SlowRequest,
             ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error => Reason::BadRequest,
-            ErrorType::HTTPStatus(400) => Reason::BadRequest,
+            ErrorType::HTTPStatus(400) | ErrorType::Custom("InvalidChunk" | "InvalidTrailerEnd") => Reason::BadRequest,
             _ => Reason::ClientClosed,
         },
         ErrorSource::Internal | ErrorSource::Unset => Reason::Internal,
