@@ -1,9 +1,9 @@
-//! The head of an answer is about to go to the client.
+//! The head of an answer is about to go to the client, in this gateway's own version of HTTP.
 
 use super::answer::waits_for_leave;
 use super::ctx::ProxyCtx;
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use smallvec::SmallVec;
@@ -16,6 +16,10 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
         session.set_close_on_response_before_downstream_finish(true);
     }
     edit_response(response, |parts| {
+        parts.version = Version::HTTP_11; // RFC 9110 §2.5: the version is the sender's own, not the upstream's
+        if parts.status == StatusCode::NO_CONTENT {
+            parts.headers.remove(header::CONTENT_LENGTH); // RFC 9110 §8.6
+        }
         if !upgraded {
             remove_hop_by_hop(&mut parts.headers);
         }
@@ -40,7 +44,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &header::UPGRADE, &header::TE] {
+    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &header::UPGRADE, &header::TE, &header::PROXY_AUTHENTICATE] {
         headers.remove(name);
     }
 }
