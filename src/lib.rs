@@ -29,7 +29,9 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod consumer;
 pub mod exchange;
+pub mod fetch;
 pub mod listener;
 pub mod observe;
 pub mod policy;

@@ -1,8 +1,15 @@
 //! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
 //! whole.
 
+use crate::policy::allow::AllowConfig;
+use crate::policy::auth::RouteAuthConfig;
+use crate::policy::cors::CorsConfig;
+use crate::policy::csrf::CsrfConfig;
+use crate::policy::ip::IpConfig;
+use crate::policy::limit::LimitConfig;
+use crate::policy::security_headers::SecurityHeadersConfig;
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{Duration, Invalid, Percent};
+use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -34,6 +41,27 @@ macro_rules! with_defaults {
             /// Whether the `Forwarded` header (RFC 7239) is sent beside `X-Forwarded-*`. Default false.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub forwarded: Option<bool>,
+            /// Who may call: a provider under `auth:`, several of which one is enough, or `off`. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub auth: Option<$crate::value::OrOff<$crate::policy::auth::RouteAuthConfig>>,
+            /// What the caller must be or have; `off` for any caller. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub allow: Option<$crate::value::OrOff<$crate::policy::allow::AllowConfig>>,
+            /// Which addresses may call; `off` for any. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub ip: Option<$crate::value::OrOff<$crate::policy::ip::IpConfig>>,
+            /// Which pages of other origins may call (CORS). Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub cors: Option<$crate::value::OrOff<$crate::policy::cors::CorsConfig>>,
+            /// Protection of cookie-borne identity against pages of other sites. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub csrf: Option<$crate::value::OrOff<$crate::policy::csrf::CsrfConfig>>,
+            /// How much may pass: `100/s per consumer`; several limits hold together. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub limit: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::policy::limit::LimitConfig>>>,
+            /// Header fields that tell browsers to be careful. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub security_headers: Option<$crate::value::OrOff<$crate::policy::security_headers::SecurityHeadersConfig>>,
         }
 
         impl $name {
@@ -46,6 +74,13 @@ macro_rules! with_defaults {
                     preserve_host: self.preserve_host,
                     encoded_slash: self.encoded_slash,
                     forwarded: self.forwarded,
+                    auth: self.auth.as_ref(),
+                    allow: self.allow.as_ref(),
+                    ip: self.ip.as_ref(),
+                    cors: self.cors.as_ref(),
+                    csrf: self.csrf.as_ref(),
+                    limit: self.limit.as_ref(),
+                    security_headers: self.security_headers.as_ref(),
                 }
             }
         }
@@ -57,17 +92,31 @@ pub(crate) use with_defaults;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Policies<'a> {
     /// Deadline.
-    pub timeout: Option<&'a crate::value::OrOff<Duration>>,
+    pub timeout: Option<&'a OrOff<Duration>>,
     /// Retries.
     pub retries: Option<&'a RetriesConfig>,
     /// Largest body.
-    pub body_limit: Option<&'a crate::value::OrOff<crate::value::ByteSize>>,
+    pub body_limit: Option<&'a OrOff<ByteSize>>,
     /// The client's Host.
     pub preserve_host: Option<bool>,
     /// Encoded slashes.
     pub encoded_slash: Option<EncodedSlashConfig>,
     /// RFC 7239.
     pub forwarded: Option<bool>,
+    /// Providers.
+    pub auth: Option<&'a OrOff<RouteAuthConfig>>,
+    /// Authorisation.
+    pub allow: Option<&'a OrOff<AllowConfig>>,
+    /// Addresses.
+    pub ip: Option<&'a OrOff<IpConfig>>,
+    /// Other origins.
+    pub cors: Option<&'a OrOff<CorsConfig>>,
+    /// Other sites.
+    pub csrf: Option<&'a OrOff<CsrfConfig>>,
+    /// Limits.
+    pub limit: Option<&'a OrOff<OneOrMany<LimitConfig>>>,
+    /// Browsers.
+    pub security_headers: Option<&'a OrOff<SecurityHeadersConfig>>,
 }
 
 impl<'a> Policies<'a> {
@@ -81,6 +130,13 @@ impl<'a> Policies<'a> {
             preserve_host: self.preserve_host.or(outer.preserve_host),
             encoded_slash: self.encoded_slash.or(outer.encoded_slash),
             forwarded: self.forwarded.or(outer.forwarded),
+            auth: self.auth.or(outer.auth),
+            allow: self.allow.or(outer.allow),
+            ip: self.ip.or(outer.ip),
+            cors: self.cors.or(outer.cors),
+            csrf: self.csrf.or(outer.csrf),
+            limit: self.limit.or(outer.limit),
+            security_headers: self.security_headers.or(outer.security_headers),
         }
     }
 }

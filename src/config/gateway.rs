@@ -1,7 +1,8 @@
 //! The file as a whole, and what belongs to the process.
 
 use super::defaults::RouteDefaults;
-use super::{ApiConfig, ConnectionLimits, ListenerConfig, Routes, UpstreamConfig};
+use super::{ApiConfig, ConnectionLimits, ConsumerConfig, ListenerConfig, Routes, UpstreamConfig};
+use crate::policy::auth::AuthConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{each, recovering};
 use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, SecretConfig, Spanned};
@@ -36,6 +37,10 @@ pub struct Config {
     /// Policies for every route; an api or a route replaces them by name.
     #[serde(deserialize_with = "recovering")]
     pub defaults: RouteDefaults,
+    /// Ways to establish the caller, by name; routes ask for them with `auth:`.
+    pub auth: Named<AuthConfig>,
+    /// Known callers, by name.
+    pub consumers: Named<ConsumerConfig>,
     /// Pools of endpoints, by name.
     pub upstreams: Named<UpstreamConfig>,
     /// Published APIs, by name.

@@ -3,6 +3,7 @@
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
 mod check;
+mod consumer;
 mod defaults;
 mod fmt;
 mod gateway;
@@ -15,6 +16,7 @@ mod upstream;
 pub mod yaml;
 
 pub use check::weight as check_weight;
+pub use consumer::ConsumerConfig;
 pub use defaults::{EncodedSlashConfig, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, ReplyTemplate, ServerConfig};
@@ -26,8 +28,8 @@ pub use route::{ApiConfig, MatchConfig, RedirectConfig, RespondConfig, RouteConf
 pub use route_key::{RouteKey, Routes};
 pub use target::{TargetConfig, TargetEntry, WeightedUpstream};
 pub use upstream::{
-    BalanceConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, StatusRange,
-    UpstreamConfig, UpstreamTlsConfig,
+    BalanceConfig, BreakerConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig,
+    StatusRange, UpstreamConfig, UpstreamTlsConfig,
 };
 
 /// The JSON Schema (2020-12) of the configuration, from the same types that read it.

@@ -1,7 +1,7 @@
 //! What is made of a request without passing it to an upstream unchanged: fixed answers, redirects, and gRPC-Web for
 //! services that speak gRPC.
 
-mod fixed;
 pub mod grpc_web;
+mod redirect;
 
-pub use fixed::{Fixed, Redirect};
+pub use redirect::Redirect;

@@ -1,7 +1,7 @@
 //! The compiled hooks of one route.
 
-use super::{Decision, OnRequest, OnRequestBody, Stage};
-use crate::request::{RequestCx, RequestView};
+use super::{BodyDecision, Decision, OnRequest, OnRequestBody, OnResponse, Seen, Stage};
+use crate::request::{RequestCx, RequestView, ResponseView};
 use std::sync::Arc;
 
 /// Collects the policies of a route in any order and puts them into the order of their stages.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub struct ChainBuilder {
     on_request: Vec<(Stage, Arc<dyn OnRequest>)>,
     on_request_body: Vec<(Stage, Arc<dyn OnRequestBody>)>,
+    on_response: Vec<ResponseHook>,
 }
 
 impl ChainBuilder {
@@ -22,59 +23,115 @@ impl ChainBuilder {
         self.on_request_body.push((stage, hook));
     }
 
-    /// The chain, sorted by stage.
+    /// Adds a hook on the head of the answer.
+    pub fn on_response(&mut self, stage: Stage, seen: Seen, hook: Arc<dyn OnResponse>) {
+        self.on_response.push((stage, seen, hook));
+    }
+
+    /// The chain, sorted by stage; the hooks on the answer in reverse.
     pub fn build(mut self) -> Chain {
         self.on_request.sort_by_key(|(stage, _)| *stage);
         self.on_request_body.sort_by_key(|(stage, _)| *stage);
+        self.on_response.sort_by_key(|(stage, _, _)| std::cmp::Reverse(*stage));
         Chain {
-            on_request: self.on_request.into_iter().map(|(_, hook)| hook).collect(),
+            on_request: self.on_request.into(),
             on_request_body: self.on_request_body.into_iter().map(|(_, hook)| hook).collect(),
+            on_response: self.on_response.into(),
         }
     }
 }
+
+/// A hook on answers, its stage, and which answers it sees.
+type ResponseHook = (Stage, Seen, Arc<dyn OnResponse>);
 
 /// The hooks of a route, by moment, in order. An empty list costs one comparison.
 #[derive(Clone, Default)]
 pub struct Chain {
-    on_request: Box<[Arc<dyn OnRequest>]>,
+    on_request: Box<[(Stage, Arc<dyn OnRequest>)]>,
     on_request_body: Box<[Arc<dyn OnRequestBody>]>,
+    on_response: Box<[ResponseHook]>,
+}
+
+/// How far a request has come in its chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The hook on the head that decides next.
+    next: usize,
+    /// The stage of the hook that decided last.
+    reached: Option<Stage>,
+}
+
+impl Progress {
+    /// Past every policy: what an answer of the upstream, or a failure of it, unwinds from.
+    pub const DONE: Self = Self { next: usize::MAX, reached: Some(Stage::LAST) };
 }
 
 impl Chain {
-    /// Runs the hooks on the head until one replies.
-    pub fn on_request(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
-        for hook in &self.on_request {
+    /// Runs the hooks on the head, from where `progress` stands, until one does not say [`Decision::Continue`].
+    ///
+    /// After [`Decision::Wait`] it is called again when what resumes it has decided to continue.
+    pub fn on_request(&self, progress: &mut Progress, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+        for (stage, hook) in self.on_request.get(progress.next..).unwrap_or_default() {
+            progress.next += 1;
+            progress.reached = Some(*stage);
             let decision = hook.on_request(cx, request);
-            if decision != Decision::Continue {
+            if !decision.is_continue() {
                 return decision;
             }
         }
+        *progress = Progress::DONE;
         Decision::Continue
     }
 
     /// Runs the hooks on a piece of the body until one replies.
-    pub fn on_request_body(&self, cx: &mut RequestCx, bytes: usize) -> Decision {
+    pub fn on_request_body(&self, cx: &mut RequestCx, bytes: usize) -> BodyDecision {
         for hook in &self.on_request_body {
             let decision = hook.on_request_body(cx, bytes);
-            if decision != Decision::Continue {
+            if decision != BodyDecision::Continue {
                 return decision;
             }
         }
-        Decision::Continue
+        BodyDecision::Continue
+    }
+
+    /// Runs the hooks on the head of an answer, last stage first: on those of the gateway itself only the hooks whose
+    /// stage the request has reached, and those that are always seen.
+    pub fn on_response(&self, progress: Progress, cx: &mut RequestCx, response: &mut ResponseView<'_>) {
+        for (stage, seen, hook) in &self.on_response {
+            if *seen == Seen::Always || Some(*stage) <= progress.reached {
+                hook.on_response(cx, response);
+            }
+        }
     }
 
     /// Whether the route looks at bodies on their way up.
     pub fn reads_request_body(&self) -> bool {
         !self.on_request_body.is_empty()
     }
+
+    /// Whether the route changes answers.
+    pub fn changes_responses(&self) -> bool {
+        !self.on_response.is_empty()
+    }
+
+    /// One line for each policy on the head, in order.
+    pub fn describe(&self) -> Vec<String> {
+        self.on_request.iter().map(|(_, hook)| hook.describe()).collect()
+    }
+
+    /// Runs the hook on the head at `position`, for an explanation; `None` past the last.
+    pub fn explain(&self, position: usize, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Option<Decision> {
+        self.on_request.get(position).map(|(_, hook)| hook.on_request(cx, request))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Reason;
-    use http::HeaderMap;
-    use std::time::Instant;
+    use crate::policy::Wait;
+    use crate::reply::{Reason, Reply};
+    use crate::request::Maker;
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
     struct Refuse(Reason);
 
@@ -82,6 +139,46 @@ mod tests {
         fn on_request(&self, _cx: &mut RequestCx, _request: &mut RequestView<'_>) -> Decision {
             Decision::reply(self.0)
         }
+
+        fn describe(&self) -> String {
+            "refuse".into()
+        }
+    }
+
+    /// Waits, then lets pass.
+    struct Ask;
+
+    impl OnRequest for Ask {
+        fn on_request(&self, _cx: &mut RequestCx, _request: &mut RequestView<'_>) -> Decision {
+            Decision::Wait(Wait::new(async {
+                Box::new(|_: &mut RequestCx, _: &mut RequestView<'_>| Decision::Continue) as _
+            }))
+        }
+
+        fn describe(&self) -> String {
+            "ask".into()
+        }
+    }
+
+    struct Mark(&'static str);
+
+    impl OnResponse for Mark {
+        fn on_response(&self, _cx: &mut RequestCx, response: &mut ResponseView<'_>) {
+            response.headers.append(&HeaderName::from_static("x-mark"), HeaderValue::from_static(self.0));
+        }
+    }
+
+    fn run(chain: &Chain, progress: &mut Progress) -> Decision {
+        let mut headers = HeaderMap::new();
+        let mut view = RequestView { method: "GET", host: "h", path: "/", query: None, headers: &mut headers };
+        chain.on_request(progress, &mut RequestCx::at(0), &mut view)
+    }
+
+    fn marks(chain: &Chain, progress: Progress) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        let mut view = ResponseView { status: 403, maker: Maker::Gateway, headers: &mut headers };
+        chain.on_response(progress, &mut RequestCx::at(0), &mut view);
+        headers.get_all("x-mark").iter().map(|mark| mark.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
@@ -89,9 +186,31 @@ mod tests {
         let mut builder = ChainBuilder::default();
         builder.on_request(Stage::Limit, Arc::new(Refuse(Reason::Overloaded)));
         builder.on_request(Stage::Guard, Arc::new(Refuse(Reason::BodyTooLarge)));
-        let mut headers = HeaderMap::new();
-        let mut view = RequestView { method: "GET", host: "h", path: "/", query: None, headers: &mut headers };
-        let decision = builder.build().on_request(&mut RequestCx::new(Instant::now()), &mut view);
-        assert_eq!(decision, Decision::reply(Reason::BodyTooLarge));
+        let decision = run(&builder.build(), &mut Progress::default());
+        assert_eq!(decision.refusal(), Some(&Reply::new(Reason::BodyTooLarge)));
+    }
+
+    #[test]
+    fn goes_on_after_a_wait_with_the_next_policy() {
+        let mut builder = ChainBuilder::default();
+        builder.on_request(Stage::Authenticate, Arc::new(Ask));
+        builder.on_request(Stage::Limit, Arc::new(Refuse(Reason::Overloaded)));
+        let (chain, mut progress) = (builder.build(), Progress::default());
+        assert!(matches!(run(&chain, &mut progress), Decision::Wait(_)));
+        assert!(run(&chain, &mut progress).refusal().is_some());
+    }
+
+    #[test]
+    fn a_reply_unwinds_what_the_request_has_passed_and_what_is_always_seen() {
+        let mut builder = ChainBuilder::default();
+        builder.on_request(Stage::Authenticate, Arc::new(Refuse(Reason::Overloaded)));
+        builder.on_response(Stage::Guard, Seen::Unwinding, Arc::new(Mark("guard")));
+        builder.on_response(Stage::Limit, Seen::Unwinding, Arc::new(Mark("limit")));
+        builder.on_response(Stage::Transform, Seen::Always, Arc::new(Mark("always")));
+        let (chain, mut progress) = (builder.build(), Progress::default());
+        assert_eq!(marks(&chain, progress), ["always"]);
+        let _ = run(&chain, &mut progress);
+        assert_eq!(marks(&chain, progress), ["always", "guard"]);
+        assert_eq!(marks(&chain, Progress::DONE), ["always", "limit", "guard"]);
     }
 }

@@ -4,11 +4,20 @@
 //! hooks and its tests. A policy joins the order of a request by its [`Stage`]; a route's [`Chain`] holds the hooks of the
 //! policies it has and no others.
 
+pub mod allow;
+pub mod auth;
 pub mod body_limit;
 mod chain;
+pub mod cors;
+pub mod csrf;
 mod hook;
+pub mod ip;
+pub mod limit;
+pub mod security_headers;
+mod setup;
 mod stage;
 
-pub use chain::{Chain, ChainBuilder};
-pub use hook::{Decision, OnRequest, OnRequestBody};
+pub use chain::{Chain, ChainBuilder, Progress};
+pub use hook::{BodyDecision, Decision, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait};
+pub use setup::{Setup, Tend};
 pub use stage::Stage;

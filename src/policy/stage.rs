@@ -24,3 +24,8 @@ pub enum Stage {
     /// Changes what the upstream sees; last, so that everything before saw what the client sent.
     Transform,
 }
+
+impl Stage {
+    /// The last of them.
+    pub const LAST: Self = Self::Transform;
+}

@@ -2,11 +2,10 @@
 
 use super::Gate;
 use super::ctx::ProxyCtx;
-use super::fields::X_REQUEST_ID;
-use crate::exchange::Fixed;
+use super::fields::{X_REQUEST_ID, edit_response};
 use crate::exchange::grpc_web::WebType;
-use crate::reply::{Form, Keep, Reason, Rendered, Reply, render};
-use crate::request::Body;
+use crate::reply::{Fixed, Form, Keep, Reason, Rendered, Reply, render};
+use crate::request::{Body, Maker, ResponseView};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora_core::Result;
@@ -53,7 +52,8 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
         session.set_keepalive(None);
     }
     let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
-    let header = head(status, fields, body.len(), &ctx.ids.request);
+    let mut header = head(status, fields, body.len(), &ctx.ids.request);
+    unwind(&mut header, ctx);
     if head_only || body.is_empty() {
         write_head(session, header).await?;
         ctx.outcome.answered = true;
@@ -63,6 +63,25 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
     ctx.outcome.answered = true;
     ctx.outcome.bytes_out += body.len() as u64;
     session.write_response_body(Some(body), true).await
+}
+
+/// Runs the response hooks of the policies the request has passed over an answer of the gateway's own.
+fn unwind(header: &mut ResponseHeader, ctx: &mut ProxyCtx) {
+    let ProxyCtx { snapshot, cx, matched, .. } = &mut *ctx;
+    let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
+    if chain.is_none_or(|chain| !chain.changes_responses()) && cx.changes.response.is_empty() {
+        return;
+    }
+    edit_response(header, |parts| {
+        if let Some(chain) = chain {
+            let mut view =
+                ResponseView { status: parts.status.as_u16(), maker: Maker::Gateway, headers: &mut parts.headers };
+            chain.on_response(matched.progress, cx, &mut view);
+        }
+        for (name, value) in cx.changes.response.drain(..) {
+            parts.headers.append(name, value);
+        }
+    });
 }
 
 /// Writes an answer that is only a head.

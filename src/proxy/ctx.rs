@@ -3,8 +3,9 @@
 use crate::exchange::grpc_web::Translation;
 use crate::observe::metrics::{ConnectionKind, InFlight};
 use crate::observe::{TraceContext, Worker};
+use crate::policy::Progress;
 use crate::reply::{Reason, Reply};
-use crate::request::RequestCx;
+use crate::request::{Moment, RequestCx};
 use crate::routing::Captures;
 use crate::snapshot::{Route, Shared, Snapshot};
 use crate::upstream::{EndpointId, Millis, Picked};
@@ -50,6 +51,8 @@ pub struct Matched {
     pub host: Box<str>,
     /// The refusal to answer once answering is possible.
     pub refusal: Option<Box<Reply>>,
+    /// How far the route's policies have come.
+    pub progress: Progress,
 }
 
 /// Whether the whole exchange has a deadline, or only its beginning.
@@ -104,7 +107,7 @@ impl ProxyCtx {
         let now = Instant::now();
         Self {
             snapshot: shared.store.load(),
-            cx: RequestCx::new(now),
+            cx: RequestCx::new(Moment { started: now, wall: SystemTime::now() }),
             ids: Ids { request: HeaderValue::from_static(""), trace: None },
             matched: Matched::default(),
             exchange: Exchange::new(now),
@@ -121,7 +124,7 @@ impl ProxyCtx {
     /// What is left until the deadline; `None` where there is none.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         let timeout = self.route()?.timeout?;
-        Some(timeout.saturating_sub(now.duration_since(self.cx.started)))
+        Some(timeout.saturating_sub(now.duration_since(self.cx.time.started)))
     }
 
     /// The request id as text.

@@ -2,9 +2,9 @@
 
 use super::ctx::{ProxyCtx, unix_millis};
 use super::{Gate, upstream_peer};
+use crate::observe::Worker;
 use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, Finished, FinishedAttempt, Method, ReasonIndex};
-use crate::observe::{UnixMillis, Worker};
 use crate::reply::Reason;
 use http::{HeaderValue, Version, header};
 use pingora_core::Error;
@@ -17,7 +17,7 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
     let outcome = if error.is_some() { AttemptOutcome::Abandoned } else { AttemptOutcome::Answered };
     let ended = Instant::now();
     ctx.finish_attempt_at(ended, gate.worker, outcome);
-    let total = ended.saturating_duration_since(ctx.cx.started);
+    let total = ended.saturating_duration_since(ctx.cx.time.started);
     let written = session.response_written().map(|head| head.status.as_u16());
     let status = match ctx.outcome.reason {
         Some(Reason::ClientClosed) => 499,
@@ -45,14 +45,14 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
     let request = session.req_header();
     let route = ctx.route();
     let entry = AccessEntry {
-        time: started_at(timings.total),
+        time: ctx.cx.time.wall.into(),
         ids: Ids { request: ctx.ids.request.as_bytes(), trace: ctx.ids.trace.as_ref().map(|trace| trace.trace_id) },
         who: Who {
             client: Some(ctx.cx.client.address),
             listener: &gate.listener.name,
             protocol: protocol(request.version, session.was_upgraded()),
             tls: session.digest().and_then(|digest| digest.ssl_digest.as_ref()).map(|tls| tls.version.as_ref()),
-            consumer: None,
+            consumer: ctx.cx.caller().map(|caller| &*caller.id),
             user_agent: request.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
         },
         what: What {
@@ -79,12 +79,6 @@ fn answer_of(ctx: &ProxyCtx) -> Option<Answer<'_>> {
     let choice = upstream_peer::choice(ctx)?;
     let endpoint = ctx.exchange.picked.as_ref().map(|picked| picked.label());
     Some(Answer { upstream: choice.upstream.name(), endpoint, attempts: ctx.exchange.attempts })
-}
-
-/// When a request that has taken so long had begun.
-fn started_at(total: Duration) -> UnixMillis {
-    let now = unix_millis();
-    UnixMillis(now.0.saturating_sub(u64::try_from(total.as_millis()).unwrap_or(u64::MAX)))
 }
 
 fn protocol(version: Version, upgraded: bool) -> &'static str {

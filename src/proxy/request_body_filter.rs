@@ -1,7 +1,7 @@
 //! A piece of the request's body on its way up.
 
 use super::ctx::ProxyCtx;
-use crate::policy::Decision;
+use crate::policy::BodyDecision;
 use crate::reply::{Reason, Reply};
 use bytes::Bytes;
 use pingora_core::{Error, ErrorType, Result};
@@ -27,8 +27,8 @@ fn decide(session: &Session, length: usize, ctx: &mut ProxyCtx) -> Result<()> {
         return Ok(());
     }
     match route.chain.on_request_body(cx, length) {
-        Decision::Continue => Ok(()),
-        Decision::Reply(reply) => Err(refuse(ctx, reply)),
+        BodyDecision::Continue => Ok(()),
+        BodyDecision::Reply(reply) => Err(refuse(ctx, reply)),
     }
 }
 

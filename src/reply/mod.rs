@@ -12,7 +12,30 @@ pub use reason::{Blame, Keep, Reason};
 pub use render::{Form, Rendered, grpc_status, render};
 pub use template::{Template, TemplateError, Templates};
 
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
+
+/// A whole answer of the gateway's own that is no refusal, ready to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields, without `Content-Length`.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What only some replies carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// Header fields: the challenges of a 401, for one.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// Further members of the problem (RFC 9457 §3.2). Never a secret.
+    pub members: Map<String, Value>,
+}
 
 /// A refusal or failure the gateway answers itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +48,20 @@ pub struct Reply {
     pub allow: Option<Box<str>>,
     /// Seconds after which a new attempt may do better, for `Retry-After` (RFC 9110 §10.2.3).
     pub retry_after: Option<u32>,
+    /// What only some replies carry.
+    pub extra: Option<Box<Extra>>,
 }
 
 impl Reply {
     /// A reply with its reason's usual sentence.
     pub fn new(reason: Reason) -> Self {
-        Self { reason, detail: Cow::Borrowed(reason.detail()), allow: None, retry_after: reason.retry_after() }
+        Self {
+            reason,
+            detail: Cow::Borrowed(reason.detail()),
+            allow: None,
+            retry_after: reason.retry_after(),
+            extra: None,
+        }
     }
 
     /// The same reply with a sentence of its own.
@@ -44,6 +75,27 @@ impl Reply {
     #[must_use]
     pub fn allow(mut self, methods: impl Into<Box<str>>) -> Self {
         self.allow = Some(methods.into());
+        self
+    }
+
+    /// The same reply with one more header field.
+    #[must_use]
+    pub fn field(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.extra.get_or_insert_default().fields.push((name, value));
+        self
+    }
+
+    /// The same reply with one more member in its problem details.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.get_or_insert_default().members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same reply asking for that many seconds of patience.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 }

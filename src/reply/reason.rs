@@ -73,6 +73,33 @@ reasons! {
     /// The path has malformed escapes, control characters, or climbs above its root.
     BadPath = "bad-path", 400, grpc 3, Client, Open, "http_request_error", "Bad path",
         "The path is malformed, or holds an encoded slash or backslash that this route refuses.";
+    /// Credentials are given in more ways than one, so that which of them counts is not plain (RFC 6750 §3.1).
+    AmbiguousCredentials = "ambiguous-credentials", 400, grpc 3, Client, Open, "http_request_denied", "Ambiguous credentials",
+        "Credentials are given more than once. Send them once, in one place.";
+    /// The route asks for credentials and the request brings none.
+    NoCredentials = "no-credentials", 401, grpc 16, Client, Open, "http_request_denied", "Unauthorized",
+        "This route asks for credentials; see WWW-Authenticate.";
+    /// The credentials are unknown, malformed or not accepted here.
+    BadCredentials = "bad-credentials", 401, grpc 16, Client, Open, "http_request_denied", "Unauthorized",
+        "The credentials are not accepted here.";
+    /// The credentials have expired.
+    ExpiredToken = "expired-token", 401, grpc 16, Client, Open, "http_request_denied", "Unauthorized",
+        "The credentials have expired; get new ones.";
+    /// The caller is known and may not do this.
+    Forbidden = "forbidden", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
+        "The caller may not do this.";
+    /// The caller's token lacks a scope (RFC 6750 §3.1).
+    InsufficientScope = "insufficient-scope", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
+        "The token lacks a scope this route asks for.";
+    /// The client's address may not use this route.
+    IpDenied = "ip-denied", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
+        "This address may not use this route.";
+    /// The page's origin may not use this route (Fetch, "CORS protocol").
+    CorsDenied = "cors-denied", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
+        "Pages of this origin may not use this route.";
+    /// A request that changes something came with a cookie from a page of another site.
+    CsrfDenied = "csrf-denied", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
+        "A request with a cookie must come from this site.";
     /// Nothing is published at this host and path.
     NoRoute = "no-route", 404, grpc 12, Client, Open, "destination_not_found", "Not found",
         "Nothing is published at this host and path.";
@@ -94,6 +121,12 @@ reasons! {
     /// The TLS name and the Host are served by different certificates (RFC 9110 §15.5.20).
     WrongHost = "wrong-host", 421, grpc 5, Client, Close, "http_request_denied", "Misdirected request",
         "This connection was made for another host; open a new one.";
+    /// The caller or client is over a limit of the route.
+    RateLimited = "rate-limited", 429, grpc 8, Client, Open, "http_request_denied", "Too many requests",
+        "Too many requests; try again later.";
+    /// The caller has used up what it may use in a long time.
+    QuotaExceeded = "quota-exceeded", 429, grpc 8, Client, Open, "http_request_denied", "Quota exceeded",
+        "The quota is used up.";
     /// The head of the request is over the listener's limits.
     HeadersTooLarge = "headers-too-large", 431, grpc 8, Client, Close, "http_request_error", "Request header fields too large",
         "The header fields are larger or more numerous than this gateway accepts.";
@@ -121,6 +154,15 @@ reasons! {
     /// The upstream has no endpoint to ask.
     NoEndpoint = "no-endpoint", 503, grpc 14, Upstream, Open, "destination_unavailable", "Service unavailable",
         "No instance of the service behind this route can be asked.";
+    /// Too many requests to the upstream failed lately.
+    BreakerOpen = "breaker-open", 503, grpc 14, Upstream, Open, "destination_unavailable", "Service unavailable",
+        "The service behind this route is failing and is left alone for a moment.";
+    /// As many requests to the upstream are under way as it may have.
+    UpstreamBusy = "upstream-busy", 503, grpc 14, Gateway, Open, "connection_limit_reached", "Service unavailable",
+        "The service behind this route is at its limit; try again later.";
+    /// Who proves callers cannot be asked.
+    ProviderUnavailable = "provider-unavailable", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
+        "Credentials cannot be checked at the moment; try again later.";
     /// The gateway or a listener is at its limit of connections.
     Overloaded = "overloaded", 503, grpc 14, Gateway, Close, "connection_limit_reached", "Service unavailable",
         "The gateway is at its limit; try again later.";
@@ -185,7 +227,11 @@ impl Reason {
 
     /// Seconds for `Retry-After` where the reason implies one: the states that pass by themselves.
     pub fn retry_after(self) -> Option<u32> {
-        matches!(self, Self::NoEndpoint | Self::Overloaded).then_some(1)
+        matches!(
+            self,
+            Self::NoEndpoint | Self::BreakerOpen | Self::UpstreamBusy | Self::ProviderUnavailable | Self::Overloaded
+        )
+        .then_some(1)
     }
 }
 

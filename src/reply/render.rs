@@ -99,6 +99,9 @@ pub fn render(reply: &Reply, form: Form, templates: &Templates, request_id: &str
     if let Some(seconds) = reply.retry_after {
         fields.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
     }
+    if let Some(extra) = &reply.extra {
+        fields.extend(extra.fields.iter().cloned());
+    }
     push_text(
         &mut fields,
         HeaderName::from_static("proxy-status"),
@@ -140,6 +143,9 @@ fn problem(reply: &Reply, status: StatusCode, request_id: &str) -> String {
         }
         if let Some(seconds) = reply.retry_after {
             object.insert("retry_after".into(), seconds.into());
+        }
+        if let Some(extra) = &reply.extra {
+            object.extend(extra.members.clone());
         }
     }
     let mut body = members.to_string();

@@ -1,8 +1,8 @@
 //! The context of a request and the view of it that policies see.
 
-use super::{Client, Headers, HeadersMut};
+use super::{Caller, Changes, Client, Headers, HeadersMut, Identity};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// The scheme the client used, TLS ended here or at a trusted proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,27 @@ pub enum Body {
     Unknown,
 }
 
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// On the monotonic clock.
+    pub started: Instant,
+    /// By the calendar: what expiry is measured by.
+    pub wall: SystemTime,
+}
+
+impl Moment {
+    /// Seconds since the epoch.
+    pub fn unix_seconds(&self) -> u64 {
+        self.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    }
+}
+
 /// What policies may know and set of one request. Knows no snapshot and no Pingora type.
 #[derive(Clone, Debug)]
 pub struct RequestCx {
-    /// When its head had arrived, on the monotonic clock.
-    pub started: Instant,
+    /// When its head had arrived.
+    pub time: Moment,
     /// Who sent it.
     pub client: Client,
     /// How it came.
@@ -47,19 +63,55 @@ pub struct RequestCx {
     pub body: Body,
     /// Bytes of the body seen so far.
     pub body_bytes: u64,
+    /// Who was established to have sent it.
+    pub identity: Identity,
+    /// What is to be changed about it beside its fields.
+    pub changes: Changes,
+    /// What policies say of their decisions; `None` unless somebody asked (`explain`).
+    pub notes: Option<Box<Vec<String>>>,
 }
 
 impl RequestCx {
     /// The context of a request of which nothing is known yet.
-    pub fn new(started: Instant) -> Self {
+    pub fn new(time: Moment) -> Self {
         let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Self {
-            started,
+            time,
             client: Client { address: nowhere, peer: nowhere, via_trusted: false },
             scheme: Scheme::Http,
             body: Body::None,
             body_bytes: 0,
+            identity: Identity::default(),
+            changes: Changes::default(),
+            notes: None,
         }
+    }
+
+    /// The caller, once a provider has established one.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.identity.caller.as_deref()
+    }
+
+    /// Says something of a decision to whoever asked for an explanation. Never a credential.
+    pub fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(notes) = &mut self.notes {
+            notes.push(text());
+        }
+    }
+
+    /// The query as it stands after the changes made so far.
+    pub fn query<'a>(&'a self, request: &'a RequestView<'_>) -> Option<&'a str> {
+        match &self.changes.query {
+            Some(query) => Some(query).filter(|query| !query.is_empty()).map(|query| &**query),
+            None => request.query,
+        }
+    }
+
+    /// A context for tests that start at no particular moment.
+    #[cfg(test)]
+    pub fn at(unix_seconds: u64) -> Self {
+        let wall = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(unix_seconds);
+        Self::new(Moment { started: Instant::now(), wall })
     }
 }
 
@@ -82,4 +134,23 @@ impl RequestView<'_> {
     pub fn header(&self, name: &http::HeaderName) -> Option<&[u8]> {
         Headers::first(self.headers, name)
     }
+}
+
+/// Who makes an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// An upstream.
+    Upstream,
+    /// The gateway itself: a refusal, a redirect, an answer from the configuration.
+    Gateway,
+}
+
+/// The head of an answer as a policy sees it on its way to the client.
+pub struct ResponseView<'a> {
+    /// Its status.
+    pub status: u16,
+    /// Who makes it.
+    pub maker: Maker,
+    /// The header fields.
+    pub headers: &'a mut dyn HeadersMut,
 }

@@ -23,8 +23,8 @@ pub struct BackgroundTasks {
     handle: Handle,
     stop: watch::Sender<bool>,
     admin: watch::Sender<bool>,
-    /// Ends the work for the upstreams of one snapshot when another takes its place.
-    upstreams: Mutex<watch::Sender<bool>>,
+    /// Ends the work for one snapshot when another takes its place.
+    current: Mutex<watch::Sender<bool>>,
 }
 
 /// Waits a little, outside any runtime.
@@ -50,8 +50,8 @@ impl BackgroundTasks {
             let _inside = handle.enter();
             Arc::new(Background::new(clock, seed, Box::new(SystemResolver)))
         };
-        let (admin, upstreams) = (watch::channel(false).0, Mutex::new(watch::channel(false).0));
-        Ok(Arc::new(Self { background, handle, stop, admin, upstreams }))
+        let (admin, current) = (watch::channel(false).0, Mutex::new(watch::channel(false).0));
+        Ok(Arc::new(Self { background, handle, stop, admin, current }))
     }
 
     /// Gives DNS a moment before the first request.
@@ -67,10 +67,10 @@ impl BackgroundTasks {
         let _ = finished.recv_timeout(FIRST_ANSWER * 2);
     }
 
-    /// Checks and resolves the upstreams of this snapshot, and those of no other.
-    pub fn run_upstreams(&self, snapshot: &Snapshot) {
+    /// Checks and resolves the upstreams of this snapshot and tends what else it holds, and nothing of any other.
+    pub fn run(&self, snapshot: &Snapshot) {
         let (stop, stopped) = watch::channel(false);
-        let before = std::mem::replace(&mut *self.upstreams.lock(), stop);
+        let before = std::mem::replace(&mut *self.current.lock(), stop);
         let _ = before.send(true);
         for upstream in snapshot.upstreams.values() {
             let (upstream, background, stopped) = (Arc::clone(upstream), Arc::clone(&self.background), stopped.clone());
@@ -79,6 +79,15 @@ impl BackgroundTasks {
                     upstream.run_checks(&background, stopped.clone()),
                     upstream.run_resolver(&background, stopped.clone())
                 );
+            });
+        }
+        for tended in &snapshot.tended {
+            let (tended, mut stopped) = (Arc::clone(tended), stopped.clone());
+            self.handle.spawn(async move {
+                tokio::select! {
+                    () = tended.tend() => {}
+                    _ = stopped.wait_for(|over| *over) => {}
+                }
             });
         }
     }

@@ -81,7 +81,13 @@ impl Gateway {
 
     fn prepare(&self, before: &Arc<Snapshot>) -> Result<Snapshot, String> {
         let loaded = self.source.load()?;
-        let surroundings = Surroundings { previous: Some(before), metrics: &self.shared.metrics, seed: Random::next() };
+        let surroundings = Surroundings {
+            previous: Some(before),
+            metrics: &self.shared.metrics,
+            fetcher: &self.shared.fetcher,
+            limits: &self.shared.limits,
+            seed: Random::next(),
+        };
         let Compiled { snapshot, warnings, .. } =
             compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
         if !warnings.is_empty() {

@@ -1,10 +1,13 @@
 //! What a configuration does, in words: the whole plan, or the way of one request through it. No network is touched.
 
 use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
+use crate::policy::Decision;
+use crate::request::{Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
 use crate::upstream::{Balance, CheckKind, HashOn, UpstreamSpec};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
+use std::time::{Instant, SystemTime};
 
 /// A request to explain.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +37,7 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
         let hosts = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
         let _ = writeln!(out, "route {}{hosts} -> {}", name_of(route), action(route));
-        for line in policies(route) {
+        for line in route.chain.describe().iter().chain(&frame(route)) {
             let _ = writeln!(out, "    {line}");
         }
     }
@@ -93,7 +96,8 @@ fn action(route: &Route) -> String {
     }
 }
 
-fn policies(route: &Route) -> Vec<String> {
+/// What the frame does for a route that asks an upstream.
+fn frame(route: &Route) -> Vec<String> {
     let mut lines = Vec::new();
     if !matches!(route.action, Action::Forward(_)) {
         return lines; // nothing below concerns an answer of the gateway's own
@@ -163,6 +167,14 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
         Found::Route(number) => {
             if let Some(route) = snapshot.routes.get(number) {
                 winner(&mut out, snapshot, (number, route), (path.as_str(), &captures), path.has_encoded_slash());
+                let mut view = RequestView {
+                    method: &asked.method,
+                    host: &host,
+                    path: path.as_str(),
+                    query: target.query,
+                    headers: &mut headers.clone(),
+                };
+                verdicts(&mut out, route, &mut view);
             }
         }
     }
@@ -188,8 +200,32 @@ fn winner(
         }
     }
     let _ = writeln!(out, "-> {}", action(route));
-    for line in policies(route) {
+    for line in frame(route) {
         let _ = writeln!(out, "    {line}");
+    }
+}
+
+/// What each policy of the route says of the request, up to the first that does not let it pass.
+fn verdicts(out: &mut String, route: &Route, view: &mut RequestView<'_>) {
+    let now = Moment { started: Instant::now(), wall: SystemTime::now() };
+    let mut cx = RequestCx { notes: Some(Box::default()), ..RequestCx::new(now) };
+    for (position, line) in route.chain.describe().iter().enumerate() {
+        let Some(decision) = route.chain.explain(position, &mut cx, view) else { return };
+        let outcome = match &decision {
+            Decision::Continue => "passes".to_owned(),
+            Decision::Reply(reply) => {
+                format!("{} {}: {}", reply.reason.status().as_str(), reply.reason.slug(), reply.detail)
+            }
+            Decision::Answer(fixed) => format!("answers {}", fixed.status.as_str()),
+            Decision::Wait(_) => "asks another service; what follows is decided then".to_owned(),
+        };
+        let _ = writeln!(out, "policy {line}: {outcome}");
+        for note in cx.notes.iter_mut().flat_map(|notes| notes.drain(..)) {
+            let _ = writeln!(out, "    {note}");
+        }
+        if !decision.is_continue() {
+            return;
+        }
     }
 }
 

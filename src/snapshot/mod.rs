@@ -15,14 +15,18 @@ pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries,
 pub use shared::Shared;
 pub use store::Store;
 
+use crate::consumer::Consumers;
 use crate::listener::ListenerSpec;
 use crate::observe::access_log::AccessLogSettings;
 use crate::observe::metrics::RouteMetrics;
+use crate::policy::Tend;
+use crate::policy::auth::Provider;
 use crate::reply::Templates;
 use crate::request::TrustedProxies;
 use crate::routing::Router;
 use crate::upstream::Upstream;
 use crate::value::Secret;
+use http::HeaderName;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,6 +43,14 @@ pub struct Snapshot {
     pub routes: Box<[Route]>,
     /// By name; inline ones by the route that holds them.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// Known callers.
+    pub consumers: Arc<Consumers>,
+    /// Ways to establish the caller, by name.
+    pub providers: BTreeMap<String, Arc<Provider>>,
+    /// What has work of its own in the background while this is the running snapshot.
+    pub tended: Vec<Arc<dyn Tend>>,
+    /// Fields that tell upstreams who the caller is: dropped from what clients send.
+    pub identity: Box<[HeaderName]>,
     /// Bodies of the gateway's own replies where no route is known.
     pub replies: Arc<Templates>,
     /// Whose word about clients is believed.

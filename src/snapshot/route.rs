@@ -1,9 +1,9 @@
 //! A compiled route: what it does with a request that it takes.
 
-use crate::exchange::{Fixed, Redirect};
+use crate::exchange::Redirect;
 use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
-use crate::reply::Templates;
+use crate::reply::{Fixed, Templates};
 use crate::routing::Template;
 use crate::upstream::Upstream;
 use http::HeaderValue;

@@ -1,9 +1,12 @@
 //! What all workers of a gateway share: the running snapshot, and what outlives every snapshot.
 
 use super::Store;
+use crate::fetch::Fetcher;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
+use crate::policy::limit::LimitStore;
 use crate::upstream::Clock;
+use std::sync::Arc;
 
 /// What all workers of a gateway share.
 pub struct Shared {
@@ -13,6 +16,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// The access log.
     pub access_log: AccessLog,
+    /// The gateway's own calls to others.
+    pub fetcher: Arc<Fetcher>,
+    /// The counts of all limits.
+    pub limits: Arc<LimitStore>,
     /// The clock upstreams are timed by.
     pub clock: Clock,
 }

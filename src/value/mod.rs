@@ -7,6 +7,7 @@
 
 mod address;
 mod bytes;
+pub(crate) mod digits;
 mod duration;
 pub(crate) mod form;
 mod invalid;
@@ -17,12 +18,14 @@ mod or_off;
 mod percent;
 mod place;
 mod problem;
+mod rate;
 mod render;
 pub(crate) mod secret;
 mod sources;
 mod spanned;
 mod suggest;
 mod url;
+mod web_url;
 pub(crate) mod written;
 
 pub use address::Address;
@@ -36,8 +39,10 @@ pub use or_off::OrOff;
 pub use percent::Percent;
 pub use place::{Place, SourceId};
 pub use problem::{Problem, Problems, Severity};
+pub use rate::{Quota, Rate, Window};
 pub use secret::{Secret, SecretConfig, SecretSource};
 pub use sources::{Source, Sources};
 pub use spanned::Spanned;
 pub use suggest::suggest;
 pub use url::{Host, Scheme, Url};
+pub use web_url::WebUrl;

@@ -9,6 +9,7 @@ mod histogram;
 mod labels;
 mod listener;
 mod names;
+mod requests;
 mod route;
 mod series;
 mod sources;

@@ -1,6 +1,8 @@
 //! The one road from what operators write to what requests read. Every problem is gathered; one is enough to refuse the
 //! whole.
 
+mod access;
+mod limits;
 mod listeners;
 mod process;
 mod replies;
@@ -11,9 +13,13 @@ pub use process::{server_plan, worker_threads};
 
 use super::Snapshot;
 use crate::config::{Failed, Loaded};
+use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
-use crate::request::TrustedProxies;
+use crate::policy::Tend;
+use crate::policy::limit::LimitStore;
+use crate::request::{IDENTITY_FIELDS, TrustedProxies};
 use crate::value::{Problems, Sources};
+use http::HeaderName;
 use std::sync::Arc;
 
 /// What a compilation takes over or draws on.
@@ -22,6 +28,10 @@ pub struct Surroundings<'a> {
     pub previous: Option<&'a Arc<Snapshot>>,
     /// Where counters are resolved.
     pub metrics: &'a Metrics,
+    /// The gateway's own calls to others.
+    pub fetcher: &'a Arc<Fetcher>,
+    /// Where limits keep their counts.
+    pub limits: &'a Arc<LimitStore>,
     /// Random bits that set where turns begin.
     pub seed: u64,
 }
@@ -41,6 +51,8 @@ struct Compiling<'a> {
     loaded: &'a Loaded,
     surroundings: &'a Surroundings<'a>,
     problems: Problems,
+    tended: Vec<Arc<dyn Tend>>,
+    identity: Vec<HeaderName>,
 }
 
 impl Compiling<'_> {
@@ -59,13 +71,22 @@ impl Compiling<'_> {
 /// # Errors
 /// Every problem, with its place.
 pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compiled, Failed> {
-    let mut compiling = Compiling { loaded: &loaded, surroundings, problems: Problems::new() };
+    let mut compiling = Compiling {
+        loaded: &loaded,
+        surroundings,
+        problems: Problems::new(),
+        tended: Vec::new(),
+        identity: IDENTITY_FIELDS.to_vec(),
+    };
     let replies = compiling.gateway_replies();
     let mut upstreams = compiling.upstreams();
-    let compiled = compiling.routes(&mut upstreams, &replies);
+    let mut access = compiling.access();
+    let compiled = compiling.routes(&mut upstreams, &mut access, &replies);
     compiling.warn_unused(&upstreams);
+    compiling.warn_unused_providers(&access);
     let process = compiling.process();
     let mut problems = std::mem::take(&mut compiling.problems);
+    let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
     problems.extend(loaded.problems.clone());
     problems.sort();
     let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {
@@ -74,11 +95,16 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let warnings = if problems.is_empty() { String::new() } else { problems.render(&loaded.sources) };
     let revision = surroundings.previous.map_or(1, |previous| previous.revision + 1);
     let trusted = TrustedProxies::new(loaded.config.trusted_proxies.iter().map(|network| network.value.get()));
+    let (consumers, providers) = access.into_parts();
     let snapshot = Snapshot {
         revision,
         router,
         routes: routes.into(),
         upstreams: upstreams.into_compiled(),
+        consumers,
+        providers,
+        tended,
+        identity: identity.into(),
         replies,
         trusted,
         unrouted: surroundings.metrics.unrouted(),

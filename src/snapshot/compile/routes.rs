@@ -1,15 +1,17 @@
 //! Routes: patterns, targets, policies, and the router over all of them.
 
 use super::Compiling;
+use super::access::Access;
+use super::limits::LimitedRoute;
 use super::upstreams::Upstreams;
 use crate::config::{
     ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RetryOn, RouteConfig,
     TargetConfig, TargetEntry, ValueMatch,
 };
-use crate::exchange::{Fixed, Redirect};
+use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
-use crate::policy::{ChainBuilder, body_limit::BodyLimit};
-use crate::reply::Templates;
+use crate::policy::{Chain, ChainBuilder, body_limit::BodyLimit};
+use crate::reply::{Fixed, Templates};
 use crate::routing::{
     Conflict, ConflictKind, Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router,
     Subject, Template, Test,
@@ -48,6 +50,7 @@ struct Level<'a> {
 /// What the compilation of routes draws on and adds to.
 struct Road<'a> {
     upstreams: &'a mut Upstreams,
+    access: &'a mut Access,
     handles: Handles<'a>,
     rules: Vec<RouteRule>,
     routes: Vec<Route>,
@@ -59,12 +62,13 @@ impl<'a> Compiling<'a> {
     pub(super) fn routes(
         &mut self,
         upstreams: &mut Upstreams,
+        access: &mut Access,
         replies: &Arc<Templates>,
     ) -> Option<(Router, Vec<Route>)> {
         let loaded = self.loaded;
         let defaults = loaded.config.defaults.policies();
         let handles = self.surroundings.metrics.handles();
-        let mut road = Road { upstreams, handles, rules: Vec::new(), routes: Vec::new(), places: Vec::new() };
+        let mut road = Road { upstreams, access, handles, rules: Vec::new(), routes: Vec::new(), places: Vec::new() };
         let outside = Level { api: None, policies: defaults, replies: Arc::clone(replies) };
         for (key, written) in loaded.config.routes.iter() {
             self.route(&mut road, &outside, key, written);
@@ -148,7 +152,8 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
-        let chain = chain(policies);
+        let around = level.api.as_ref().map(|around| (around.name, around.written));
+        let chain = self.chain(road, policies, LimitedRoute { key: &key.value, written, around });
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -172,6 +177,16 @@ impl<'a> Compiling<'a> {
             metrics: road.handles.route(api_name, &key.value),
             lane,
         });
+    }
+
+    fn chain(&mut self, road: &mut Road<'_>, policies: Policies<'_>, route: LimitedRoute<'_>) -> Chain {
+        let mut chain = ChainBuilder::default();
+        if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
+            BodyLimit::new(bytes).attach(&mut chain);
+        }
+        self.access_policies(road.access, policies, &mut chain);
+        self.limits(policies, route, &mut chain);
+        chain.build()
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
@@ -350,14 +365,6 @@ fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&T) -> U) ->
         None => Some(default),
         Some(setting) => setting.on().map(get),
     }
-}
-
-fn chain(policies: Policies<'_>) -> crate::policy::Chain {
-    let mut chain = ChainBuilder::default();
-    if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
-        BodyLimit::new(bytes).attach(&mut chain);
-    }
-    chain.build()
 }
 
 fn retries(written: Option<&RetriesConfig>) -> Retries {

@@ -1,19 +1,9 @@
-//! Answers that are written in the configuration: `respond:` and `redirect:`.
+//! `redirect:`: an answer made from the captures of the route's path.
 
+use crate::reply::Fixed;
 use crate::routing::{BadPath, Captures, Template};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
-
-/// A whole answer, ready to be written.
-#[derive(Clone, Debug)]
-pub struct Fixed {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its fields, without `Content-Length`.
-    pub fields: Vec<(HeaderName, HeaderValue)>,
-    /// Its body.
-    pub body: Bytes,
-}
+use http::{HeaderValue, StatusCode};
 
 /// A redirect whose target is made from the captures of the route's path.
 #[derive(Clone, Debug)]

@@ -1,0 +1,213 @@
+//! The policy itself: asks the providers of a route in order and makes one decision of their verdicts.
+
+use super::{Authenticate, Provider, Refusal, Verdict};
+use crate::consumer::Consumers;
+use crate::policy::{ChainBuilder, Decision, OnRequest, Stage, Wait};
+use crate::reply::{Fixed, Reason, Reply};
+use crate::request::{Caller, RequestCx, RequestView, tell_anonymous};
+use http::header;
+use std::sync::Arc;
+
+/// What becomes of a request without credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anonymous {
+    /// 401.
+    Refused,
+    /// It passes, without a caller, and the upstream is told so.
+    Passes,
+}
+
+/// What becomes of the credentials of a request that passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// They end here.
+    Removed,
+    /// The upstream sees them.
+    Forwarded,
+}
+
+/// What a route asks of callers.
+pub struct AuthPlan {
+    /// Asked in order; one that knows the caller is enough.
+    pub providers: Box<[Arc<Provider>]>,
+    /// Without credentials.
+    pub anonymous: Anonymous,
+    /// With good ones.
+    pub credentials: Credentials,
+    /// Who is known.
+    pub consumers: Arc<Consumers>,
+}
+
+/// The compiled policy.
+#[derive(Clone)]
+pub struct Auth(Arc<AuthPlan>);
+
+/// What the providers asked so far have said, the weightiest of it.
+#[derive(Default)]
+struct Said {
+    unavailable: bool,
+    /// By the provider of that position.
+    refused: Option<(usize, Refusal)>,
+    foreign: Option<(usize, Refusal)>,
+    login: Option<Box<Fixed>>,
+}
+
+impl Auth {
+    /// A policy of that plan.
+    pub fn new(plan: AuthPlan) -> Self {
+        Self(Arc::new(plan))
+    }
+
+    /// Adds the policy's hook to a route.
+    pub fn attach(self, chain: &mut ChainBuilder) {
+        chain.on_request(Stage::Authenticate, Arc::new(self));
+    }
+
+    /// Asks the providers from position `next` on.
+    fn ask(&self, next: usize, mut said: Said, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+        for (position, provider) in self.0.providers.iter().enumerate().skip(next) {
+            match provider.authenticate(cx, request, &self.0.consumers) {
+                Verdict::Wait(pending) => {
+                    let auth = self.clone();
+                    return Decision::Wait(Wait::new(async move {
+                        let verdict = pending.await;
+                        Box::new(move |cx: &mut RequestCx, request: &mut RequestView<'_>| {
+                            match auth.take(position, verdict, &mut said, (cx, request)) {
+                                Some(decision) => decision,
+                                None => auth.ask(position + 1, said, cx, request),
+                            }
+                        }) as _
+                    }));
+                }
+                verdict => {
+                    if let Some(decision) = self.take(position, verdict, &mut said, (cx, request)) {
+                        return decision;
+                    }
+                }
+            }
+        }
+        self.conclude(said, cx, request)
+    }
+
+    /// Takes one verdict in; a decision where nobody else need be asked.
+    fn take(
+        &self,
+        position: usize,
+        verdict: Verdict,
+        said: &mut Said,
+        (cx, request): (&mut RequestCx, &mut RequestView<'_>),
+    ) -> Option<Decision> {
+        let name = self.0.providers.get(position).map_or("", |provider| &*provider.name);
+        cx.note(|| format!("auth {name}: {}", plain(&verdict)));
+        match verdict {
+            Verdict::Absent => {}
+            Verdict::Passed(caller) => return Some(self.pass(caller, cx, request)),
+            Verdict::Refused(refusal) => {
+                // What was good once says more than what never was.
+                if said.refused.is_none() || refusal.reason == Reason::ExpiredToken {
+                    said.refused = Some((position, refusal));
+                }
+            }
+            Verdict::Foreign(refusal) => said.foreign = said.foreign.take().or(Some((position, refusal))),
+            Verdict::Ambiguous(detail) => {
+                return Some(Decision::reply(Reply::new(Reason::AmbiguousCredentials).detail(detail)));
+            }
+            Verdict::Unavailable(why) => {
+                log::warn!("auth {name}: {why}");
+                said.unavailable = true;
+            }
+            Verdict::Login(fixed) => said.login = said.login.take().or(Some(fixed)),
+            // A verdict that waits for another is none; refusing is the safe reading.
+            Verdict::Wait(_) => said.unavailable = true,
+        }
+        None
+    }
+
+    fn pass(&self, caller: Arc<Caller>, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+        self.strip(cx, request);
+        caller.tell(request.headers);
+        cx.identity.caller = Some(caller);
+        Decision::Continue
+    }
+
+    /// Removes the credentials of every way the route accepts, whichever of them counted.
+    fn strip(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) {
+        if self.0.credentials == Credentials::Removed {
+            self.0.providers.iter().for_each(|provider| provider.strip(cx, request));
+        }
+    }
+
+    /// Decides when no provider knew the caller.
+    fn conclude(&self, said: Said, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+        if said.unavailable {
+            return Decision::reply(Reason::ProviderUnavailable);
+        }
+        if let Some((position, refusal)) = said.refused.or(said.foreign) {
+            let reply = Reply::new(refusal.reason).detail(refusal.detail.clone());
+            return Decision::reply(self.challenged(reply, Some((position, &refusal))));
+        }
+        if self.0.anonymous == Anonymous::Passes {
+            self.strip(cx, request);
+            tell_anonymous(request.headers);
+            return Decision::Continue;
+        }
+        match said.login {
+            Some(fixed) => Decision::Answer(fixed),
+            None => Decision::reply(self.challenged(Reason::NoCredentials.into(), None)),
+        }
+    }
+
+    /// The reply with the challenges of every way the route accepts.
+    fn challenged(&self, reply: Reply, refusal: Option<(usize, &Refusal)>) -> Reply {
+        let mut challenges = Vec::new();
+        for (position, provider) in self.0.providers.iter().enumerate() {
+            let own = refusal.filter(|(by, _)| *by == position).map(|(_, refusal)| refusal);
+            if let Some(challenge) = provider.challenge(own)
+                && !challenges.contains(&challenge)
+            {
+                challenges.push(challenge);
+            }
+        }
+        challenges.into_iter().fold(reply, |reply, challenge| reply.field(header::WWW_AUTHENTICATE, challenge))
+    }
+}
+
+/// A verdict in words, for `explain`.
+fn plain(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Absent => "no credential for it".into(),
+        Verdict::Passed(caller) => format!("passes as {}", caller.id),
+        Verdict::Refused(refusal) | Verdict::Foreign(refusal) => {
+            format!("{}: {}", refusal.reason.slug(), refusal.detail)
+        }
+        Verdict::Ambiguous(detail) => (*detail).to_owned(),
+        Verdict::Unavailable(why) => format!("unavailable: {why}"),
+        Verdict::Login(_) => "no session; sends the browser to log in".into(),
+        Verdict::Wait(_) => "asks another service".into(),
+    }
+}
+
+impl OnRequest for Auth {
+    fn on_request(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+        let mut lines = 0;
+        request.headers.each(&header::AUTHORIZATION, &mut |_| lines += 1);
+        if lines > 1 {
+            let detail = "A request has at most one Authorization field.";
+            return Decision::reply(Reply::new(Reason::AmbiguousCredentials).detail(detail));
+        }
+        self.ask(0, Said::default(), cx, request)
+    }
+
+    fn describe(&self) -> String {
+        let names: Vec<String> =
+            self.0.providers.iter().map(|provider| format!("{} ({})", provider.name, provider.kind())).collect();
+        let mut text = format!("auth {}", names.join(", or "));
+        if self.0.anonymous == Anonymous::Passes {
+            text.push_str("; without credentials too");
+        }
+        if self.0.credentials == Credentials::Forwarded {
+            text.push_str("; credentials go upstream");
+        }
+        text
+    }
+}

@@ -1,0 +1,139 @@
+//! Who may pass: consumers, providers, and the policies of a route that draw on them.
+
+use super::Compiling;
+use crate::config::{ConsumerConfig, Policies};
+use crate::consumer::{Consumer, Consumers, SubjectKind};
+use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
+use crate::policy::{ChainBuilder, Setup};
+use crate::value::{OrOff, Place, Spanned, suggest};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the routes of a configuration may ask for.
+pub(super) struct Access {
+    consumers: Arc<Consumers>,
+    providers: BTreeMap<String, Arc<Provider>>,
+    used: BTreeSet<String>,
+}
+
+impl Access {
+    /// The compiled consumers and providers.
+    pub(super) fn into_parts(self) -> (Arc<Consumers>, BTreeMap<String, Arc<Provider>>) {
+        (self.consumers, self.providers)
+    }
+}
+
+impl Compiling<'_> {
+    /// What a policy draws on while it is compiled.
+    pub(super) fn setup(&mut self) -> Setup<'_> {
+        Setup {
+            problems: &mut self.problems,
+            sources: &self.loaded.sources,
+            fetcher: self.surroundings.fetcher,
+            limits: self.surroundings.limits,
+            tended: &mut self.tended,
+            identity: &mut self.identity,
+        }
+    }
+
+    pub(super) fn access(&mut self) -> Access {
+        let loaded = self.loaded;
+        let mut consumers = Consumers::default();
+        for (name, written) in loaded.config.consumers.iter() {
+            self.consumer(&mut consumers, name, written);
+        }
+        let mut providers = BTreeMap::new();
+        for (name, written) in loaded.config.auth.iter() {
+            let previous = self.surroundings.previous.and_then(|previous| previous.providers.get(&name.value));
+            let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
+            providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
+        }
+        Access { consumers: Arc::new(consumers), providers, used: BTreeSet::new() }
+    }
+
+    fn consumer(&mut self, all: &mut Consumers, name: &Spanned<String>, written: &ConsumerConfig) {
+        let consumer = Consumer {
+            id: name.value.as_str().into(),
+            groups: written.groups.iter().map(|group| group.value.as_str().into()).collect(),
+            plan: written.plan.as_ref().map(|plan| plan.value.as_str().into()),
+        };
+        let tokens = written.jwt_subject.iter().map(|subject| (SubjectKind::Token, subject.value.as_str()));
+        let certificates = written.subject.iter().map(|subject| (SubjectKind::Certificate, subject.value.as_str()));
+        let subjects: Vec<(SubjectKind, &str)> = tokens.chain(certificates).collect();
+        if let Err(taken) = all.add(consumer, &subjects) {
+            self.problems.error(name.place, format!("`{taken}` names another consumer already"));
+        }
+    }
+
+    /// Adds the policies that decide who may pass to a route's chain.
+    pub(super) fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
+        if let Some(OrOff::On(auth)) = policies.auth
+            && let Some(auth) = self.auth(access, auth)
+        {
+            auth.attach(chain);
+        }
+        if let Some(OrOff::On(allow)) = policies.allow {
+            allow.attach(chain, &mut self.setup());
+        }
+        if let Some(OrOff::On(ip)) = policies.ip {
+            ip.attach(chain, &mut self.setup());
+        }
+        if let Some(OrOff::On(cors)) = policies.cors {
+            cors.attach(chain, &mut self.setup());
+        }
+        if let Some(OrOff::On(csrf)) = policies.csrf {
+            csrf.attach(chain, &mut self.setup());
+        }
+        if let Some(OrOff::On(security_headers)) = policies.security_headers {
+            security_headers.attach(chain, &mut self.setup());
+        }
+    }
+
+    fn auth(&mut self, access: &mut Access, written: &RouteAuthConfig) -> Option<Auth> {
+        let mut providers = Vec::new();
+        for entry in &written.any {
+            providers.push(match entry {
+                AuthEntry::Name(name) => self.provider(access, name)?,
+                AuthEntry::Inline(inline) => {
+                    let name = Spanned::new("inline".to_owned(), inline.place);
+                    Arc::new(Provider::compile(&name, &inline.value, None, &mut self.setup())?)
+                }
+            });
+        }
+        if providers.is_empty() && !self.is_fatal() {
+            self.problems
+                .error(Place::NOWHERE, "`auth` names no provider")
+                .hint("name one under `auth:`, or write `auth: off`");
+        }
+        Some(Auth::new(AuthPlan {
+            providers: providers.into(),
+            anonymous: if written.anonymous { Anonymous::Passes } else { Anonymous::Refused },
+            credentials: if written.forward_credentials { Credentials::Forwarded } else { Credentials::Removed },
+            consumers: Arc::clone(&access.consumers),
+        }))
+    }
+
+    fn provider(&mut self, access: &mut Access, name: &Spanned<String>) -> Option<Arc<Provider>> {
+        access.used.insert(name.value.clone());
+        let found = access.providers.get(&name.value).cloned();
+        if found.is_none() && self.loaded.config.auth.get(&name.value).is_none() {
+            let hint = match suggest(&name.value, access.providers.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "name it under `auth:`".to_owned(),
+            };
+            self.problems.error(name.place, format!("there is no provider `{}`", name.value)).hint(hint);
+        }
+        found
+    }
+
+    pub(super) fn warn_unused_providers(&mut self, access: &Access) {
+        if self.is_fatal() {
+            return; // the route that names one may have been left out
+        }
+        for (name, _) in self.loaded.config.auth.iter() {
+            if !access.used.contains(&name.value) {
+                self.problems.warn(name.place, format!("provider `{}` is used by no route", name.value));
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! One file a policy, named as operators name it.
+
+mod limit;
