@@ -7,6 +7,7 @@
 
 mod address;
 mod bytes;
+mod date;
 pub(crate) mod digits;
 mod duration;
 pub(crate) mod form;
@@ -30,6 +31,7 @@ pub(crate) mod written;
 
 pub use address::Address;
 pub use bytes::ByteSize;
+pub use date::Date;
 pub use duration::Duration;
 pub use invalid::Invalid;
 pub use named::Named;

@@ -1,7 +1,7 @@
 //! The policy itself: asks the providers of a route in order and makes one decision of their verdicts.
 
 use super::{Authenticate, Provider, Refusal, Verdict};
-use crate::consumer::Consumers;
+use crate::consumer::CurrentConsumers;
 use crate::policy::{ChainBuilder, Decision, OnRequest, Stage, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Caller, RequestCx, RequestView, tell_anonymous};
@@ -35,7 +35,7 @@ pub struct AuthPlan {
     /// With good ones.
     pub credentials: Credentials,
     /// Who is known.
-    pub consumers: Arc<Consumers>,
+    pub consumers: Arc<CurrentConsumers>,
 }
 
 /// The compiled policy.
@@ -65,8 +65,9 @@ impl Auth {
 
     /// Asks the providers from position `next` on.
     fn ask(&self, next: usize, mut said: Said, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+        let consumers = self.0.consumers.load();
         for (position, provider) in self.0.providers.iter().enumerate().skip(next) {
-            match provider.authenticate(cx, request, &self.0.consumers) {
+            match provider.authenticate(cx, request, &consumers) {
                 Verdict::Wait(pending) => {
                     let auth = self.clone();
                     return Decision::Wait(Wait::new(async move {

@@ -1,8 +1,8 @@
 //! Who may pass: consumers, providers, and the policies of a route that draw on them.
 
 use super::Compiling;
-use crate::config::{ConsumerConfig, Policies};
-use crate::consumer::{Consumer, Consumers, SubjectKind};
+use crate::config::Policies;
+use crate::consumer::CurrentConsumers;
 use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::ip::{Addresses, IpConfig};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// What the routes of a configuration may ask for.
 pub(super) struct Access {
-    consumers: Arc<Consumers>,
+    consumers: Arc<CurrentConsumers>,
     providers: BTreeMap<String, Arc<Provider>>,
     used: BTreeSet<String>,
     addresses: Addresses,
@@ -22,7 +22,7 @@ pub(super) struct Access {
 
 impl Access {
     /// The compiled consumers and providers.
-    pub(super) fn into_parts(self) -> (Arc<Consumers>, BTreeMap<String, Arc<Provider>>) {
+    pub(super) fn into_parts(self) -> (Arc<CurrentConsumers>, BTreeMap<String, Arc<Provider>>) {
         (self.consumers, self.providers)
     }
 }
@@ -42,31 +42,15 @@ impl Compiling<'_> {
 
     pub(super) fn access(&mut self) -> Access {
         let loaded = self.loaded;
-        let mut consumers = Consumers::default();
-        for (name, written) in loaded.config.consumers.iter() {
-            self.consumer(&mut consumers, name, written);
-        }
+        let consumers = self.consumers();
         let mut providers = BTreeMap::new();
         for (name, written) in loaded.config.auth.iter() {
             let previous = self.surroundings.previous.and_then(|previous| previous.providers.get(&name.value));
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
+            self.hidden_in_queries.extend(built.iter().flat_map(Provider::query_names));
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
-        Access { consumers: Arc::new(consumers), providers, used: BTreeSet::new(), addresses: Addresses::default() }
-    }
-
-    fn consumer(&mut self, all: &mut Consumers, name: &Spanned<String>, written: &ConsumerConfig) {
-        let consumer = Consumer {
-            id: name.value.as_str().into(),
-            groups: written.groups.iter().map(|group| group.value.as_str().into()).collect(),
-            plan: written.plan.as_ref().map(|plan| plan.value.as_str().into()),
-        };
-        let tokens = written.jwt_subject.iter().map(|subject| (SubjectKind::Token, subject.value.as_str()));
-        let certificates = written.subject.iter().map(|subject| (SubjectKind::Certificate, subject.value.as_str()));
-        let subjects: Vec<(SubjectKind, &str)> = tokens.chain(certificates).collect();
-        if let Err(taken) = all.add(consumer, &subjects) {
-            self.problems.error(name.place, format!("`{taken}` names another consumer already"));
-        }
+        Access { consumers, providers, used: BTreeSet::new(), addresses: Addresses::default() }
     }
 
     /// Adds the policies that decide who may pass to a route's chain.
@@ -111,7 +95,9 @@ impl Compiling<'_> {
                 AuthEntry::Name(name) => self.provider(access, name)?,
                 AuthEntry::Inline(inline) => {
                     let name = Spanned::new("inline".to_owned(), inline.place);
-                    Arc::new(Provider::compile(&name, &inline.value, None, &mut self.setup())?)
+                    let provider = Provider::compile(&name, &inline.value, None, &mut self.setup())?;
+                    self.hidden_in_queries.extend(provider.query_names());
+                    Arc::new(provider)
                 }
             });
         }

@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod consumers;
 mod limits;
 mod listeners;
 mod process;
@@ -53,6 +54,8 @@ struct Compiling<'a> {
     problems: Problems,
     tended: Vec<Arc<dyn Tend>>,
     identity: Vec<HeaderName>,
+    /// Query parameters that credentials may stand in: their values must not be logged.
+    hidden_in_queries: Vec<String>,
 }
 
 impl Compiling<'_> {
@@ -77,6 +80,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         problems: Problems::new(),
         tended: Vec::new(),
         identity: IDENTITY_FIELDS.to_vec(),
+        hidden_in_queries: Vec::new(),
     };
     let replies = compiling.gateway_replies();
     let mut upstreams = compiling.upstreams();
