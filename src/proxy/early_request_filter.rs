@@ -5,15 +5,20 @@ use super::answer::is_short;
 use super::ctx::{ProxyCtx, unix_millis};
 use super::fields::{TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
 use super::{Gate, Random};
+use crate::listener::TlsName;
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
-use crate::request::{Body, Client, IDENTITY_FIELDS, Scheme, remove_inbound};
+use crate::request::{
+    Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, Scheme, may_look_alike, remove_inbound,
+    remove_lookalikes,
+};
 use crate::routing::{Found, Target, normalise, normalise_host, split_target};
 use crate::snapshot::EncodedSlash;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri, Version, header, request::Parts};
 use pingora_proxy::Session;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// A kept request id is at most this long; a longer one is replaced.
 const LONGEST_REQUEST_ID: usize = 128;
@@ -26,6 +31,9 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
     session.set_total_drain_timeout(Some(bounds.body));
     let peer = peer_address(session);
     let body_is_empty = session.is_body_empty();
+    if gate.listener.tls.is_some() {
+        ctx.cx.identity.certificate = client_certificate(session);
+    }
     // Pingora keeps a target that is not in origin form beside the URI it makes of it; the change below forgets it.
     let raw = session.req_header().raw_path();
     let raw_target = (!raw.starts_with(b"/")).then(|| raw.to_vec());
@@ -52,6 +60,12 @@ fn peer_address(session: &Session) -> IpAddr {
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), std::net::SocketAddr::ip)
 }
 
+/// The certificate the connection was made with.
+fn client_certificate(session: &Session) -> Option<Arc<ClientCertificate>> {
+    let digest = session.digest()?.ssl_digest.as_ref()?;
+    digest.extension.get::<TlsName>()?.client.clone()
+}
+
 fn body_of(parts: &Parts, is_empty: bool) -> Body {
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     match declared.and_then(|text| text.parse().ok()) {
@@ -68,7 +82,18 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
     let [time_low, time_high, span, trace_low, trace_high] = Random::bits();
     // Few requests bring a field of these names: one look at all names is cheaper than a look-up of each.
     let all_begin_with_x = ctx.snapshot.identity.len() == IDENTITY_FIELDS.len();
-    if !all_begin_with_x || headers.keys().any(|name| name.as_str().starts_with("x-")) {
+    let (mut begins_with_x, mut looks_alike) = (!all_begin_with_x, false);
+    for name in headers.keys() {
+        begins_with_x |= name.as_str().starts_with("x-");
+        looks_alike |= may_look_alike(name);
+    }
+    if looks_alike {
+        remove_lookalikes(headers, &ctx.snapshot.identity);
+        if !trusted {
+            remove_lookalikes(headers, &CERTIFICATE_FIELDS);
+        }
+    }
+    if begins_with_x {
         if !trusted {
             headers.remove(X_REQUEST_ID);
         }

@@ -15,6 +15,19 @@ const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
+/// Fields by which a proxy passes on the certificate its client has shown: RFC 9440, Envoy, and what is usual with nginx,
+/// its ingress, Traefik and load balancers of AWS. From untrusted peers they are dropped, whatever a route does with them.
+pub const CERTIFICATE_FIELDS: [HeaderName; 8] = [
+    HeaderName::from_static("client-cert"),
+    HeaderName::from_static("client-cert-chain"),
+    HeaderName::from_static("x-client-cert"),
+    HeaderName::from_static("x-forwarded-client-cert"),
+    HeaderName::from_static("x-ssl-client-cert"),
+    HeaderName::from_static("ssl-client-cert"),
+    HeaderName::from_static("x-forwarded-tls-client-cert"),
+    HeaderName::from_static("x-amzn-mtls-clientcert"),
+];
+
 /// What an upstream is told about the request's origin.
 pub struct Forwarding<'a> {
     /// Who sent it.
@@ -36,13 +49,39 @@ pub struct Forwarding<'a> {
 /// Most requests have none of it: one look at the names saves a look-up for each.
 pub fn remove_inbound(headers: &mut dyn HeadersMut) {
     let mut any = false;
-    headers.all(&mut |name, _| any |= name == FORWARDED || name.as_str().starts_with("x-"));
+    headers.all(&mut |name, _| {
+        let name = name.as_str();
+        any |= name.starts_with("x-") || name == FORWARDED || name.contains("client-cert");
+    });
     if !any {
         return;
     }
-    for name in [&FOR, &PROTO, &HOST, &PORT, &PREFIX, &REAL_IP, &FORWARDED] {
+    for name in [FOR, PROTO, HOST, PORT, PREFIX, REAL_IP, FORWARDED].iter().chain(&CERTIFICATE_FIELDS) {
         headers.remove(name);
     }
+}
+
+/// Removes the fields that a service behind CGI, WSGI or PHP cannot tell from those of these names: hyphen, underscore and
+/// dot become one there (RFC 3875 §4.1.18).
+pub fn remove_lookalikes(headers: &mut dyn HeadersMut, names: &[HeaderName]) {
+    let mut found = Vec::new();
+    headers.all(&mut |name, _| {
+        if may_look_alike(name) && names.iter().any(|known| looks_alike(name, known)) {
+            found.push(name.clone());
+        }
+    });
+    found.iter().for_each(|name| headers.remove(name));
+}
+
+/// Whether a name has a character that some services make a hyphen's equal.
+pub fn may_look_alike(name: &HeaderName) -> bool {
+    memchr::memchr2(b'_', b'.', name.as_str().as_bytes()).is_some()
+}
+
+fn looks_alike(name: &HeaderName, known: &HeaderName) -> bool {
+    let folded = |byte| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
+    let (name, known) = (name.as_str(), known.as_str());
+    name.len() == known.len() && name.bytes().map(folded).eq(known.bytes().map(folded))
 }
 
 /// Writes the fields for the upstream. Call [`remove_inbound`] before it where the peer is not trusted.
@@ -135,6 +174,34 @@ mod tests {
             Forwarding { client, scheme: Scheme::Https, host: Some(&host), port: &port, prefix: None, rfc7239: true };
         forward_fields(&mut headers, &forwarding);
         headers
+    }
+
+    #[test]
+    fn what_becomes_the_same_name_behind_cgi_is_removed() {
+        let known = [HeaderName::from_static("x-consumer-id"), HeaderName::from_static("x_sub")];
+        let spellings = ["x_consumer_id", "x-consumer_id", "x.consumer-id", "x-sub", "x.sub"];
+        let others = ["x-consumer-id", "x_consumer", "x_consumer_id_", "xx_consumer_id", "x_consumers_id"];
+        let mut headers = HeaderMap::new();
+        for name in spellings.iter().chain(&others) {
+            headers.append(*name, HeaderValue::from_static("a"));
+            headers.append(*name, HeaderValue::from_static("b"));
+        }
+        remove_lookalikes(&mut headers, &known);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(
+            left,
+            ["x-consumer-id", "x-sub", "x_consumer", "x_consumer_id_", "xx_consumer_id", "x_consumers_id"]
+        );
+    }
+
+    #[test]
+    fn certificates_of_untrusted_peers_do_not_survive() {
+        for name in CERTIFICATE_FIELDS {
+            let mut headers = HeaderMap::new();
+            headers.append(&name, HeaderValue::from_static("forged"));
+            remove_inbound(&mut headers);
+            assert!(headers.is_empty(), "{name}");
+        }
     }
 
     #[test]

@@ -5,13 +5,18 @@
 //! representations of a request.
 
 mod caller;
+mod certificate;
 mod client;
+mod distinguished_name;
 mod forwarded;
 mod headers;
 mod view;
 
-pub use caller::{Caller, Changes, ClientCertificate, IDENTITY_FIELDS, Identity, tell_anonymous};
+pub use caller::{Caller, Changes, IDENTITY_FIELDS, Identity, tell_anonymous};
+pub use certificate::ClientCertificate;
 pub use client::{Client, TrustedProxies};
-pub use forwarded::{Forwarding, forward_fields, remove_inbound};
+pub use forwarded::{
+    CERTIFICATE_FIELDS, Forwarding, forward_fields, may_look_alike, remove_inbound, remove_lookalikes,
+};
 pub use headers::{Headers, HeadersMut};
 pub use view::{Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};

@@ -1,7 +1,7 @@
 //! A compiled route: what it does with a request that it takes.
 
 use crate::exchange::Redirect;
-use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
+use crate::observe::metrics::{ProviderMetrics, RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
 use crate::reply::{Fixed, Templates};
 use crate::routing::Template;
@@ -33,6 +33,8 @@ pub struct Route {
     pub replies: Arc<Templates>,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
+    /// Counters of the providers it asks for the caller, in their order.
+    pub providers: Box<[Arc<ProviderMetrics>]>,
     /// Whether a faster lane may take it.
     pub lane: Lane,
 }

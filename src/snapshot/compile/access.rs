@@ -3,6 +3,8 @@
 use super::Compiling;
 use crate::config::{ConsumerConfig, Policies};
 use crate::consumer::{Consumer, Consumers, SubjectKind};
+use crate::observe::metrics::ProviderMetrics;
+use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
 use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::{ChainBuilder, Setup};
 use crate::value::{OrOff, Place, Spanned, suggest};
@@ -64,15 +66,25 @@ impl Compiling<'_> {
         }
     }
 
-    /// Adds the policies that decide who may pass to a route's chain.
-    pub(super) fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
-        if let Some(OrOff::On(auth)) = policies.auth
-            && let Some(auth) = self.auth(access, auth)
-        {
-            auth.attach(chain);
-        }
-        if let Some(OrOff::On(allow)) = policies.allow {
-            allow.attach(chain, &mut self.setup());
+    /// Adds the policies that decide who may pass to a route's chain; gives back the counters of the providers it asks.
+    pub(super) fn access_policies(
+        &mut self,
+        access: &mut Access,
+        policies: Policies<'_>,
+        chain: &mut ChainBuilder,
+    ) -> Box<[Arc<ProviderMetrics>]> {
+        let (asked, auth) = match policies.auth {
+            Some(OrOff::On(written)) => (true, self.auth(access, written)),
+            Some(OrOff::Off) | None => (false, None),
+        };
+        match policies.allow {
+            // Where the providers could not be compiled there is nothing to say of who they would let through.
+            Some(OrOff::On(_)) if asked && auth.is_none() => {}
+            Some(OrOff::On(allow)) => {
+                AllowConfig::attach(allow, auth.as_ref(), &access.consumers, (chain, &mut self.setup()));
+            }
+            None if policies.default == Some(DefaultConfig::Deny) => DenyAll::attach(chain),
+            Some(OrOff::Off) | None => {}
         }
         if let Some(OrOff::On(ip)) = policies.ip {
             ip.attach(chain, &mut self.setup());
@@ -86,6 +98,11 @@ impl Compiling<'_> {
         if let Some(OrOff::On(security_headers)) = policies.security_headers {
             security_headers.attach(chain, &mut self.setup());
         }
+        let Some(auth) = auth else { return Box::default() };
+        let metrics = self.surroundings.metrics;
+        let providers = auth.provider_names().map(|name| metrics.provider(name)).collect();
+        auth.attach(chain);
+        providers
     }
 
     fn auth(&mut self, access: &mut Access, written: &RouteAuthConfig) -> Option<Auth> {

@@ -8,7 +8,7 @@ use crate::config::{
     TargetConfig, TargetEntry, ValueMatch,
 };
 use crate::exchange::Redirect;
-use crate::observe::metrics::Handles;
+use crate::observe::metrics::{Handles, ProviderMetrics};
 use crate::policy::{Chain, ChainBuilder, body_limit::BodyLimit};
 use crate::reply::{Fixed, Templates};
 use crate::routing::{
@@ -65,7 +65,8 @@ impl<'a> Compiling<'a> {
         replies: &Arc<Templates>,
     ) -> Option<(Router, Vec<Route>)> {
         let loaded = self.loaded;
-        let defaults = loaded.config.defaults.policies();
+        let written = &loaded.config.defaults;
+        let defaults = Policies { default: written.default, ..written.policies() };
         let handles = self.surroundings.metrics.handles();
         let mut road = Road { upstreams, access, handles, rules: Vec::new(), routes: Vec::new(), places: Vec::new() };
         let outside = Level { api: None, policies: defaults, replies: Arc::clone(replies) };
@@ -77,7 +78,7 @@ impl<'a> Compiling<'a> {
             let hosts = self.hosts(&api.host);
             let level = Level {
                 api: Some(Around { name: &name.value, written: api, base, hosts }),
-                policies: api.policies().within(defaults),
+                policies: Policies { default: api.default, ..api.policies() }.within(defaults),
                 replies: self.replies_within(&api.replies, replies),
             };
             for (key, written) in api.routes.iter() {
@@ -151,7 +152,7 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
-        let chain = self.chain(road, policies);
+        let (chain, providers) = self.chain(road, policies);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -173,17 +174,18 @@ impl<'a> Compiling<'a> {
             },
             replies: self.replies_within(&written.replies, &level.replies),
             metrics: road.handles.route(api_name, &key.value),
+            providers,
             lane,
         });
     }
 
-    fn chain(&mut self, road: &mut Road<'_>, policies: Policies<'_>) -> Chain {
+    fn chain(&mut self, road: &mut Road<'_>, policies: Policies<'_>) -> (Chain, Box<[Arc<ProviderMetrics>]>) {
         let mut chain = ChainBuilder::default();
         if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
             BodyLimit::new(bytes).attach(&mut chain);
         }
-        self.access_policies(road.access, policies, &mut chain);
-        chain.build()
+        let providers = self.access_policies(road.access, policies, &mut chain);
+        (chain.build(), providers)
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
