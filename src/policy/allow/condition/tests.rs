@@ -153,7 +153,7 @@ fn what_can_never_be_right_is_refused_with_its_place() {
         ("request.method = 'GET'", 15, "cannot be parsed"),
         ("Shop{a: 1} == 1", 0, "no message types"),
         (".request.method == 'GET'", 0, "there is no variable `.request`"),
-        ("optional.of(1).hasValue()", 0, "there is no variable `optional`"),
+        ("optional.of(1).hasValue()", 0, "there is no function `of`"),
         ("[1].all(a, [1].all(b, [1].all(c, [1].all(d, [1].all(e, true)))))", 0, "more than 4 macros"),
     ];
     for (text, offset, said) in cases {
