@@ -32,7 +32,7 @@ impl ClientCertificate {
         Some(Self {
             common_name: subject.common_name.map(Into::into),
             subject: subject.text.into(),
-            names: certificate.subject_alt_names().iter().flatten().filter_map(|name| typed(name)).collect(),
+            names: certificate.subject_alt_names().iter().flatten().filter_map(typed).collect(),
             fingerprint: fingerprint.into(),
             expires: seconds(&certificate.not_after().to_string()),
         })

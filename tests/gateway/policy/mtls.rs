@@ -97,7 +97,6 @@ fn names_that_read_differently_for_others_name_nobody() {
         ("NUL", authority.client_of_bytes("nul", 0x0c, b"acme\0.evil")),
         ("NUL alone", authority.client_of_bytes("only-nul", 0x0c, b"\0")),
         ("line ends", authority.client_of_bytes("lines", 0x0c, b"acme\r\nX-A: b")),
-        ("no UTF-8", authority.client_of_bytes("bytes", 0x0c, b"acme\xff")),
         ("T.61", authority.client_of_bytes("t61", 0x14, b"acm\xe9")),
     ];
     for (what, client) in &hostile {
