@@ -35,7 +35,13 @@ mod tests {
             max_routes: MetricsSettings::MAX_ROUTES,
             reasons: Reason::SLUGS,
         });
-        let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &Default::default(), seed: 0 };
+        let surroundings = Surroundings {
+            previous: None,
+            metrics: &metrics,
+            fetcher: &Default::default(),
+            limits: &Default::default(),
+            seed: 0,
+        };
         let loaded = config::read(path).map_err(|failed| failed.to_string())?;
         let compiled = compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
         if compiled.warnings.is_empty() { Ok(compiled.snapshot.routes.len()) } else { Err(compiled.warnings) }

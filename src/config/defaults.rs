@@ -6,9 +6,10 @@ use crate::policy::auth::RouteAuthConfig;
 use crate::policy::cors::CorsConfig;
 use crate::policy::csrf::CsrfConfig;
 use crate::policy::ip::IpConfig;
+use crate::policy::limit::LimitConfig;
 use crate::policy::security_headers::SecurityHeadersConfig;
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{ByteSize, Duration, Invalid, OrOff, Percent, Spanned};
+use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -55,6 +56,9 @@ macro_rules! with_defaults {
             /// Protection of cookie-borne identity against pages of other sites. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub csrf: Option<$crate::value::OrOff<$crate::policy::csrf::CsrfConfig>>,
+            /// How much may pass: `100/s per consumer`; several limits hold together. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub limit: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::policy::limit::LimitConfig>>>,
             /// Header fields that tell browsers to be careful. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub security_headers: Option<$crate::value::OrOff<$crate::policy::security_headers::SecurityHeadersConfig>>,
@@ -76,6 +80,7 @@ macro_rules! with_defaults {
                     ip: self.ip.as_ref(),
                     cors: self.cors.as_ref(),
                     csrf: self.csrf.as_ref(),
+                    limit: self.limit.as_ref(),
                     security_headers: self.security_headers.as_ref(),
                 }
             }
@@ -111,6 +116,8 @@ pub struct Policies<'a> {
     pub cors: Option<&'a OrOff<CorsConfig>>,
     /// Other sites.
     pub csrf: Option<&'a OrOff<CsrfConfig>>,
+    /// Limits.
+    pub limit: Option<&'a OrOff<OneOrMany<LimitConfig>>>,
     /// Browsers.
     pub security_headers: Option<&'a OrOff<SecurityHeadersConfig>>,
 }
@@ -132,6 +139,7 @@ impl<'a> Policies<'a> {
             ip: self.ip.or(outer.ip),
             cors: self.cors.or(outer.cors),
             csrf: self.csrf.or(outer.csrf),
+            limit: self.limit.or(outer.limit),
             security_headers: self.security_headers.or(outer.security_headers),
         }
     }

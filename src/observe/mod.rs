@@ -11,7 +11,6 @@ pub mod access_log;
 pub mod log;
 pub mod metrics;
 
-mod digits;
 mod file;
 mod request_id;
 mod time;

@@ -1,6 +1,6 @@
 //! Trace context as it travels in `traceparent` and `tracestate` (W3C Trace Context, level 1).
 
-use super::digits::{unhex, write_hex};
+use crate::value::digits::{unhex, write_hex};
 
 /// The id of a whole trace; never all zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

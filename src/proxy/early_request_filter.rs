@@ -2,15 +2,15 @@
 //! kept for `request_filter`.
 
 use super::answer::is_short;
-use super::ctx::{ProxyCtx, unix_millis};
+use super::ctx::ProxyCtx;
 use super::fields::{TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
 use super::{Gate, Random};
 use crate::listener::TlsName;
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
 use crate::request::{
-    Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, Scheme, may_look_alike, remove_inbound,
-    remove_lookalikes,
+    Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, Scheme, is_certificate_field, may_look_alike,
+    remove_inbound, remove_lookalikes,
 };
 use crate::routing::{Found, Target, normalise, normalise_host, split_target};
 use crate::snapshot::EncodedSlash;
@@ -67,33 +67,27 @@ fn client_certificate(session: &Session) -> Option<Arc<ClientCertificate>> {
 }
 
 fn body_of(parts: &Parts, is_empty: bool) -> Body {
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    match declared.and_then(|text| text.parse().ok()) {
-        Some(length) => Body::Length(length),
-        None if is_empty => Body::None,
-        None => Body::Unknown,
+    if is_empty {
+        return Body::None;
     }
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    declared.and_then(|text| text.parse().ok()).map_or(Body::Unknown, Body::Length)
 }
 
 /// Request id and trace: kept from trusted peers, else made here. What an untrusted peer says of itself is dropped.
 fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
     let headers = &mut parts.headers;
     let trusted = ctx.cx.client.via_trusted;
-    let [time_low, time_high, span, trace_low, trace_high] = Random::bits();
-    // Few requests bring a field of these names: one look at all names is cheaper than a look-up of each.
+    let told = Told::by(headers);
+    // Operators may have chosen names that begin otherwise.
     let all_begin_with_x = ctx.snapshot.identity.len() == IDENTITY_FIELDS.len();
-    let (mut begins_with_x, mut looks_alike) = (!all_begin_with_x, false);
-    for name in headers.keys() {
-        begins_with_x |= name.as_str().starts_with("x-");
-        looks_alike |= may_look_alike(name);
-    }
-    if looks_alike {
+    if told.lookalikes {
         remove_lookalikes(headers, &ctx.snapshot.identity);
         if !trusted {
             remove_lookalikes(headers, &CERTIFICATE_FIELDS);
         }
     }
-    if begins_with_x {
+    if told.extensions || !all_begin_with_x {
         if !trusted {
             headers.remove(X_REQUEST_ID);
         }
@@ -101,23 +95,57 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
             headers.remove(name);
         }
     }
-    if !trusted {
+    if !trusted && (told.extensions || told.forwarded) {
         remove_inbound(headers);
     }
-    let kept = headers.get(X_REQUEST_ID).filter(|id| is_sound_id(id)).cloned();
+    let [time_low, time_high, span, trace_low, trace_high] = Random::bits();
+    let inbound = if told.extensions { headers.get(X_REQUEST_ID) } else { None };
+    let kept = inbound.filter(|id| is_sound_id(id)).cloned();
     ctx.ids.request = kept.unwrap_or_else(|| {
-        let id = RequestId::new(unix_millis(), [time_low, time_high]);
-        HeaderValue::from_str(id.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""))
+        let id = RequestId::new(ctx.cx.time.wall.into(), [time_low, time_high]);
+        HeaderValue::from_bytes(id.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
     });
     // The trace is continued whoever began it: it names no one and decides nothing.
-    let inbound = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
-    if inbound.is_none() || !headers.get(TRACESTATE).is_none_or(|state| is_tracestate(state.as_bytes())) {
-        headers.remove(TRACESTATE);
-    }
+    let inbound = if told.trace { inbound_trace(headers) } else { None };
     ctx.ids.trace = Some(match inbound {
         Some(parent) => parent.child(span),
         None => TraceContext::new([trace_high, trace_low, span], Sampling::NotSampled),
     });
+}
+
+/// What a head tells of the request's origin, by the kinds of its names: most tell nothing, and one look at the names
+/// saves a look-up for each field.
+struct Told {
+    /// Names that begin with `x-`.
+    extensions: bool,
+    /// `Forwarded` (RFC 7239), `Client-Cert` (RFC 9440) and its like.
+    forwarded: bool,
+    /// Names that some services take for others.
+    lookalikes: bool,
+    /// `traceparent` and `tracestate`.
+    trace: bool,
+}
+
+impl Told {
+    fn by(headers: &HeaderMap) -> Self {
+        let mut told = Self { extensions: false, forwarded: false, lookalikes: false, trace: false };
+        for name in headers.keys() {
+            told.extensions |= name.as_str().starts_with("x-");
+            told.trace |= name.as_str().starts_with("trace");
+            told.forwarded |= *name == header::FORWARDED || is_certificate_field(name);
+            told.lookalikes |= may_look_alike(name);
+        }
+        told
+    }
+}
+
+/// The trace the client is part of. A `tracestate` without one, or that is not well-formed, is removed.
+fn inbound_trace(headers: &mut HeaderMap) -> Option<TraceContext> {
+    let inbound = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
+    if inbound.is_none() || !headers.get(TRACESTATE).is_none_or(|state| is_tracestate(state.as_bytes())) {
+        headers.remove(TRACESTATE);
+    }
+    inbound
 }
 
 fn is_sound_id(id: &HeaderValue) -> bool {

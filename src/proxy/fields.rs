@@ -1,5 +1,6 @@
 //! Field names the adapter uses, and the way from Pingora's header types to plain maps.
 
+use crate::request::{Headers, HeadersMut};
 use http::{HeaderName, HeaderValue};
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -21,6 +22,40 @@ pub fn edit_request<T>(request: &mut RequestHeader, edit: impl FnOnce(&mut http:
     let result = edit(&mut parts);
     *request = RequestHeader::from(parts);
     result
+}
+
+/// The fields of a request's head where they are, for those that mostly read: a change costs more here than in plain
+/// parts, since Pingora reads the name anew.
+pub struct HeadFields<'a>(pub &'a mut RequestHeader);
+
+impl Headers for HeadFields<'_> {
+    fn first(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.0.headers.first(name)
+    }
+
+    fn each(&self, name: &HeaderName, visit: &mut dyn FnMut(&[u8])) {
+        self.0.headers.each(name, visit);
+    }
+
+    fn all(&self, visit: &mut dyn FnMut(&HeaderName, &[u8])) {
+        self.0.headers.all(visit);
+    }
+}
+
+impl HeadersMut for HeadFields<'_> {
+    fn set(&mut self, name: &HeaderName, value: HeaderValue) {
+        // It could fail over the name alone, which is a legal one.
+        let _ = self.0.insert_header(name, value);
+    }
+
+    fn append(&mut self, name: &HeaderName, value: HeaderValue) {
+        // Over the map's own bound the field is left out, as in a plain map.
+        let _ = self.0.append_header(name, value);
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.0.remove_header(name);
+    }
 }
 
 /// Changes a response's head as plain parts; see [`edit_request`].

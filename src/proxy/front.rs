@@ -11,6 +11,8 @@ use crate::observe::RequestId;
 use crate::observe::metrics::{ConnectionRefusal, ListenerMetrics, OpenConnection, Protocol};
 use crate::reply::{Reason, Reply};
 use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
 use http::HeaderValue;
 use pingora_core::apps::{HttpServerApp, ServerApp};
 use pingora_core::protocols::http::ServerSession;
@@ -18,6 +20,7 @@ use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -94,9 +97,12 @@ impl Front {
     ) {
         let bounds = self.listener().bounds;
         let mut reader = HeadReader::default();
-        let mut stop = shutdown.clone();
+        let mut stopping = shutdown.clone();
+        // Made once, so that a connection does not join and leave the list of those who wait with every request.
+        let stop = async { drop(stopping.wait_for(|stopping| *stopping).await) };
+        let mut stop = pin!(stop.fuse());
         for remaining in (0..bounds.requests).rev() {
-            let length = match self.next_head(&mut reader, &mut stream, &mut stop).await {
+            let length = match self.next_head(&mut reader, &mut stream, stop.as_mut()).await {
                 Arrival::Head(length) => length,
                 Arrival::Gone => return,
                 Arrival::Refused(error) => return self.refuse_head(stream, client, error).await,
@@ -131,12 +137,17 @@ impl Front {
     }
 
     /// The next head, or one last request once the listener closes.
-    async fn next_head(&self, reader: &mut HeadReader, stream: &mut Stream, stop: &mut ShutdownWatch) -> Arrival {
+    async fn next_head<F>(&self, reader: &mut HeadReader, stream: &mut Stream, mut stop: Pin<&mut F>) -> Arrival
+    where
+        F: FusedFuture<Output = ()>,
+    {
         let bounds = self.listener().bounds.read();
-        tokio::select! {
-            biased;
-            arrival = reader.next(stream, &bounds) => return arrival,
-            _ = stop.wait_for(|stopping| *stopping) => {}
+        if !stop.is_terminated() {
+            tokio::select! {
+                biased;
+                arrival = reader.next(stream, &bounds) => return arrival,
+                () = &mut stop => {}
+            }
         }
         if !reader.bytes().is_empty() {
             return reader.next(stream, &bounds).await;

@@ -54,20 +54,21 @@ pub struct Gate {
 
 #[async_trait]
 impl ProxyHttp for Gate {
-    type CTX = ProxyCtx;
+    /// Boxed, since Pingora moves it from future to future, and it would make each of them larger.
+    type CTX = Box<ProxyCtx>;
 
-    fn new_ctx(&self) -> ProxyCtx {
-        ProxyCtx::new(&self.shared, self.worker)
+    fn new_ctx(&self) -> Box<ProxyCtx> {
+        Box::new(ProxyCtx::new(&self.shared, self.worker))
     }
 
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<()> {
         early_request_filter::run(self, session, ctx);
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut ProxyCtx) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<bool> {
         request_filter::run(self, session, ctx).await
     }
 
@@ -76,12 +77,12 @@ impl ProxyHttp for Gate {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
     ) -> Result<()> {
         request_body_filter::run(session, body, end_of_stream, ctx)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<Box<HttpPeer>> {
         upstream_peer::run(self, session, ctx)
     }
 
@@ -92,7 +93,7 @@ impl ProxyHttp for Gate {
         _peer: &HttpPeer,
         _fd: std::os::unix::io::RawFd,
         _digest: Option<&Digest>,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
     ) -> Result<()> {
         ctx.exchange.connected(reused);
         Ok(())
@@ -102,7 +103,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
     ) -> Result<()> {
         upstream_request_filter::run(self, session, request, ctx)
     }
@@ -111,7 +112,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
     ) -> Result<()> {
         upstream_response_filter::run(self, session, response, ctx)
     }
@@ -120,7 +121,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
     ) -> Result<()> {
         response_filter::run(session, response, ctx);
         Ok(())
@@ -131,7 +132,7 @@ impl ProxyHttp for Gate {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
     ) -> Result<Option<Duration>> {
         response_body_filter::run(body, end_of_stream, ctx)
     }
@@ -140,7 +141,7 @@ impl ProxyHttp for Gate {
         &self,
         _session: &mut Session,
         trailers: &mut HeaderMap,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
     ) -> Result<Option<Bytes>> {
         Ok(response_trailer_filter::run(trailers, ctx))
     }
@@ -149,7 +150,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
         error: Box<Error>,
     ) -> Box<Error> {
         failure::fail_to_connect(self, session, ctx, error)
@@ -160,29 +161,29 @@ impl ProxyHttp for Gate {
         _peer: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        ctx: &mut ProxyCtx,
+        ctx: &mut Box<ProxyCtx>,
         client_reused: bool,
     ) -> Box<Error> {
         failure::error_while_proxy(self, session, ctx, error, client_reused)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut ProxyCtx) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Box<ProxyCtx>) -> FailToProxy {
         failure::fail_to_proxy(session, error, ctx).await
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut ProxyCtx) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<ProxyCtx>) {
         logging::run(self, session, error, ctx);
     }
 
     /// One line in the access log says it all; Pingora's own line per failure would double it.
-    fn suppress_error_log(&self, _session: &Session, _ctx: &ProxyCtx, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<ProxyCtx>, _error: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _ctx: &ProxyCtx,
+        _ctx: &Box<ProxyCtx>,
         _error: &Error,
         _context: ProxyWarnLogContext,
     ) -> bool {

@@ -3,17 +3,20 @@
 use super::answer::waits_for_leave;
 use super::ctx::ProxyCtx;
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
-use crate::request::{Maker, ResponseView};
+use crate::request::{Body, Maker, ResponseView};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use smallvec::SmallVec;
 
+/// The fields for one connection besides `Connection` and those it names.
+static HOP_BY_HOP: [HeaderName; 4] = [KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE, header::TE];
+
 /// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes, gRPC becomes gRPC-Web again.
 pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) {
     let interim = response.status.is_informational();
     let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
-    if !response.status.is_informational() && waits_for_leave(session) {
+    if !interim && ctx.cx.body != Body::None && waits_for_leave(session) {
         session.set_close_on_response_before_downstream_finish(true);
     }
     let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
@@ -40,7 +43,12 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
 
 /// Removes the fields that are for one connection only, and those that `Connection` names. `Connection` itself and
 /// `Transfer-Encoding` are Pingora's to write.
+///
+/// Most answers have none of them: one look at the names saves a look-up for each.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| *name == header::CONNECTION || HOP_BY_HOP.contains(name)) {
+        return;
+    }
     if let Some(connection) = headers.remove(header::CONNECTION) {
         let nominated: SmallVec<[HeaderName; 4]> = connection
             .as_bytes()
@@ -52,7 +60,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &header::UPGRADE, &header::TE] {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }

@@ -17,6 +17,9 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+/// Fields that are added to most requests: made room for at once, the map of them grows once at most.
+const ADDED: usize = 8;
+
 /// Runs the moment.
 pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mut ProxyCtx) -> Result<()> {
     let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
@@ -26,12 +29,8 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
     let picked = exchange.picked.as_deref();
     let speaks_h2 = picked.is_some_and(|endpoint| endpoint.protocol() == Protocol::Http2);
     let client_host = named_host(session.req_header());
-    let wants_trailers = session
-        .req_header()
-        .headers
-        .get(header::TE)
-        .is_some_and(|te| memchr::memmem::find(te.as_bytes(), b"trailers").is_some());
     let rewritten = edit_request(request, |parts| {
+        parts.headers.reserve(ADDED);
         let prefix = rewrite_path(parts, &route.forward, &matched.captures)?;
         set_host(parts, route.forward.host, picked, client_host.as_ref());
         let forwarding = Forwarding {
@@ -50,7 +49,7 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
             parts.headers.insert(TRACEPARENT, value);
         }
         parts.headers.append(header::VIA, VIA_VALUE);
-        if wants_trailers && speaks_h2 {
+        if speaks_h2 && wants_trailers(session.req_header()) {
             parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
         Ok(match exchange.flow {
@@ -64,6 +63,13 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
     })?;
     exchange.grpc_web = translation;
     Ok(())
+}
+
+/// Whether the client takes trailers (RFC 9110 §10.1.4). Pingora has removed the field, which is for one hop, from what
+/// is about to leave.
+fn wants_trailers(request: &RequestHeader) -> bool {
+    let te = request.headers.get(header::TE);
+    te.is_some_and(|te| memchr::memmem::find(te.as_bytes(), b"trailers").is_some())
 }
 
 /// The Host the client named: the field over HTTP/1, `:authority` over HTTP/2.

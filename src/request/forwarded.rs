@@ -4,6 +4,8 @@
 //! `-Host`, `-Port` and `-Prefix` are always set; `Forwarded` (RFC 7239) where the route asks for it.
 
 use super::{Client, HeadersMut, Scheme};
+use crate::value::digits::push_address;
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use std::fmt::Write as _;
 
@@ -13,6 +15,9 @@ const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// Room for an address as text.
+const ADDRESS: usize = 48;
+
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 /// Fields by which a proxy passes on the certificate its client has shown: RFC 9440, Envoy, and what is usual with nginx,
@@ -50,8 +55,7 @@ pub struct Forwarding<'a> {
 pub fn remove_inbound(headers: &mut dyn HeadersMut) {
     let mut any = false;
     headers.all(&mut |name, _| {
-        let name = name.as_str();
-        any |= name.starts_with("x-") || name == FORWARDED || name.contains("client-cert");
+        any |= name.as_str().starts_with("x-") || name == FORWARDED || is_certificate_field(name);
     });
     if !any {
         return;
@@ -59,6 +63,11 @@ pub fn remove_inbound(headers: &mut dyn HeadersMut) {
     for name in [FOR, PROTO, HOST, PORT, PREFIX, REAL_IP, FORWARDED].iter().chain(&CERTIFICATE_FIELDS) {
         headers.remove(name);
     }
+}
+
+/// Whether a name that does not begin with `x-` is that of a field for certificates.
+pub fn is_certificate_field(name: &HeaderName) -> bool {
+    name.as_str().starts_with("client-cert") || name.as_str().starts_with("ssl-client-cert")
 }
 
 /// Removes the fields that a service behind CGI, WSGI or PHP cannot tell from those of these names: hyphen, underscore and
@@ -87,20 +96,19 @@ fn looks_alike(name: &HeaderName, known: &HeaderName) -> bool {
 /// Writes the fields for the upstream. Call [`remove_inbound`] before it where the peer is not trusted.
 pub fn forward_fields(headers: &mut dyn HeadersMut, forwarding: &Forwarding<'_>) {
     let trusted = forwarding.client.via_trusted;
-    let mut text = AddressText::default();
-    let peer = text.format(forwarding.client.peer);
-    match headers.first(&FOR).filter(|_| trusted) {
-        None => set_bytes(headers, &FOR, peer.as_bytes()),
-        Some(_) => {
-            // Several field lines are one list (RFC 9110 §5.3): they become one line, with the peer at its end.
-            let mut chain: Vec<u8> = Vec::with_capacity(96);
-            headers.each(&FOR, &mut |value| {
-                chain.extend_from_slice(value);
-                chain.extend_from_slice(b", ");
-            });
-            chain.extend_from_slice(peer.as_bytes());
-            set_bytes(headers, &FOR, &chain);
-        }
+    let mut chain: Vec<u8> = Vec::with_capacity(ADDRESS);
+    if trusted {
+        // Several field lines are one list (RFC 9110 §5.3): they become one line, with the peer at its end.
+        headers.each(&FOR, &mut |value| {
+            chain.extend_from_slice(value);
+            chain.extend_from_slice(b", ");
+        });
+    }
+    let before = chain.len();
+    push_address(forwarding.client.peer, &mut chain);
+    let element = forwarding.rfc7239.then(|| rfc7239_element(forwarding, chain.get(before..).unwrap_or_default()));
+    if let Ok(chain) = HeaderValue::from_maybe_shared(Bytes::from(chain)) {
+        headers.set(&FOR, chain);
     }
     if !(trusted && headers.first(&PROTO).is_some()) {
         headers.set(&PROTO, HeaderValue::from_static(forwarding.scheme.as_str()));
@@ -114,43 +122,21 @@ pub fn forward_fields(headers: &mut dyn HeadersMut, forwarding: &Forwarding<'_>)
     if let Some(prefix) = forwarding.prefix {
         headers.set(&PREFIX, prefix.clone());
     }
-    if forwarding.rfc7239 {
-        append_rfc7239(headers, forwarding, peer);
+    if let Some(Ok(element)) = element.map(HeaderValue::try_from) {
+        headers.append(&FORWARDED, element);
     }
 }
 
 /// One more element of `Forwarded` (RFC 7239 §4): addresses of IPv6 in brackets and quotes (§6).
-fn append_rfc7239(headers: &mut dyn HeadersMut, forwarding: &Forwarding<'_>, peer: &str) {
+fn rfc7239_element(forwarding: &Forwarding<'_>, peer: &[u8]) -> String {
+    let peer = std::str::from_utf8(peer).unwrap_or_default();
     let mut element = String::with_capacity(96);
     let quoted = if peer.contains(':') { format!("\"[{peer}]\"") } else { peer.to_owned() };
     let _ = write!(element, "for={quoted};proto={}", forwarding.scheme.as_str());
     if let Some(host) = forwarding.host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\'])) {
         let _ = write!(element, ";host=\"{host}\"");
     }
-    if let Ok(value) = HeaderValue::from_str(&element) {
-        headers.append(&FORWARDED, value);
-    }
-}
-
-fn set_bytes(headers: &mut dyn HeadersMut, name: &HeaderName, value: &[u8]) {
-    if let Ok(value) = HeaderValue::from_bytes(value) {
-        headers.set(name, value);
-    }
-}
-
-/// An address as text without the heap: the longest text of an address has 45 bytes.
-#[derive(Default)]
-struct AddressText {
-    bytes: smallvec::SmallVec<[u8; 64]>,
-}
-
-impl AddressText {
-    fn format(&mut self, address: std::net::IpAddr) -> &str {
-        use std::io::Write as _;
-        self.bytes.clear();
-        let _ = write!(self.bytes, "{address}");
-        std::str::from_utf8(&self.bytes).unwrap_or_default()
-    }
+    element
 }
 
 #[cfg(test)]

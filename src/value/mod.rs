@@ -7,6 +7,7 @@
 
 mod address;
 mod bytes;
+pub(crate) mod digits;
 mod duration;
 pub(crate) mod form;
 mod invalid;
@@ -17,6 +18,7 @@ mod or_off;
 mod percent;
 mod place;
 mod problem;
+mod rate;
 mod render;
 pub(crate) mod secret;
 mod sources;
@@ -37,6 +39,7 @@ pub use or_off::OrOff;
 pub use percent::Percent;
 pub use place::{Place, SourceId};
 pub use problem::{Problem, Problems, Severity};
+pub use rate::{Quota, Rate, Window};
 pub use secret::{Secret, SecretConfig, SecretSource};
 pub use sources::{Source, Sources};
 pub use spanned::Spanned;

@@ -120,13 +120,13 @@ fn check_request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<Request
     else {
         return Err(bad("The request line is not `METHOD target HTTP/1.1`."));
     };
-    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+    if method.is_empty() || !method.iter().all(|byte| TOKEN.has(*byte)) {
         return Err(bad("The method is not a token."));
     }
     if method == b"CONNECT" {
         return Err(bad("CONNECT is not served here: this gateway is no tunnel."));
     }
-    if target.is_empty() || !target.iter().all(|byte| byte.is_ascii_graphic()) {
+    if target.is_empty() || !all(target, |byte| byte.is_ascii_graphic()) {
         return Err(bad("The request target holds characters that must be percent-encoded."));
     }
     if target.len() > limits.uri {
@@ -142,13 +142,13 @@ fn check_request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<Request
 
 /// One field line: `name ":" value` (RFC 9112 §5), and what it says about framing.
 fn check_field<'a>(line: &'a [u8], seen: &mut Seen<'a>) -> Result<(), HeadError> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(bad("A header line has no colon."))?;
+    let colon = memchr::memchr(b':', line).ok_or(bad("A header line has no colon."))?;
     let (name, rest) = line.split_at(colon);
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+    if name.is_empty() || !name.iter().all(|byte| TOKEN.has(*byte)) {
         return Err(bad("A header name is not a token; a line may not begin with a space."));
     }
     let value = rest.get(1..).unwrap_or_default().trim_ascii();
-    if !value.iter().all(|byte| is_field_byte(*byte)) {
+    if !all(value, is_field_byte) {
         return Err(bad("A header value holds a control character."));
     }
     match name.len() {
@@ -185,9 +185,33 @@ fn parse_length(value: &[u8]) -> Result<u64, HeadError> {
     Ok(value.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
 
-/// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// A set of bytes as a table: one look for each byte of a head.
+struct Bytes([bool; 256]);
+
+impl Bytes {
+    fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).is_some_and(|has| *has)
+    }
+}
+
+/// The characters of a token (RFC 9110 §5.6.2).
+static TOKEN: Bytes = Bytes(token_bytes());
+
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler, where an index out of range is an error")]
+const fn token_bytes() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] =
+            !matches!(byte, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}');
+        byte += 1;
+    }
+    table
+}
+
+/// Whether it holds of every byte. Without an early exit, so that many are judged at a time.
+fn all(bytes: &[u8], holds: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |so_far, byte| so_far & holds(*byte))
 }
 
 /// RFC 9110 §5.5: visible characters, space, tab and obs-text.
@@ -204,7 +228,7 @@ impl<'a> Iterator for Lines<'a> {
     type Item = Result<&'a [u8], HeadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = self.rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
+        let end = memchr::memchr2(b'\r', b'\n', self.rest)?;
         let (line, after) = self.rest.split_at(end);
         let Some(next) = after.strip_prefix(b"\r\n") else {
             self.rest = &[];
@@ -281,6 +305,14 @@ mod tests {
         ];
         for head in heads {
             assert_eq!(reason(head), Err(Reason::BadRequest), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_letters_digits_and_fifteen_marks() {
+        for byte in 0..=u8::MAX {
+            let wanted = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(TOKEN.has(byte), wanted, "{byte}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Hostile bytes made harmless, for both forms of line.
 
-use crate::observe::digits::hex;
+use crate::value::digits::hex;
 
 /// How a byte string may be written into a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::entry::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who, bound};
 use super::escape::Escape;
 use super::redact::Redaction;
-use crate::observe::digits::{hex, push_address, push_millis, push_number};
 use crate::observe::{TimeStyle, TimeText, TraceId};
+use crate::value::digits::{hex, push_address, push_millis, push_number};
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

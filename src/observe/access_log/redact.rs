@@ -1,7 +1,7 @@
 //! Secrets in queries: the values of listed parameters are replaced before a line is written.
 
 use super::escape::Escape;
-use crate::observe::digits::unhex;
+use crate::value::digits::unhex;
 
 /// The query parameters whose values are not logged. Names are compared after percent-decoding, whatever their case.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ mod labels;
 mod listener;
 mod names;
 mod provider;
+mod requests;
 mod route;
 mod series;
 mod sources;

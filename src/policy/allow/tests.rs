@@ -46,6 +46,7 @@ fn rule(json: Value) -> Spanned<AllowConfig> {
 /// The chain of a route with this rule, or the problems.
 fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec<String>> {
     let (mut problems, sources, fetcher) = (Problems::new(), Sources::default(), Arc::new(Fetcher::default()));
+    let limits = Arc::default();
     let (mut tended, mut identity, mut chain) = (Vec::new(), Vec::new(), ChainBuilder::default());
     let mut setup = Setup {
         problems: &mut problems,
@@ -53,6 +54,7 @@ fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec
         fetcher: &fetcher,
         tended: &mut tended,
         identity: &mut identity,
+        limits: &limits,
     };
     let mut consumers = Consumers::default();
     consumers.add(Consumer { id: "acme".into(), groups: Box::default(), plan: None }, &[]).unwrap();

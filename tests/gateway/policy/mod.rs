@@ -1,5 +1,6 @@
-//! Policies, one file each, named as in `src/policy`.
+//! One file a policy, named as operators name it.
 
 mod allow;
 mod identity;
+mod limit;
 mod mtls;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Appends `number` in decimal.
-pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
     const LONGEST: usize = 20;
     let mut digits = [b'0'; LONGEST];
     let mut length = 0;
@@ -20,7 +20,7 @@ pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends a time as milliseconds with three decimals: `12.345`.
-pub(super) fn push_millis(time: Duration, out: &mut Vec<u8>) {
+pub(crate) fn push_millis(time: Duration, out: &mut Vec<u8>) {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     push_number(micros / 1000, out);
     let decimals = [micros / 100 % 10, micros / 10 % 10, micros % 10].map(|digit| b'0' + digit as u8);
@@ -29,7 +29,7 @@ pub(super) fn push_millis(time: Duration, out: &mut Vec<u8>) {
 }
 
 /// The two lower-case hexadecimal digits of a byte.
-pub(super) const fn hex(byte: u8) -> [u8; 2] {
+pub(crate) const fn hex(byte: u8) -> [u8; 2] {
     const fn digit(nibble: u8) -> u8 {
         if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
     }
@@ -37,7 +37,7 @@ pub(super) const fn hex(byte: u8) -> [u8; 2] {
 }
 
 /// Writes bytes as lower-case hexadecimal digits into the beginning of `slots`, as far as there is room.
-pub(super) fn write_hex(bytes: &[u8], slots: &mut [u8]) {
+pub(crate) fn write_hex(bytes: &[u8], slots: &mut [u8]) {
     let (pairs, _) = slots.as_chunks_mut::<2>();
     for (pair, &byte) in pairs.iter_mut().zip(bytes) {
         *pair = hex(byte);
@@ -45,7 +45,7 @@ pub(super) fn write_hex(bytes: &[u8], slots: &mut [u8]) {
 }
 
 /// The value of a hexadecimal digit of either case.
-pub(super) const fn unhex(digit: u8) -> Option<u8> {
+pub(crate) const fn unhex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
@@ -54,15 +54,26 @@ pub(super) const fn unhex(digit: u8) -> Option<u8> {
     }
 }
 
+/// Appends a number of at most three digits in decimal.
+fn push_octet(octet: u8, out: &mut Vec<u8>) {
+    if octet >= 100 {
+        out.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        out.push(b'0' + octet / 10 % 10);
+    }
+    out.push(b'0' + octet % 10);
+}
+
 /// Appends an address, without brackets: `192.0.2.1`, `2001:db8::1`. An IPv4-mapped IPv6 address is written as IPv4.
-pub(super) fn push_address(address: IpAddr, out: &mut Vec<u8>) {
+pub(crate) fn push_address(address: IpAddr, out: &mut Vec<u8>) {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             let [first, rest @ ..] = v4.octets();
-            push_number(first.into(), out);
+            push_octet(first, out);
             for octet in rest {
                 out.push(b'.');
-                push_number(octet.into(), out);
+                push_octet(octet, out);
             }
         }
         IpAddr::V6(v6) => {
@@ -109,7 +120,7 @@ mod tests {
 
     #[test]
     fn addresses_are_written_without_brackets() {
-        for text in ["0.0.0.0", "192.0.2.255", "2001:db8::1", "::"] {
+        for text in ["0.0.0.0", "192.0.2.255", "9.10.99.100", "2001:db8::1", "::"] {
             assert_eq!(written(|out| push_address(text.parse().unwrap(), out)), text);
         }
         assert_eq!(written(|out| push_address("::ffff:192.0.2.1".parse().unwrap(), out)), "192.0.2.1");
