@@ -228,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn rates_refuse_what_is_too_much() {
+        let gateway = Copy::of_file("rates.yaml").start();
+        let login = || send(main_address(&gateway), &Request::post("/login", "")).status;
+        assert_eq!([login(), login(), login(), login(), login(), login()], [401, 401, 401, 401, 401, 429]);
+        assert_eq!(get(&gateway, "/health").header("ratelimit"), None);
+        assert_eq!(get(&gateway, "/search").status, 200);
+    }
+
+    #[test]
     fn replies_are_the_operators_own() {
         let gateway = Copy::of_file("replies.yaml").start();
         let missing = get(&gateway, "/nowhere");

@@ -80,7 +80,8 @@ impl Counter {
     }
 
     /// What a key has left at `now`, in seconds since the epoch, without counting anything.
-    pub fn left(&self, table: &Table, key: u64, now: u64) -> u64 {
+    #[cfg(test)]
+    fn left(&self, table: &Table, key: u64, now: u64) -> u64 {
         let stretch = self.stretch(now);
         let counted = count_of(table.get(at(key, stretch.number)));
         self.count.saturating_sub(counted + stretch.weight(self.before(table, key, stretch), now))
