@@ -9,8 +9,8 @@ use crate::listener::TlsName;
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
 use crate::request::{
-    Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, Scheme, is_certificate_field, may_look_alike,
-    remove_inbound, remove_lookalikes,
+    Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, ORIGIN_FIELDS, Scheme, is_certificate_field,
+    may_look_alike, remove_inbound, remove_lookalikes,
 };
 use crate::routing::{Found, Target, normalise, normalise_host, split_target};
 use crate::snapshot::EncodedSlash;
@@ -85,6 +85,7 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
         remove_lookalikes(headers, &ctx.snapshot.identity);
         if !trusted {
             remove_lookalikes(headers, &CERTIFICATE_FIELDS);
+            remove_lookalikes(headers, &ORIGIN_FIELDS);
         }
     }
     if told.extensions || !all_begin_with_x {

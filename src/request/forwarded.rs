@@ -20,6 +20,21 @@ const ADDRESS: usize = 48;
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
+/// What only a proxy in front knows: where a request came from, and the path it asked for, which some services take for the
+/// path of the request (`X-Original-URL`, `X-Rewrite-URL`: CVE-2018-14773).
+pub const ORIGIN_FIELDS: [HeaderName; 10] = [
+    FOR,
+    PROTO,
+    HOST,
+    PORT,
+    PREFIX,
+    REAL_IP,
+    FORWARDED,
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
 /// Fields by which a proxy passes on the certificate its client has shown: RFC 9440, Envoy, and what is usual with nginx,
 /// its ingress, Traefik and load balancers of AWS. From untrusted peers they are dropped, whatever a route does with them.
 pub const CERTIFICATE_FIELDS: [HeaderName; 8] = [
@@ -60,7 +75,7 @@ pub fn remove_inbound(headers: &mut dyn HeadersMut) {
     if !any {
         return;
     }
-    for name in [FOR, PROTO, HOST, PORT, PREFIX, REAL_IP, FORWARDED].iter().chain(&CERTIFICATE_FIELDS) {
+    for name in ORIGIN_FIELDS.iter().chain(&CERTIFICATE_FIELDS) {
         headers.remove(name);
     }
 }

@@ -16,7 +16,8 @@ pub use caller::{Caller, Changes, Charged, IDENTITY_FIELDS, Identity, tell_anony
 pub use certificate::ClientCertificate;
 pub use client::{Client, TrustedProxies};
 pub use forwarded::{
-    CERTIFICATE_FIELDS, Forwarding, forward_fields, is_certificate_field, may_look_alike, remove_inbound, remove_lookalikes,
+    CERTIFICATE_FIELDS, Forwarding, ORIGIN_FIELDS, forward_fields, is_certificate_field, may_look_alike,
+    remove_inbound, remove_lookalikes,
 };
 pub use headers::{Headers, HeadersMut};
 pub use view::{Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};
