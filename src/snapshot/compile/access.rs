@@ -5,7 +5,7 @@ use crate::config::{ConsumerConfig, Policies};
 use crate::consumer::{Consumer, Consumers, SubjectKind};
 use crate::observe::metrics::ProviderMetrics;
 use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
-use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
+use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::{ChainBuilder, Setup};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,10 +47,31 @@ impl Compiling<'_> {
         let mut providers = BTreeMap::new();
         for (name, written) in loaded.config.auth.iter() {
             let previous = self.surroundings.previous.and_then(|previous| previous.providers.get(&name.value));
+            self.warn_of_certificates(&name.value, written);
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
         Access { consumers: Arc::new(consumers), providers, used: BTreeSet::new() }
+    }
+
+    /// A provider that reads certificates where none can come from knows nobody.
+    fn warn_of_certificates(&mut self, name: &str, written: &AuthConfig) {
+        let Some(mtls) = &written.mtls else { return };
+        let config = &self.loaded.config;
+        let tls = config.listeners.iter().filter_map(|(_, listener)| listener.tls.as_ref());
+        let asked = tls.into_iter().any(|tls| tls.client_ca.is_some());
+        let (message, hint) = match (&mtls.value.allow_from_header, asked) {
+            (Some(_), _) if config.trusted_proxies.is_empty() => (
+                format!("no proxy is trusted, so `{name}` takes no certificate from a field"),
+                "name the proxy in front under `trusted_proxies`",
+            ),
+            (None, false) => (
+                format!("no listener asks for client certificates, so `{name}` knows nobody"),
+                "give the `tls` of a listener a `client_ca`, or take certificates from a proxy by `allow_from_header`",
+            ),
+            _ => return,
+        };
+        self.problems.warn(mtls.place, message).hint(hint);
     }
 
     fn consumer(&mut self, all: &mut Consumers, name: &Spanned<String>, written: &ConsumerConfig) {
@@ -113,6 +134,7 @@ impl Compiling<'_> {
                 AuthEntry::Name(name) => self.provider(access, name)?,
                 AuthEntry::Inline(inline) => {
                     let name = Spanned::new("inline".to_owned(), inline.place);
+                    self.warn_of_certificates(&name.value, &inline.value);
                     Arc::new(Provider::compile(&name, &inline.value, None, &mut self.setup())?)
                 }
             });
