@@ -10,7 +10,7 @@ use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
 use crate::request::{
     Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, ORIGIN_FIELDS, Scheme, is_certificate_field,
-    may_look_alike, remove_inbound, remove_lookalikes,
+    may_look_alike, remove_inbound, remove_lookalikes, remove_nominations,
 };
 use crate::routing::{Found, Target, normalise, normalise_host, split_target};
 use crate::snapshot::EncodedSlash;
@@ -88,6 +88,9 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
             remove_lookalikes(headers, &ORIGIN_FIELDS);
         }
     }
+    if told.connection {
+        remove_nominations(headers, &ctx.snapshot.identity);
+    }
     if told.extensions || !all_begin_with_x {
         if !trusted {
             headers.remove(X_REQUEST_ID);
@@ -123,18 +126,21 @@ struct Told {
     forwarded: bool,
     /// Names that some services take for others.
     lookalikes: bool,
+    /// `Connection`, which may nominate fields to be removed.
+    connection: bool,
     /// `traceparent` and `tracestate`.
     trace: bool,
 }
 
 impl Told {
     fn by(headers: &HeaderMap) -> Self {
-        let mut told = Self { extensions: false, forwarded: false, lookalikes: false, trace: false };
+        let mut told = Self { extensions: false, forwarded: false, lookalikes: false, connection: false, trace: false };
         for name in headers.keys() {
             told.extensions |= name.as_str().starts_with("x-");
             told.trace |= name.as_str().starts_with("trace");
             told.forwarded |= *name == header::FORWARDED || is_certificate_field(name);
             told.lookalikes |= may_look_alike(name);
+            told.connection |= *name == header::CONNECTION;
         }
         told
     }

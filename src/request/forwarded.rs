@@ -6,6 +6,7 @@
 use super::{Client, HeadersMut, Scheme};
 use crate::value::digits::push_address;
 use bytes::Bytes;
+use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue};
 use std::fmt::Write as _;
 
@@ -95,6 +96,29 @@ pub fn remove_lookalikes(headers: &mut dyn HeadersMut, names: &[HeaderName]) {
         }
     });
     found.iter().for_each(|name| headers.remove(name));
+}
+
+/// Takes these names out of `Connection`: what it nominates is removed before the request leaves (RFC 9110 §7.6.1), and a
+/// client must not have removed what the gateway is about to say.
+pub fn remove_nominations(headers: &mut dyn HeadersMut, names: &[HeaderName]) {
+    let (mut kept, mut nominated) = (Vec::new(), false);
+    headers.each(&CONNECTION, &mut |value| {
+        for member in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if names.iter().any(|name| member.eq_ignore_ascii_case(name.as_str().as_bytes())) {
+                nominated = true;
+                continue;
+            }
+            if !kept.is_empty() {
+                kept.extend_from_slice(b", ");
+            }
+            kept.extend_from_slice(member);
+        }
+    });
+    if nominated && kept.is_empty() {
+        headers.remove(&CONNECTION);
+    } else if nominated {
+        set_bytes(headers, &CONNECTION, &kept);
+    }
 }
 
 /// Whether a name has a character that some services make a hyphen's equal.
@@ -193,6 +217,26 @@ mod tests {
             left,
             ["x-consumer-id", "x-sub", "x_consumer", "x_consumer_id_", "xx_consumer_id", "x_consumers_id"]
         );
+    }
+
+    #[test]
+    fn what_the_gateway_says_cannot_be_nominated_away() {
+        let known = [HeaderName::from_static("x-consumer-id")];
+        for (lines, left) in [
+            (&["close"][..], Some("close")),
+            (&["X-Consumer-Id"], None),
+            (&["keep-alive, x-CONSUMER-id ,x-other"], Some("keep-alive, x-other")),
+            (&["x-consumer-id", "upgrade, x-consumer-id"], Some("upgrade")),
+            (&["x-consumer-idx"], Some("x-consumer-idx")),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(CONNECTION, HeaderValue::from_static(line));
+            }
+            remove_nominations(&mut headers, &known);
+            let value = headers.get(CONNECTION).map(|value| value.to_str().unwrap());
+            assert_eq!((value, headers.len() <= 1), (left, true), "{lines:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use certificate::ClientCertificate;
 pub use client::{Client, TrustedProxies};
 pub use forwarded::{
     CERTIFICATE_FIELDS, Forwarding, ORIGIN_FIELDS, forward_fields, is_certificate_field, may_look_alike,
-    remove_inbound, remove_lookalikes,
+    remove_inbound, remove_lookalikes, remove_nominations,
 };
 pub use headers::{Headers, HeadersMut};
 pub use view::{Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};

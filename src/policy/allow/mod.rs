@@ -57,8 +57,7 @@ impl AllowConfig {
         consumers: &Consumers,
         (chain, setup): (&mut ChainBuilder, &mut Setup<'_>),
     ) {
-        let mut compiling = compile::Compiling { problems: &mut *setup.problems, consumers, depth: 0 };
-        let Some(rule) = compiling.rule(written) else { return };
+        let Some(rule) = Self::check(written, consumers, setup) else { return };
         if auth.is_none() && rule.asks_for_a_caller() {
             setup
                 .problems
@@ -67,6 +66,15 @@ impl AllowConfig {
             return;
         }
         chain.on_request(Stage::Authorize, Arc::new(Allow { rule, auth: auth.cloned() }));
+    }
+
+    /// Compiles what is written for its problems alone, where the providers of the route could not be compiled.
+    pub fn check_only(written: &Spanned<Self>, consumers: &Consumers, setup: &mut Setup<'_>) {
+        let _ = Self::check(written, consumers, setup);
+    }
+
+    fn check(written: &Spanned<Self>, consumers: &Consumers, setup: &mut Setup<'_>) -> Option<Rule> {
+        compile::Compiling { problems: &mut *setup.problems, consumers, depth: 0 }.rule(written)
     }
 }
 

@@ -100,8 +100,9 @@ impl Compiling<'_> {
             Some(OrOff::Off) | None => (false, None),
         };
         match policies.allow {
-            // Where the providers could not be compiled there is nothing to say of who they would let through.
-            Some(OrOff::On(_)) if asked && auth.is_none() => {}
+            Some(OrOff::On(allow)) if asked && auth.is_none() => {
+                AllowConfig::check_only(allow, &access.consumers, &mut self.setup());
+            }
             Some(OrOff::On(allow)) => {
                 AllowConfig::attach(allow, auth.as_ref(), &access.consumers, (chain, &mut self.setup()));
             }

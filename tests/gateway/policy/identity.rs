@@ -91,6 +91,36 @@ fn no_field_of_a_client_is_taken_for_the_callers_identity() {
     }
 }
 
+/// What `Connection` nominates is removed before a request leaves: not what the gateway says of the caller.
+#[test]
+fn no_client_has_the_callers_identity_removed() {
+    let (authority, origin) = (Authority::new(), Origin::echo());
+    let server = authority.server("server", &[NAME]);
+    let (cert, key, ca) = (server.certificate.display(), server.key.display(), authority.certificate().display());
+    let gateway = Gateway::start(&format!(
+        "listeners:\n  secure:\n    address: 127.0.0.1:0\n    tls:\n      certificates: [{{ cert: {cert}, key: {key} }}]\n      \
+         client_ca: {ca}\n      client_auth: request\n\
+         auth: {{ partners: {{ mtls: {{}} }} }}\nconsumers: {{ acme: {{ groups: [partners] }} }}\n\
+         routes: {{ /**: {{ auth: {{ any: partners, anonymous: true }}, to: {url} }} }}\n",
+        url = origin.url()
+    ));
+    let acme = authority.client("acme");
+    for (client, count) in [(Some(&acme), 3), (None, 1)] {
+        let connector = authority.connector_as(H1, client);
+        let mut client = Client::connect_tls(gateway.listener("secure"), &connector, NAME).expect("a handshake");
+        for nominated in [
+            "X-Consumer-Id, X-Consumer-Groups, X-Credential-Id, X-Anonymous-Consumer",
+            "keep-alive, x-consumer-id,x-consumer-groups , x-credential-id, x-anonymous-consumer, x-private",
+        ] {
+            let request = Request::get("/").header("Connection", nominated).header("X-Private", "a");
+            assert_eq!(client.send(&request).status, 200);
+            let request = origin.requests().pop().expect("a request");
+            assert_eq!(told(&request).len(), count, "{nominated}: {request:?}");
+            assert_eq!(request.header("x-private").is_none(), nominated.contains("x-private"));
+        }
+    }
+}
+
 #[test]
 fn the_access_log_names_the_caller() {
     let (authority, origin) = (Authority::new(), Origin::echo());

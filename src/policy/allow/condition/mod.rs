@@ -13,7 +13,7 @@ use cel::{Context, Env, ExecutionError, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use uses::{Names, Uses};
+use uses::Uses;
 
 /// The stack of the parser, in bytes; only what is used of it is ever taken.
 const PARSER_STACK: usize = 64 << 20;
@@ -94,7 +94,7 @@ impl Condition {
 
     /// An expression that reads nothing has its value now: it must be one that decides.
     fn refuse_constants(&self) -> Result<(), ParseError> {
-        if self.uses.request || self.uses.now || self.reads_caller() {
+        if self.uses.request.any() || self.uses.now || self.reads_caller() {
             return Ok(());
         }
         match Value::resolve_val(&self.expression, &self.functions) {
@@ -106,7 +106,7 @@ impl Condition {
 
     /// Whether it reads who the caller is.
     pub fn reads_caller(&self) -> bool {
-        self.uses.caller || !matches!(self.uses.claims, Names::None)
+        self.uses.caller.any() || self.uses.claims.any()
     }
 
     /// Its value for a request.

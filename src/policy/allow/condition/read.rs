@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
             return Err(error.near(field, known).hint(format!("it has {}", known.join(", "))));
         }
         match (root, first) {
-            ("caller", _) => self.uses.caller = true,
+            ("caller", field) => self.uses.caller.add(field),
             ("now", _) => self.uses.now = true,
             ("claims", claim) => self.uses.claims.add(claim),
             ("request", Some("headers")) => {
@@ -160,7 +160,9 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         }
-        self.uses.request |= root == "request";
+        if root == "request" {
+            self.uses.request.add(first);
+        }
         Ok(())
     }
 

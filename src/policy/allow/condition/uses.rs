@@ -25,14 +25,14 @@ type Entries<'v> = HashMap<CelMapKey<'v>, Bound<'v>>;
 /// What an expression reads.
 #[derive(Debug, Default)]
 pub struct Uses {
-    /// Anything of `request`.
-    pub request: bool,
+    /// Fields of `request`.
+    pub request: Names,
     /// Fields, in lower case.
     pub headers: Names,
     /// Names in the query.
     pub query: Names,
-    /// Anything of `caller`.
-    pub caller: bool,
+    /// Fields of `caller`.
+    pub caller: Names,
     /// Claims.
     pub claims: Names,
     /// The time.
@@ -62,6 +62,11 @@ impl Names {
         }
     }
 
+    /// Whether any is read.
+    pub fn any(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     fn includes(&self, name: &str) -> bool {
         match self {
             Self::None => false,
@@ -77,13 +82,13 @@ impl Uses {
     /// # Errors
     /// Why it has no one value.
     pub fn bind<'v>(&self, facts: &Facts<'v>, context: &mut Context<'_, 'v>) -> Result<(), Cow<'static, str>> {
-        if self.request {
+        if self.request.any() {
             context.add_variable_as_val("request", self.request(facts)?);
         }
-        if self.caller {
-            context.add_variable_as_val("caller", caller(facts.cx.caller()));
+        if self.caller.any() {
+            context.add_variable_as_val("caller", self.caller(facts.cx.caller()));
         }
-        if !matches!(self.claims, Names::None) {
+        if self.claims.any() {
             let claims = facts.cx.caller().and_then(|caller| caller.claims.as_object());
             let read = claims.into_iter().flatten().filter(|(name, _)| self.claims.includes(name));
             context.add_variable_as_val("claims", map(read.map(|(name, value)| (key(name), json(value))).collect()));
@@ -96,20 +101,38 @@ impl Uses {
     }
 
     fn request<'v>(&self, facts: &Facts<'v>) -> Result<Bound<'v>, Cow<'static, str>> {
-        let mut entries = Entries::from_iter([
-            (key("method"), text(facts.method)),
-            (key("scheme"), text(facts.cx.scheme.as_str())),
-            (key("host"), text(facts.host)),
-            (key("path"), text(facts.path)),
-            (key("client"), text(facts.cx.client.address.to_string())),
-        ]);
-        if !matches!(self.headers, Names::None) {
-            entries.insert(key("headers"), self.headers(facts.headers));
-        }
-        if !matches!(self.query, Names::None) {
-            entries.insert(key("query"), self.query(facts.query.unwrap_or_default())?);
+        let mut entries = Entries::new();
+        for field in REQUEST.into_iter().filter(|field| self.request.includes(field)) {
+            let value = match field {
+                "method" => text(facts.method),
+                "scheme" => text(facts.cx.scheme.as_str()),
+                "host" => text(facts.host),
+                "path" => text(facts.path),
+                "query" => self.query(facts.query.unwrap_or_default())?,
+                "headers" => self.headers(facts.headers),
+                _ => text(facts.cx.client.address.to_string()),
+            };
+            entries.insert(key(field), value);
         }
         Ok(map(entries))
+    }
+
+    fn caller<'v>(&self, caller: Option<&'v Caller>) -> Bound<'v> {
+        let mut entries = Entries::new();
+        for field in CALLER.into_iter().filter(|field| self.caller.includes(field)) {
+            let value = match field {
+                "id" => text(caller.map_or("", |caller| &*caller.id)),
+                "consumer" => {
+                    text(caller.and_then(|caller| caller.consumer.as_ref()).map_or("", |consumer| &*consumer.id))
+                }
+                "provider" => text(caller.map_or("", |caller| &*caller.provider)),
+                "groups" => list(caller.map(|caller| &*caller.groups)),
+                "scopes" => list(caller.map(|caller| &*caller.scopes)),
+                _ => Box::new(CelBool::from(caller.is_none())),
+            };
+            entries.insert(key(field), value);
+        }
+        map(entries)
     }
 
     /// Field lines of one name are one value (RFC 9110 §5.3).
@@ -150,19 +173,9 @@ impl Uses {
     }
 }
 
-fn caller<'v>(caller: Option<&'v Caller>) -> Bound<'v> {
-    let name = |name: Option<&'v str>| text(name.unwrap_or_default());
-    let names = |names: Option<&'v [Box<str>]>| -> Bound<'v> {
-        Box::new(CelList::from(names.unwrap_or_default().iter().map(|name| text(&**name)).collect::<Vec<_>>()))
-    };
-    map(Entries::from_iter([
-        (key("id"), name(caller.map(|caller| &*caller.id))),
-        (key("consumer"), name(caller.and_then(|caller| caller.consumer.as_ref()).map(|consumer| &*consumer.id))),
-        (key("groups"), names(caller.map(|caller| &*caller.groups))),
-        (key("scopes"), names(caller.map(|caller| &*caller.scopes))),
-        (key("provider"), name(caller.map(|caller| &*caller.provider))),
-        (key("anonymous"), Box::new(CelBool::from(caller.is_none()))),
-    ]))
+/// Names as a list.
+fn list<'v>(names: Option<&'v [Box<str>]>) -> Bound<'v> {
+    Box::new(CelList::from(names.unwrap_or_default().iter().map(|name| text(&**name)).collect::<Vec<_>>()))
 }
 
 fn json(value: &Value) -> Bound<'_> {
