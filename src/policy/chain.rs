@@ -1,6 +1,7 @@
 //! The compiled hooks of one route.
 
 use super::{BodyDecision, Decision, OnRequest, OnRequestBody, OnResponse, Seen, Stage};
+use crate::observe::metrics::ProviderMetrics;
 use crate::request::{RequestCx, RequestView, ResponseView};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ pub struct ChainBuilder {
     on_request: Vec<(Stage, Arc<dyn OnRequest>)>,
     on_request_body: Vec<(Stage, Arc<dyn OnRequestBody>)>,
     on_response: Vec<ResponseHook>,
+    providers: Box<[Arc<ProviderMetrics>]>,
 }
 
 impl ChainBuilder {
@@ -28,6 +30,11 @@ impl ChainBuilder {
         self.on_response.push((stage, seen, hook));
     }
 
+    /// Has what the providers say counted there, in the order they are asked.
+    pub fn count(&mut self, providers: Box<[Arc<ProviderMetrics>]>) {
+        self.providers = providers;
+    }
+
     /// The chain, sorted by stage; the hooks on the answer in reverse.
     pub fn build(mut self) -> Chain {
         self.on_request.sort_by_key(|(stage, _)| *stage);
@@ -37,6 +44,7 @@ impl ChainBuilder {
             on_request: self.on_request.into(),
             on_request_body: self.on_request_body.into_iter().map(|(_, hook)| hook).collect(),
             on_response: self.on_response.into(),
+            providers: self.providers,
         }
     }
 }
@@ -50,6 +58,7 @@ pub struct Chain {
     on_request: Box<[(Stage, Arc<dyn OnRequest>)]>,
     on_request_body: Box<[Arc<dyn OnRequestBody>]>,
     on_response: Box<[ResponseHook]>,
+    providers: Box<[Arc<ProviderMetrics>]>,
 }
 
 /// How far a request has come in its chain.
@@ -114,9 +123,19 @@ impl Chain {
         !self.on_response.is_empty()
     }
 
+    /// Counters of the providers that are asked for the caller, in their order.
+    pub fn providers(&self) -> &[Arc<ProviderMetrics>] {
+        &self.providers
+    }
+
     /// One line for each policy on the head, in order.
     pub fn describe(&self) -> Vec<String> {
         self.on_request.iter().map(|(_, hook)| hook.describe()).collect()
+    }
+
+    /// One line for each policy that acts on answers alone.
+    pub fn describe_responses(&self) -> Vec<String> {
+        self.on_response.iter().filter_map(|(_, _, hook)| hook.describe_response()).collect()
     }
 
     /// Runs the hook on the head at `position`, for an explanation; `None` past the last.
@@ -130,7 +149,7 @@ mod tests {
     use super::*;
     use crate::policy::Wait;
     use crate::reply::{Reason, Reply};
-    use crate::request::Maker;
+    use crate::request::{Answered, Maker};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     struct Refuse(Reason);
@@ -175,8 +194,9 @@ mod tests {
     }
 
     fn marks(chain: &Chain, progress: Progress) -> Vec<String> {
-        let mut headers = HeaderMap::new();
-        let mut view = ResponseView { status: 403, maker: Maker::Gateway, headers: &mut headers };
+        let (asked, mut headers) = (HeaderMap::new(), HeaderMap::new());
+        let request = Answered { method: "GET", headers: &asked };
+        let mut view = ResponseView { request, status: 403, maker: Maker::Gateway, headers: &mut headers };
         chain.on_response(progress, &mut RequestCx::at(0), &mut view);
         headers.get_all("x-mark").iter().map(|mark| mark.to_str().unwrap().to_owned()).collect()
     }

@@ -35,7 +35,7 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
         bytes_out: ctx.outcome.bytes_out,
         refusal: ctx.outcome.reason.and_then(|reason| u8::try_from(reason.index()).ok()).map(ReasonIndex),
     });
-    let providers = ctx.route().map_or(&[][..], |route| &*route.providers);
+    let providers = ctx.route().map_or(&[][..], |route| route.chain.providers());
     for (provider, outcome) in providers.iter().zip(&ctx.cx.identity.said) {
         provider.record(gate.worker, *outcome);
     }

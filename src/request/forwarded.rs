@@ -114,10 +114,10 @@ pub fn remove_nominations(headers: &mut dyn HeadersMut, names: &[HeaderName]) {
             kept.extend_from_slice(member);
         }
     });
-    if nominated && kept.is_empty() {
-        headers.remove(&CONNECTION);
-    } else if nominated {
-        set_bytes(headers, &CONNECTION, &kept);
+    match HeaderValue::from_bytes(&kept) {
+        _ if !nominated => {}
+        Ok(value) if !kept.is_empty() => headers.set(&CONNECTION, value),
+        Ok(_) | Err(_) => headers.remove(&CONNECTION),
     }
 }
 

@@ -1,17 +1,22 @@
 //! A compiled route: what it does with a request that it takes.
 
 use crate::exchange::Redirect;
-use crate::observe::metrics::{ProviderMetrics, RouteMetrics, UpstreamMetrics};
+use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
+use crate::policy::cors::Preflights;
 use crate::reply::{Fixed, Templates};
 use crate::routing::Template;
 use crate::upstream::Upstream;
 use http::HeaderValue;
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One route.
+///
+/// With many routes none of it is in a near cache when a request comes: what most routes have not is boxed, what they have
+/// one of stands in place.
 pub struct Route {
     /// Its key as written, the label of its metrics.
     pub key: Box<str>,
@@ -21,6 +26,8 @@ pub struct Route {
     pub action: Action,
     /// Its policies.
     pub chain: Chain,
+    /// Who answers the preflights of browsers that reach it.
+    pub preflights: Preflights,
     /// The deadline of the whole exchange, all attempts together.
     pub timeout: Option<Duration>,
     /// When to try again.
@@ -33,8 +40,6 @@ pub struct Route {
     pub replies: Arc<Templates>,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
-    /// Counters of the providers it asks for the caller, in their order.
-    pub providers: Box<[Arc<ProviderMetrics>]>,
     /// Whether a faster lane may take it.
     pub lane: Lane,
 }
@@ -44,14 +49,14 @@ pub enum Action {
     /// Passes it to an upstream.
     Forward(Target),
     /// Sends the client elsewhere.
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
     /// Answers as written.
-    Respond(Fixed),
+    Respond(Box<Fixed>),
 }
 
 /// The upstreams of a route, by weight.
 pub struct Target {
-    choices: Box<[Choice]>,
+    choices: SmallVec<[Choice; 1]>,
     total: u64,
 }
 
@@ -160,7 +165,7 @@ pub enum Rewrite {
         prefix: HeaderValue,
     },
     /// Made from captures.
-    Template(Template),
+    Template(Box<Template>),
 }
 
 /// Whether an encoded slash or backslash may stand in a path.

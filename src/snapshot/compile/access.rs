@@ -3,10 +3,12 @@
 use super::Compiling;
 use crate::config::{ConsumerConfig, Policies};
 use crate::consumer::{Consumer, Consumers, SubjectKind};
-use crate::observe::metrics::ProviderMetrics;
 use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
 use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
+use crate::policy::cors::{CorsConfig, Preflights};
+use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{ChainBuilder, Setup};
+use crate::routing::{Methods, OPTIONS};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +18,7 @@ pub(super) struct Access {
     consumers: Arc<Consumers>,
     providers: BTreeMap<String, Arc<Provider>>,
     used: BTreeSet<String>,
+    addresses: Addresses,
 }
 
 impl Access {
@@ -51,7 +54,7 @@ impl Compiling<'_> {
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
-        Access { consumers: Arc::new(consumers), providers, used: BTreeSet::new() }
+        Access { consumers: Arc::new(consumers), providers, used: BTreeSet::new(), addresses: Addresses::default() }
     }
 
     /// A provider that reads certificates where none can come from knows nobody.
@@ -88,13 +91,8 @@ impl Compiling<'_> {
         }
     }
 
-    /// Adds the policies that decide who may pass to a route's chain; gives back the counters of the providers it asks.
-    pub(super) fn access_policies(
-        &mut self,
-        access: &mut Access,
-        policies: Policies<'_>,
-        chain: &mut ChainBuilder,
-    ) -> Box<[Arc<ProviderMetrics>]> {
+    /// Adds the policies that decide who may pass to a route's chain.
+    pub(super) fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
         let (asked, auth) = match policies.auth {
             Some(OrOff::On(written)) => (true, self.auth(access, written)),
             Some(OrOff::Off) | None => (false, None),
@@ -110,10 +108,10 @@ impl Compiling<'_> {
             Some(OrOff::Off) | None => {}
         }
         if let Some(OrOff::On(ip)) = policies.ip {
-            ip.attach(chain, &mut self.setup());
-        }
-        if let Some(OrOff::On(cors)) = policies.cors {
-            cors.attach(chain, &mut self.setup());
+            if !self.loaded.problems.is_fatal() {
+                self.problems.extend(IpConfig::missing(ip)); // else it may have been left out in reading
+            }
+            access.addresses.attach(ip, chain, &mut self.setup());
         }
         if let Some(OrOff::On(csrf)) = policies.csrf {
             csrf.attach(chain, &mut self.setup());
@@ -121,11 +119,22 @@ impl Compiling<'_> {
         if let Some(OrOff::On(security_headers)) = policies.security_headers {
             security_headers.attach(chain, &mut self.setup());
         }
-        let Some(auth) = auth else { return Box::default() };
-        let metrics = self.surroundings.metrics;
-        let providers = auth.provider_names().map(|name| metrics.provider(name)).collect();
-        auth.attach(chain);
-        providers
+        if let Some(auth) = auth {
+            let metrics = self.surroundings.metrics;
+            chain.count(auth.provider_names().map(|name| metrics.provider(name)).collect());
+            auth.attach(chain);
+        }
+    }
+
+    /// Adds `cors` to a route's chain; says who answers the preflights that reach it.
+    pub(super) fn cors(&mut self, policies: Policies<'_>, methods: &Methods, chain: &mut ChainBuilder) -> Preflights {
+        let Some(OrOff::On(cors)) = policies.cors else { return Preflights::Passed };
+        if !self.loaded.problems.is_fatal() {
+            self.problems.extend(CorsConfig::missing(cors));
+        }
+        let preflights = if methods.names(OPTIONS) { Preflights::Passed } else { Preflights::Answered };
+        cors.value.attach(preflights, chain, &mut self.setup());
+        preflights
     }
 
     fn auth(&mut self, access: &mut Access, written: &RouteAuthConfig) -> Option<Auth> {

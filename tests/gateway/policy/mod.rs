@@ -1,6 +1,11 @@
 //! One file a policy, named as operators name it.
 
 mod allow;
+mod connections;
+mod cors;
+mod fault;
 mod identity;
+mod ip;
 mod limit;
 mod mtls;
+mod security_headers;
