@@ -212,10 +212,11 @@ mod tests {
             headers.append(*name, HeaderValue::from_static("b"));
         }
         remove_lookalikes(&mut headers, &known);
-        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
         assert_eq!(
             left,
-            ["x-consumer-id", "x-sub", "x_consumer", "x_consumer_id_", "xx_consumer_id", "x_consumers_id"]
+            ["x-consumer-id", "x-sub", "x_consumer", "x_consumer_id_", "x_consumers_id", "xx_consumer_id"]
         );
     }
 

@@ -11,12 +11,13 @@ use crate::support::tls::{Authority, H1, H2, Identity};
 const NAME: &str = "gw.example";
 
 /// A gateway whose route `/**` asks for a certificate by this provider, with a listener `secure` for those of the authority.
+/// One thread: the keys of session tickets are a thread's own.
 fn gateway(authority: &Authority, provider: &str, client_auth: &str, origin: &Origin) -> Gateway {
     let server = authority.server("server", &[NAME]);
     let (cert, key) = (server.certificate.display(), server.key.display());
     let ca = authority.certificate().display();
     Gateway::start(&format!(
-        "trusted_proxies: [127.0.0.1/32]\n\
+        "server: {{ threads: 1 }}\ntrusted_proxies: [127.0.0.1/32]\n\
          listeners:\n  secure:\n    address: 127.0.0.1:0\n    tls:\n      certificates: [{{ cert: {cert}, key: {key} }}]\n      \
          client_ca: {ca}\n      client_auth: {client_auth}\n\
          auth: {{ partners: {{ mtls: {provider} }} }}\n\
