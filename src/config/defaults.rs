@@ -137,6 +137,12 @@ pub struct Policies<'a> {
 }
 
 impl<'a> Policies<'a> {
+    /// The same with what a level that is no route says of routes without `allow`.
+    #[must_use]
+    pub fn with_default(self, default: Option<DefaultConfig>) -> Self {
+        Self { default, ..self }
+    }
+
     /// What holds when `outer` stands around these.
     #[must_use]
     pub fn within(self, outer: Policies<'a>) -> Policies<'a> {
