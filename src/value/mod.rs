@@ -7,7 +7,6 @@
 
 mod address;
 mod bytes;
-mod date;
 pub(crate) mod digits;
 mod duration;
 pub(crate) mod form;
@@ -31,7 +30,6 @@ pub(crate) mod written;
 
 pub use address::Address;
 pub use bytes::ByteSize;
-pub use date::Date;
 pub use duration::Duration;
 pub use invalid::Invalid;
 pub use named::Named;

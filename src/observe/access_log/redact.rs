@@ -39,7 +39,7 @@ impl Redaction {
     /// Replaces the values of these parameters too.
     #[must_use]
     pub fn and<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let more = names.into_iter().map(|name| name.as_bytes().into());
+        let more = names.into_iter().map(|name| Box::from(name.as_bytes()));
         Self { names: self.names.into_iter().chain(more).collect() }
     }
 

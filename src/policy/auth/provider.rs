@@ -78,14 +78,6 @@ macro_rules! kinds {
                 match &self.kind { $(Kind::$kind(_) => $word,)* }
             }
 
-            /// The query parameters its credentials may stand in: their values must not be logged.
-            pub fn query_names(&self) -> Vec<String> {
-                match &self.kind {
-                    Kind::ApiKey(kind) => kind.query_names().map(str::to_owned).collect(),
-                    _ => Vec::new(),
-                }
-            }
-
             fn inner(&self) -> &dyn Authenticate {
                 match &self.kind { $(Kind::$kind(kind) => kind.as_ref(),)* }
             }

@@ -3,7 +3,8 @@
 use super::Compiling;
 use crate::config::Policies;
 use crate::consumer::CurrentConsumers;
-use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
+use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
+use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{ChainBuilder, Setup};
@@ -37,6 +38,7 @@ impl Compiling<'_> {
             limits: self.surroundings.limits,
             tended: &mut self.tended,
             identity: &mut self.identity,
+            redacted: &mut self.redacted,
         }
     }
 
@@ -46,22 +48,48 @@ impl Compiling<'_> {
         let mut providers = BTreeMap::new();
         for (name, written) in loaded.config.auth.iter() {
             let previous = self.surroundings.previous.and_then(|previous| previous.providers.get(&name.value));
+            self.warn_of_certificates(&name.value, written);
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
-            self.hidden_in_queries.extend(built.iter().flat_map(Provider::query_names));
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
         Access { consumers, providers, used: BTreeSet::new(), addresses: Addresses::default() }
     }
 
+    /// A provider that reads certificates where none can come from knows nobody.
+    fn warn_of_certificates(&mut self, name: &str, written: &AuthConfig) {
+        let Some(mtls) = &written.mtls else { return };
+        let config = &self.loaded.config;
+        let tls = config.listeners.iter().filter_map(|(_, listener)| listener.tls.as_ref());
+        let asked = tls.into_iter().any(|tls| tls.client_ca.is_some());
+        let (message, hint) = match (&mtls.value.allow_from_header, asked) {
+            (Some(_), _) if config.trusted_proxies.is_empty() => (
+                format!("no proxy is trusted, so `{name}` takes no certificate from a field"),
+                "name the proxy in front under `trusted_proxies`",
+            ),
+            (None, false) => (
+                format!("no listener asks for client certificates, so `{name}` knows nobody"),
+                "give the `tls` of a listener a `client_ca`, or take certificates from a proxy by `allow_from_header`",
+            ),
+            _ => return,
+        };
+        self.problems.warn(mtls.place, message).hint(hint);
+    }
+
     /// Adds the policies that decide who may pass to a route's chain.
     pub(super) fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
-        if let Some(OrOff::On(auth)) = policies.auth
-            && let Some(auth) = self.auth(access, auth)
-        {
-            auth.attach(chain);
-        }
-        if let Some(OrOff::On(allow)) = policies.allow {
-            allow.attach(chain, &mut self.setup());
+        let (asked, auth) = match policies.auth {
+            Some(OrOff::On(written)) => (true, self.auth(access, written)),
+            Some(OrOff::Off) | None => (false, None),
+        };
+        match policies.allow {
+            Some(OrOff::On(allow)) if asked && auth.is_none() => {
+                AllowConfig::check_only(allow, &access.consumers.load(), &mut self.setup());
+            }
+            Some(OrOff::On(allow)) => {
+                AllowConfig::attach(allow, auth.as_ref(), &access.consumers.load(), (chain, &mut self.setup()));
+            }
+            None if policies.default == Some(DefaultConfig::Deny) => DenyAll::attach(chain),
+            Some(OrOff::Off) | None => {}
         }
         if let Some(OrOff::On(ip)) = policies.ip {
             if !self.loaded.problems.is_fatal() {
@@ -74,6 +102,11 @@ impl Compiling<'_> {
         }
         if let Some(OrOff::On(security_headers)) = policies.security_headers {
             security_headers.attach(chain, &mut self.setup());
+        }
+        if let Some(auth) = auth {
+            let metrics = self.surroundings.metrics;
+            chain.count(auth.provider_names().map(|name| metrics.provider(name)).collect());
+            auth.attach(chain);
         }
     }
 
@@ -95,9 +128,8 @@ impl Compiling<'_> {
                 AuthEntry::Name(name) => self.provider(access, name)?,
                 AuthEntry::Inline(inline) => {
                     let name = Spanned::new("inline".to_owned(), inline.place);
-                    let provider = Provider::compile(&name, &inline.value, None, &mut self.setup())?;
-                    self.hidden_in_queries.extend(provider.query_names());
-                    Arc::new(provider)
+                    self.warn_of_certificates(&name.value, &inline.value);
+                    Arc::new(Provider::compile(&name, &inline.value, None, &mut self.setup())?)
                 }
             });
         }

@@ -54,8 +54,7 @@ struct Compiling<'a> {
     problems: Problems,
     tended: Vec<Arc<dyn Tend>>,
     identity: Vec<HeaderName>,
-    /// Query parameters that credentials may stand in: their values must not be logged.
-    hidden_in_queries: Vec<String>,
+    redacted: Vec<String>,
 }
 
 impl Compiling<'_> {
@@ -80,7 +79,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         problems: Problems::new(),
         tended: Vec::new(),
         identity: IDENTITY_FIELDS.to_vec(),
-        hidden_in_queries: Vec::new(),
+        redacted: Vec::new(),
     };
     let replies = compiling.gateway_replies();
     let mut upstreams = compiling.upstreams();

@@ -41,12 +41,12 @@ impl Reader<'_> {
             },
             place: name.place,
             subjects: tokens.chain(certificates).collect(),
-            keys: written.keys.iter().filter_map(|key| self.key(key)).collect(),
+            keys: written.keys.iter().filter_map(|key| self.key(&name.value, key)).collect(),
             password: written.password.as_ref().and_then(|password| self.password(password)),
         }
     }
 
-    fn key(&mut self, written: &KeyConfig) -> Option<(Key, Place)> {
+    fn key(&mut self, id: &str, written: &KeyConfig) -> Option<(Key, Place)> {
         let place = written.key.place();
         let (secret, is_hash) = self.proof(&written.key)?;
         let text = secret.expose();
@@ -59,14 +59,14 @@ impl Reader<'_> {
             false => {
                 if text.chars().count() < SHORTEST_KEY {
                     self.problems
-                        .warn(place, format!("the key is shorter than {SHORTEST_KEY} characters"))
-                        .hint("make one by `openssl rand -hex 32`");
+                        .warn(place, format!("a key of `{id}` is shorter than {SHORTEST_KEY} characters"))
+                        .hint("short keys can be guessed; make one with `openssl rand -hex 24`");
                 }
                 KeyDigest::of(text.as_bytes())
             }
         };
         let name = written.id.as_ref().map(|id| id.value.as_str().into());
-        let expires = written.expires.map(|date| date.unix_seconds());
+        let expires = written.expires.as_ref().map(|moment| moment.unix_seconds());
         Some((Key { digest, name, expires }, place))
     }
 

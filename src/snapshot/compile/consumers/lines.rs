@@ -4,8 +4,9 @@
 //! may be left out. A consumer with several keys has several lines, of which the first says its groups and its plan.
 //! Empty lines and those that begin with `#` are passed over.
 
+use crate::config::Moment;
 use crate::consumer::{Consumer, Consumers, Key};
-use crate::value::{Date, Invalid};
+use crate::value::Invalid;
 
 /// Reads all lines into `consumers`; every line that is bad, counted from 1, with what is wrong with it.
 pub(super) fn read(text: &str, consumers: &mut Consumers) -> Vec<(usize, Invalid)> {
@@ -41,7 +42,7 @@ impl Reading<'_> {
             return Err(Invalid::new("the line names no consumer"));
         }
         let digest = digest.parse()?;
-        let expires = if expires.is_empty() { None } else { Some(expires.parse::<Date>()?.unix_seconds()) };
+        let expires = if expires.is_empty() { None } else { Some(expires.parse::<Moment>()?.unix_seconds()) };
         let groups: Box<[Box<str>]> = groups.split_ascii_whitespace().map(Box::from).collect();
         let plan = Some(plan).filter(|plan| !plan.is_empty()).map(Box::from);
         let holder = match self.consumers.find(id) {
@@ -131,7 +132,7 @@ mod tests {
                 "6: `base` names another consumer already",
                 "7: the line has more than five fields",
                 "8: `a` has other groups or another plan on an earlier line",
-                "9: `soon` is not a date",
+                "9: `soon` is not a moment",
             ]
         );
     }
