@@ -13,6 +13,9 @@ const MOST_PASSES: u32 = 64;
 /// The highest bcrypt cost: each step doubles the time, and 16 is about four seconds.
 const HIGHEST_COST: u32 = 16;
 
+/// Random bytes in place of salt and hash.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$dG9sbGdhdGVub2JvZHk$JmNYfZzJ3i6xFzWnZ3vS8Q0k1b0y1m3oY8Jt1mJq4bM";
+
 /// The hash of a password, with what made it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
@@ -85,6 +88,11 @@ impl PasswordHash {
         Ok(Self { text: hash.to_string().into(), kind: Kind::Argon2id })
     }
 
+    /// A hash that costs what [`PasswordHash::of`] costs and whose password nobody knows.
+    pub fn of_nobody() -> Self {
+        Self { text: NOBODY.into(), kind: Kind::Argon2id }
+    }
+
     /// Whether it is the hash of that password. Takes tens of milliseconds: not for a thread that serves requests.
     pub fn verify(&self, password: &[u8]) -> bool {
         match self.kind {
@@ -118,6 +126,12 @@ mod tests {
         assert_ne!(hash, PasswordHash::of("pässword").unwrap());
         assert!(PasswordHash::parse(hash.as_str()).unwrap().verify("pässword".as_bytes()));
         assert_eq!(format!("{hash:?}"), "***");
+    }
+
+    #[test]
+    fn nobodys_hash_is_checked_like_any_other() {
+        assert_eq!(PasswordHash::parse(NOBODY), Ok(PasswordHash::of_nobody()));
+        assert!(!PasswordHash::of_nobody().verify(b""));
     }
 
     #[test]
