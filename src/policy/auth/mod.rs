@@ -10,6 +10,8 @@ mod challenge;
 mod config;
 mod decide;
 mod provider;
+mod service;
+mod token;
 mod verdict;
 
 pub mod api_key;
