@@ -105,6 +105,8 @@ pub struct Identity {
     pub caller: Option<Arc<Caller>>,
     /// The certificate of the connection.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// The name under which the request is found again, for services that are asked about it.
+    pub request_id: Option<HeaderValue>,
 }
 
 /// What policies want changed beside the header fields of the request.

@@ -50,6 +50,8 @@ struct Said {
     refused: Option<(usize, Refusal)>,
     foreign: Option<(usize, Refusal)>,
     login: Option<Box<Fixed>>,
+    /// Refusals in words of the service that was asked.
+    answer: Option<Box<Fixed>>,
 }
 
 impl Auth {
@@ -117,6 +119,7 @@ impl Auth {
                 said.unavailable = true;
             }
             Verdict::Login(fixed) => said.login = said.login.take().or(Some(fixed)),
+            Verdict::Answer(fixed) => said.answer = said.answer.take().or(Some(fixed)),
             // A verdict that waits for another is none; refusing is the safe reading.
             Verdict::Wait(_) => said.unavailable = true,
         }
@@ -141,6 +144,12 @@ impl Auth {
     fn conclude(&self, said: Said, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
         if said.unavailable {
             return Decision::reply(Reason::ProviderUnavailable);
+        }
+        // A refusal of ours tells more than one in the words of a service, and that more than "not for me".
+        if said.refused.is_none()
+            && let Some(fixed) = said.answer
+        {
+            return Decision::Answer(fixed);
         }
         if let Some((position, refusal)) = said.refused.or(said.foreign) {
             let reply = Reply::new(refusal.reason).detail(refusal.detail.clone());
@@ -183,6 +192,7 @@ fn plain(verdict: &Verdict) -> String {
         Verdict::Ambiguous(detail) => (*detail).to_owned(),
         Verdict::Unavailable(why) => format!("unavailable: {why}"),
         Verdict::Login(_) => "no session; sends the browser to log in".into(),
+        Verdict::Answer(fixed) => format!("refused by the service that was asked: {}", fixed.status.as_u16()),
         Verdict::Wait(_) => "asks another service".into(),
     }
 }
