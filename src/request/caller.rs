@@ -1,6 +1,6 @@
 //! The caller: who was established to have sent this request, and what the connection itself proves.
 
-use super::HeadersMut;
+use super::{BodyDigest, HeadersMut};
 use crate::consumer::Consumer;
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
@@ -107,6 +107,8 @@ pub struct Identity {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The name under which the request is found again, for services that are asked about it.
     pub request_id: Option<HeaderValue>,
+    /// What the body must be for the caller to be who it says.
+    pub body: Option<Box<BodyDigest>>,
 }
 
 /// What policies want changed beside the header fields of the request.

@@ -6,12 +6,14 @@
 
 mod caller;
 mod client;
+mod digest;
 mod forwarded;
 mod headers;
 mod view;
 
 pub use caller::{Caller, Changes, Charged, ClientCertificate, IDENTITY_FIELDS, Identity, tell_anonymous};
 pub use client::{Client, TrustedProxies};
+pub use digest::{BodyDigest, DigestKind};
 pub use forwarded::{Forwarding, forward_fields, remove_inbound};
 pub use headers::{Headers, HeadersMut};
 pub use view::{Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};

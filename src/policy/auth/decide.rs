@@ -2,7 +2,7 @@
 
 use super::{Authenticate, Provider, Refusal, Verdict};
 use crate::consumer::Consumers;
-use crate::policy::{ChainBuilder, Decision, OnRequest, Stage, Wait};
+use crate::policy::{BodyDecision, BodyPiece, ChainBuilder, Decision, OnRequest, OnRequestBody, Stage, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Caller, RequestCx, RequestView, tell_anonymous};
 use http::header;
@@ -62,7 +62,11 @@ impl Auth {
 
     /// Adds the policy's hook to a route.
     pub fn attach(self, chain: &mut ChainBuilder) {
-        chain.on_request(Stage::Authenticate, Arc::new(self));
+        let hook = Arc::new(self);
+        if hook.0.providers.iter().any(|provider| provider.vouches_for_bodies()) {
+            chain.on_request_body(Stage::Authenticate, hook.clone());
+        }
+        chain.on_request(Stage::Authenticate, hook);
     }
 
     /// Asks the providers from position `next` on.
@@ -194,6 +198,19 @@ fn plain(verdict: &Verdict) -> String {
         Verdict::Login(_) => "no session; sends the browser to log in".into(),
         Verdict::Answer(fixed) => format!("refused by the service that was asked: {}", fixed.status.as_u16()),
         Verdict::Wait(_) => "asks another service".into(),
+    }
+}
+
+impl OnRequestBody for Auth {
+    /// Checks the digest that a signature covers before the last piece has gone up.
+    fn on_request_body(&self, cx: &mut RequestCx, piece: BodyPiece<'_>) -> BodyDecision {
+        let Some(digest) = &mut cx.identity.body else { return BodyDecision::Continue };
+        digest.update(piece.bytes);
+        if !piece.last || cx.identity.body.take().is_some_and(|digest| digest.holds()) {
+            return BodyDecision::Continue;
+        }
+        let reply = Reply::new(Reason::BadCredentials).detail("The body is not the one that was signed.");
+        BodyDecision::Reply(Box::new(self.challenged(reply, None)))
     }
 }
 
