@@ -47,6 +47,10 @@ mod tests {
         if compiled.warnings.is_empty() { Ok(compiled.snapshot.routes.len()) } else { Err(compiled.warnings) }
     }
 
+    /// RFC 9421, B.1.4.
+    const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=\n-----END PUBLIC KEY-----\n";
+
     /// A copy of a configuration in a folder of its own, with what it names beside it: certificates of an authority of the
     /// test, and a token in place of one from the environment.
     struct Copy {
@@ -69,6 +73,9 @@ mod tests {
             fs::create_dir_all(folder.join("secrets")).expect("a folder for secrets");
             fs::create_dir_all(folder.join("run")).expect("a folder for the access log");
             fs::write(folder.join("secrets/token"), "a-token-for-tests\n").expect("a token");
+            fs::write(folder.join("secrets/partner"), "a-secret-that-is-shared-with-a-partner").expect("a secret");
+            fs::create_dir_all(folder.join("keys")).expect("a folder for keys");
+            fs::write(folder.join("keys/mobile.pem"), PUBLIC_KEY).expect("a key");
             let path = folder.join("gateway.yaml");
             let text = text.replace("$env:TOLLGATE_ADMIN_TOKEN", "$file:secrets/token");
             fs::write(&path, text).expect("a copy of the configuration");
@@ -234,6 +241,21 @@ mod tests {
         assert_eq!([login(), login(), login(), login(), login(), login()], [401, 401, 401, 401, 401, 429]);
         assert_eq!(get(&gateway, "/health").header("ratelimit"), None);
         assert_eq!(get(&gateway, "/search").status, 200);
+    }
+
+    #[test]
+    fn callers_that_others_vouch_for() {
+        let gateway = Copy::of_file("auth-ask.yaml").start();
+        let with = |target: &str, name: &str, value: &str| {
+            send(main_address(&gateway), &Request::get(target).header(name, value)).status
+        };
+        assert_eq!(get(&gateway, "/orders/1").header("www-authenticate"), Some("Bearer realm=\"tollgate\""));
+        // Left to another provider, of which this route has none; nobody is asked.
+        assert_eq!(with("/orders/1", "Authorization", "Bearer eyJhbGciOiJub25lIn0.e30."), 401);
+        // Nothing of this test listens on port 9180; whoever does has not said yes.
+        assert_ne!(get(&gateway, "/account/1").status, 200);
+        assert_eq!(get(&gateway, "/partner/1").headers("www-authenticate").len(), 2);
+        assert_eq!(with("/partner/1", "Signature-Input", "s=(\"@method\");created=1;keyid=\"mobile\""), 401);
     }
 
     #[test]
