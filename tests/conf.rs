@@ -76,6 +76,10 @@ mod tests {
             fs::write(folder.join("secrets/partner"), "a-secret-that-is-shared-with-a-partner").expect("a secret");
             fs::create_dir_all(folder.join("keys")).expect("a folder for keys");
             fs::write(folder.join("keys/mobile.pem"), PUBLIC_KEY).expect("a key");
+            fs::create_dir_all(folder.join("lists")).expect("a folder for lists");
+            for list in ["office.txt", "blocked.txt"] {
+                fs::copy(root().join("conf/lists").join(list), folder.join("lists").join(list)).expect("a list");
+            }
             let path = folder.join("gateway.yaml");
             let text = text.replace("$env:TOLLGATE_ADMIN_TOKEN", "$file:secrets/token");
             fs::write(&path, text).expect("a copy of the configuration");
@@ -136,7 +140,7 @@ mod tests {
             .filter(|name| name.ends_with(".yaml"))
             .collect();
         names.sort();
-        assert!(names.len() >= 9, "{names:?}");
+        assert!(names.len() >= 11, "{names:?}");
         for name in names {
             let said = check(&Copy::of_file(&name).path);
             assert!(said.as_ref().is_ok_and(|routes| *routes > 0), "conf/{name}: {said:?}");
@@ -259,6 +263,13 @@ mod tests {
     }
 
     #[test]
+    fn maintenance_says_when_it_is_over() {
+        let gateway = Copy::of_file("faults.yaml").start();
+        let away = get(&gateway, "/reports/today");
+        assert_eq!((away.status, away.header("retry-after")), (503, Some("3600")));
+    }
+
+    #[test]
     fn replies_are_the_operators_own() {
         let gateway = Copy::of_file("replies.yaml").start();
         let missing = get(&gateway, "/nowhere");
@@ -314,6 +325,58 @@ mod tests {
         let gateway = Copy::of_file("grpc.yaml").start();
         let clear = gateway.address("clear").expect("a listener");
         assert_eq!(send(clear, &Request::get("/nowhere")).status, 404);
+    }
+
+    #[test]
+    fn addresses_decide_as_its_comments_say() {
+        let gateway = Copy::of_file("addresses.yaml").start();
+        for (address, target, status) in [
+            ("8.8.8.8", "/", 200),
+            ("192.0.2.1", "/", 403),
+            ("192.0.2.1", "/status", 200),
+            ("10.1.2.3", "/metrics", 200),
+            ("fd00::1", "/metrics", 200),
+            ("8.8.8.8", "/metrics", 403),
+            ("10.1.2.3", "/admin/users", 200),
+            ("203.0.113.7", "/admin", 200),
+            ("2001:db8:10::9", "/admin", 200),
+            ("203.0.113.13", "/admin", 403),
+            ("10.66.0.1", "/admin", 403),
+            ("8.8.8.8", "/admin", 403),
+        ] {
+            let response = send(main_address(&gateway), &Request::get(target).header("X-Forwarded-For", address));
+            assert_eq!(response.status, status, "{address} {target}");
+        }
+    }
+
+    #[test]
+    fn browsers_are_told_what_its_comments_say() {
+        let gateway = Copy::of_file("browsers.yaml").start();
+        let ask = |request: Request| send(main_address(&gateway), &request);
+        let products = ask(Request::get("/products").header("Origin", "https://shop.example"));
+        assert_eq!(products.header("access-control-allow-origin"), Some("https://shop.example"));
+        assert_eq!(products.header("x-frame-options"), Some("DENY"));
+        let preflight = |origin: &str, method: &str| {
+            let request = Request::new("OPTIONS", "/cart").header("Origin", origin);
+            ask(request.header("Access-Control-Request-Method", method))
+        };
+        for origin in ["https://shop.example", "https://eu.shop.example", "http://localhost:3000"] {
+            let allowed = preflight(origin, "PUT");
+            assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (204, Some(origin)));
+            assert_eq!(allowed.header("access-control-max-age"), Some("3600"));
+        }
+        assert_eq!(preflight("https://evil.example", "PUT").status, 403);
+        assert_eq!(preflight("https://shop.example", "DELETE").status, 405);
+        assert_eq!(ask(Request::new("PUT", "/cart").header("Origin", "https://evil.example")).status, 403);
+        let fonts = get(&gateway, "/fonts/a.woff2");
+        assert_eq!(fonts.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(fonts.header("cross-origin-resource-policy"), Some("cross-origin"));
+        let page = get(&gateway, "/");
+        assert_eq!(page.header("content-security-policy"), Some("default-src 'self'; frame-ancestors 'self'"));
+        assert_eq!(
+            (page.header("x-frame-options"), page.header("referrer-policy")),
+            (Some("SAMEORIGIN"), Some("no-referrer"))
+        );
     }
 
     #[test]

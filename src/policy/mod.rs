@@ -10,9 +10,11 @@ pub mod body_limit;
 mod chain;
 pub mod cors;
 pub mod csrf;
+pub mod fault;
 mod hook;
 pub mod ip;
 pub mod limit;
+pub mod maintenance;
 pub mod security_headers;
 mod setup;
 mod stage;
@@ -21,3 +23,6 @@ pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{BodyDecision, BodyPiece, Decision, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait};
 pub use setup::{Setup, Tend};
 pub use stage::Stage;
+
+#[cfg(test)]
+mod tests;

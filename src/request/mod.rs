@@ -16,4 +16,4 @@ pub use client::{Client, TrustedProxies};
 pub use digest::{BodyDigest, DigestKind};
 pub use forwarded::{Forwarding, forward_fields, remove_inbound};
 pub use headers::{Headers, HeadersMut};
-pub use view::{Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};
+pub use view::{Answered, Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};

@@ -1,6 +1,11 @@
-//! One file a policy, named as operators name it.
+//! Policies over real sockets, one file for each, named as in `src/policy`.
 
+mod connections;
+mod cors;
+mod fault;
 mod forward;
 mod introspection;
+mod ip;
 mod limit;
+mod security_headers;
 mod signature;
