@@ -72,7 +72,7 @@ const IDENTIFIERS: [(&[u8], &[Algorithm]); 3] = [
 const HEAD: usize = 40;
 
 enum Material {
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -131,7 +131,7 @@ fn shared(written: &Spanned<SignatureKeyConfig>, setup: &mut Setup<'_>) -> Optio
     };
     let problem = match bytes {
         Some(bytes) if bytes.len() >= SHORTEST_SECRET => {
-            return Some(Material::Shared(hmac::Key::new(hmac::HMAC_SHA256, &bytes)));
+            return Some(Material::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes))));
         }
         Some(_) => "the secret is shorter than 32 bytes",
         None => "the secret is not base64",
@@ -177,7 +177,7 @@ fn parse(der: &[u8], asked: Option<Algorithm>) -> Option<(Algorithm, Material)> 
 impl Key {
     pub(super) fn of_secret(base64: &str) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(base64).unwrap());
-        Self { algorithm: Algorithm::HmacSha256, consumer: "test".into(), material: Material::Shared(key) }
+        Self { algorithm: Algorithm::HmacSha256, consumer: "test".into(), material: Material::Shared(Box::new(key)) }
     }
 
     pub(super) fn of_pem(pem: &str, asked: Option<Algorithm>) -> Self {
