@@ -55,6 +55,7 @@ fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec
         tended: &mut tended,
         identity: &mut identity,
         limits: &limits,
+        redacted: &mut Vec::new(),
     };
     let mut consumers = Consumers::default();
     consumers.add(Consumer { id: "acme".into(), groups: Box::default(), plan: None }, &[]).unwrap();
