@@ -237,6 +237,13 @@ mod tests {
     }
 
     #[test]
+    fn maintenance_says_when_it_is_over() {
+        let gateway = Copy::of_file("faults.yaml").start();
+        let away = get(&gateway, "/reports/today");
+        assert_eq!((away.status, away.header("retry-after")), (503, Some("3600")));
+    }
+
+    #[test]
     fn replies_are_the_operators_own() {
         let gateway = Copy::of_file("replies.yaml").start();
         let missing = get(&gateway, "/nowhere");

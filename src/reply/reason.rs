@@ -160,6 +160,9 @@ reasons! {
     /// As many requests to the upstream are under way as it may have.
     UpstreamBusy = "upstream-busy", 503, grpc 14, Gateway, Open, "connection_limit_reached", "Service unavailable",
         "The service behind this route is at its limit; try again later.";
+    /// The route is out of service on purpose.
+    Maintenance = "maintenance", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
+        "This service is being maintained; try again later.";
     /// Who proves callers cannot be asked.
     ProviderUnavailable = "provider-unavailable", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
         "Credentials cannot be checked at the moment; try again later.";

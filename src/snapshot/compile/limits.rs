@@ -1,4 +1,4 @@
-//! The limits of a route.
+//! The limits of a route, and what else holds its requests back.
 
 use super::Compiling;
 use crate::config::{ApiConfig, Policies, RouteConfig};
@@ -28,8 +28,14 @@ impl LimitedRoute<'_> {
 }
 
 impl Compiling<'_> {
-    /// Adds the limits that hold for a route to its chain.
+    /// Adds what holds requests of a route back to its chain: limits, faults for tests, maintenance.
     pub(super) fn limits(&mut self, policies: Policies<'_>, route: LimitedRoute<'_>, chain: &mut ChainBuilder) {
+        if let Some(OrOff::On(maintenance)) = policies.maintenance {
+            maintenance.attach(chain);
+        }
+        if let Some(OrOff::On(fault)) = policies.fault {
+            fault.attach(chain, &mut self.setup());
+        }
         let Some(OrOff::On(limits)) = policies.limit else { return };
         let api = route.around.map_or("", |(name, _)| name);
         let level = route.level();

@@ -1,3 +1,4 @@
 //! One file a policy, named as operators name it.
 
+mod fault;
 mod limit;
