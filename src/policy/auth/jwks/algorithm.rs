@@ -121,7 +121,8 @@ impl FromStr for Algorithm {
         }
         Self::named(text).ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.iter().map(|algorithm| algorithm.name()).collect();
-            Invalid::new(format!("`{text}` is no signature algorithm")).hint(format!("write one of {}", names.join(", ")))
+            Invalid::new(format!("`{text}` is no signature algorithm"))
+                .hint(format!("write one of {}", names.join(", ")))
         })
     }
 }

@@ -56,7 +56,9 @@ fn public(jwk: &Map<String, Value>, allowed: Algorithms) -> Result<Key, &'static
             [named].into_iter().filter(|algorithm| algorithm.family() == Family::Public).collect()
         }
     };
-    let bytes = |name: &str| text(name).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or("a part is missing or is not base64url");
+    let bytes = |name: &str| {
+        text(name).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or("a part is missing or is not base64url")
+    };
     let material = match text("kty") {
         Some("RSA") => Material::Rsa(without_zeros(bytes("n")?), without_zeros(bytes("e")?)),
         Some("EC") => point(text("crv"), &bytes("x")?, &bytes("y")?)?,

@@ -100,12 +100,11 @@ fn ways(material: &Material, allowed: Algorithms) -> Result<Box<[(Algorithm, Way
                 Some((curve, _)) => Some(Way::Public(parsed(curve, point)?)),
                 None => None,
             },
-            Material::Ed25519(x) if algorithm == Algorithm::EdDsa => {
-                Some(Way::Public(parsed(&signature::ED25519, x)?))
-            }
-            Material::Secret(secret) => {
-                algorithm.hmac().filter(|(_, shortest)| secret.len() >= *shortest).map(|(hmac, _)| Way::Secret(hmac::Key::new(hmac, secret)))
-            }
+            Material::Ed25519(x) if algorithm == Algorithm::EdDsa => Some(Way::Public(parsed(&signature::ED25519, x)?)),
+            Material::Secret(secret) => algorithm
+                .hmac()
+                .filter(|(_, shortest)| secret.len() >= *shortest)
+                .map(|(hmac, _)| Way::Secret(hmac::Key::new(hmac, secret))),
             Material::Point(..) | Material::Ed25519(_) => None,
         };
         ways.extend(key.map(|key| (algorithm, key)));

@@ -63,7 +63,12 @@ pub enum Ask<F> {
 
 impl Keys {
     /// The keys that are wanted; those in service before where they are the same. `fixed` are those of the configuration.
-    pub fn new(wanted: Wanted, fixed: Option<KeySet>, previous: Option<&Arc<Self>>, setup: &mut Setup<'_>) -> Arc<Self> {
+    pub fn new(
+        wanted: Wanted,
+        fixed: Option<KeySet>,
+        previous: Option<&Arc<Self>>,
+        setup: &mut Setup<'_>,
+    ) -> Arc<Self> {
         let kept = previous.filter(|previous| previous.wanted == wanted && previous.still_holds(fixed.as_ref()));
         let keys = match kept {
             Some(kept) => Arc::clone(kept),
@@ -86,7 +91,9 @@ impl Keys {
 
     fn still_holds(&self, fixed: Option<&KeySet>) -> bool {
         match fixed {
-            Some(set) if self.wanted.source.is_fixed() => self.known.load().as_ref().is_some_and(|own| own.set.same(set)),
+            Some(set) if self.wanted.source.is_fixed() => {
+                self.known.load().as_ref().is_some_and(|own| own.set.same(set))
+            }
             _ => true,
         }
     }
@@ -143,7 +150,9 @@ impl Keys {
     async fn keep(&self, look: &mut Option<Look>) {
         loop {
             let due = self.pace.lock().due;
-            if let Some(wait) = due.map(|due| due.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero()) {
+            if let Some(wait) =
+                due.map(|due| due.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
+            {
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = self.hurry.notified() => continue,

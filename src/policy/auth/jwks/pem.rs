@@ -43,9 +43,8 @@ fn material(der: &[u8]) -> Option<Material> {
         return Some(Material::Rsa(bytes(rsa.modulus()), bytes(rsa.exponent())));
     }
     let curves = [Algorithm::Es256, Algorithm::Es384, Algorithm::Es512];
-    let on = |algorithm: &Algorithm| {
-        algorithm.curve().is_some_and(|(curve, _)| ParsedPublicKey::new(curve, der).is_ok())
-    };
+    let on =
+        |algorithm: &Algorithm| algorithm.curve().is_some_and(|(curve, _)| ParsedPublicKey::new(curve, der).is_ok());
     if let Some(algorithm) = curves.into_iter().find(on) {
         return Some(Material::Point(algorithm, der.to_vec()));
     }

@@ -90,7 +90,8 @@ impl Source {
                 let (document, _) = get(fetcher, &place, discovery::location(issuer))
                     .await
                     .map_err(|why| format!("the discovery document: {why}"))?;
-                let found = discovery::read(&document, issuer).map_err(|why| format!("the discovery document: {why}"))?;
+                let found =
+                    discovery::read(&document, issuer).map_err(|why| format!("the discovery document: {why}"))?;
                 let fetched = keys(fetcher, &found.jwks_uri, allowed).await?;
                 Ok(Fetched { discovery: Some(Arc::new(found)), ..fetched })
             }
