@@ -27,4 +27,4 @@ pub use key::{Key, Material};
 pub use keys::{Ask, Keys, Wanted};
 pub use pem::{is_pem, read_pem};
 pub use set::{Checked, KeySet, Signed};
-pub use source::Source;
+pub use source::{Source, read_file};

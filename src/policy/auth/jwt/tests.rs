@@ -1,0 +1,1 @@
+//! What is written, accepted and refused; tokens, hostile ones among them.
