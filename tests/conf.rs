@@ -69,6 +69,7 @@ mod tests {
             fs::create_dir_all(folder.join("secrets")).expect("a folder for secrets");
             fs::create_dir_all(folder.join("run")).expect("a folder for the access log");
             fs::write(folder.join("secrets/token"), "a-token-for-tests\n").expect("a token");
+            fs::write(folder.join("secrets/jwt"), "a-secret-for-tests-that-is-long-enough\n").expect("a secret");
             let path = folder.join("gateway.yaml");
             let text = text.replace("$env:TOLLGATE_ADMIN_TOKEN", "$file:secrets/token");
             fs::write(&path, text).expect("a copy of the configuration");
@@ -234,6 +235,20 @@ mod tests {
         assert_eq!([login(), login(), login(), login(), login(), login()], [401, 401, 401, 401, 401, 429]);
         assert_eq!(get(&gateway, "/health").header("ratelimit"), None);
         assert_eq!(get(&gateway, "/search").status, 200);
+    }
+
+    #[test]
+    fn tokens_of_services_pass_and_others_are_told_what_is_asked_for() {
+        let gateway = Copy::of_file("auth-jwt.yaml").start();
+        let none = get(&gateway, "/reports/1");
+        assert_eq!((none.status, none.header("www-authenticate")), (401, Some("Bearer realm=\"services\"")));
+        let signer = crate::support::tokens::Signer::with_secret(b"a-secret-for-tests-that-is-long-enough");
+        let expires = crate::support::tokens::now() + 60;
+        let claims = serde_json::json!({ "client_id": "svc-billing", "aud": "orders", "exp": expires });
+        for path in ["/reports/1", "/orders/1"] {
+            let request = Request::get(path).header("Authorization", &format!("Bearer {}", signer.token(&claims)));
+            assert_eq!(send(main_address(&gateway), &request).status, 200, "{path}");
+        }
     }
 
     #[test]

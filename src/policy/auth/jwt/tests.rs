@@ -43,7 +43,12 @@ fn provider(snapshot: &Snapshot) -> &Provider {
     &snapshot.providers["idp"]
 }
 
-fn ask_at(snapshot: &Snapshot, now: u64, fields: &[(&str, &str)], query: Option<&str>) -> (Verdict, HeaderMap, RequestCx) {
+fn ask_at(
+    snapshot: &Snapshot,
+    now: u64,
+    fields: &[(&str, &str)],
+    query: Option<&str>,
+) -> (Verdict, HeaderMap, RequestCx) {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
@@ -169,7 +174,11 @@ fn the_algorithm_is_the_providers_choice_and_never_the_tokens() {
     // A key's own `alg` binds it: the same RSA key does not check another scheme.
     for alg in ["RS384", "PS256", "ES256", "EdDSA"] {
         let head = json!({ "alg": alg, "kid": "k" }).to_string();
-        assert_eq!(detail(ask(&snapshot, &rsa.token_of(&head, &payload))), "the token's signature is not good", "{alg}");
+        assert_eq!(
+            detail(ask(&snapshot, &rsa.token_of(&head, &payload))),
+            "the token's signature is not good",
+            "{alg}"
+        );
     }
 }
 
@@ -277,9 +286,13 @@ fn the_token_stands_in_one_place_and_leaves_alone_what_is_not_it() {
     let (verdict, _, cx) = at(&[], Some(&format!("a=%20&tok%65n={token}&b")));
     passes(verdict);
     assert_eq!(cx.changes.query.as_deref(), Some("a=%20&b"));
-    let (verdict, left, _) = at(&[("cookie", "xsession=1; session2=2"), ("authorization", "Basic YTpi")], Some("tokens=1"));
+    let (verdict, left, _) =
+        at(&[("cookie", "xsession=1; session2=2"), ("authorization", "Basic YTpi")], Some("tokens=1"));
     assert!(matches!(verdict, Verdict::Absent));
-    assert_eq!((left["cookie"].to_str().unwrap(), left.contains_key("authorization")), ("xsession=1; session2=2", true));
+    assert_eq!(
+        (left["cookie"].to_str().unwrap(), left.contains_key("authorization")),
+        ("xsession=1; session2=2", true)
+    );
     let ambiguous: [(&[(&str, &str)], Option<String>); 6] = [
         (&[("authorization", &bearer), ("authorization", &bearer)], None),
         (&[("authorization", "Basic YTpi"), ("authorization", &bearer)], None),
@@ -311,7 +324,8 @@ fn claims_become_the_caller() {
     let caller = passes(ask(&snapshot, &signer.token(&claims)));
     assert_eq!((&*caller.id, caller.expires, caller.credential.as_deref()), ("bob", Some(NOW + 60), Some("t1")));
     assert_eq!((caller.groups.join(" "), caller.scopes.join(" ")), ("a b".into(), "read write".into()));
-    let field = |name: &str| caller.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.to_str().unwrap());
+    let field =
+        |name: &str| caller.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.to_str().unwrap());
     assert_eq!(field("x-email"), Some("b%C3%B6b@x%0D%0AX-Admin: 1"));
     assert_eq!((field("x-tags"), field("x-none")), (Some("x,1,true"), None));
     assert!(snapshot.identity.iter().any(|name| name == "x-email"));
@@ -332,7 +346,8 @@ fn a_remembered_token_is_good_no_longer_than_it_says_and_means_what_the_consumer
     assert!(matches!(at(&first, NOW - 1), Verdict::Refused(_)));
     assert_eq!(detail(at(&first, NOW + 60)), "the token has expired");
     assert_eq!(passes(at(&first, NOW + 1)).consumer, None);
-    let second = compiled_after(&text("consumers: { acme: { jwt_subject: \"7\", groups: [gold] } }"), Some(&first)).unwrap();
+    let second =
+        compiled_after(&text("consumers: { acme: { jwt_subject: \"7\", groups: [gold] } }"), Some(&first)).unwrap();
     let renamed = passes(at(&second, NOW + 1));
     assert_eq!((&*renamed.id, renamed.groups.join(",")), ("acme", "gold".into()));
     assert!(Arc::ptr_eq(&renamed, &passes(at(&second, NOW + 2))));
@@ -389,11 +404,20 @@ fn secrets_and_public_keys_are_told_apart_by_what_is_written() {
     passes(ask(&by_pem, &rsa.token(&claims())));
     passes(ask(&by_pem, &rsa.token_of(r#"{"alg":"RS256","kid":"any"}"#, &claims().to_string())));
     let refused = [
-        (format!("{{ {}, algorithms: RS256 }}", key(&secret.pem())), "no algorithm that is accepted goes with this secret"),
+        (
+            format!("{{ {}, algorithms: RS256 }}", key(&secret.pem())),
+            "no algorithm that is accepted goes with this secret",
+        ),
         (format!("{{ {}, algorithms: [RS256, HS256] }}", key(&rsa.pem())), "`RS256` and `HS256` do not go together"),
-        (format!("{{ {}, algorithms: HS256 }}", key(&rsa.pem())), "`key` cannot be used: no algorithm that is allowed goes with it"),
+        (
+            format!("{{ {}, algorithms: HS256 }}", key(&rsa.pem())),
+            "`key` cannot be used: no algorithm that is allowed goes with it",
+        ),
         (format!("{{ {} }}", key("short")), "a secret that signs tokens has at least 32 bytes"),
-        (format!("{{ {}, algorithms: HS512 }}", key(&"k".repeat(40))), "no algorithm that is accepted goes with this secret"),
+        (
+            format!("{{ {}, algorithms: HS512 }}", key(&"k".repeat(40))),
+            "no algorithm that is accepted goes with this secret",
+        ),
         ("{ jwks: \"http://idp.example/keys\" }".into(), "keys that come in clear text can be exchanged on the way"),
         ("{ issuer: \"http://idp.example\" }".into(), "keys that come in clear text can be exchanged on the way"),
         ("{ issuer: \"https://idp.example\", algorithms: HS256 }".into(), "`HS256` does not go with public keys"),
@@ -405,7 +429,10 @@ fn secrets_and_public_keys_are_told_apart_by_what_is_written() {
         ("{ issuer: \"https://a\", leeway: 11m }".into(), "no two clocks are that far apart"),
         ("{ issuer: \"https://a\", from: {} }".into(), "a token must stand somewhere"),
         ("{ issuer: \"https://a\", headers: { Host: sub } }".into(), "`host` has a meaning of its own"),
-        ("{ issuer: \"https://a\", headers: { X-Consumer-Id: sub } }".into(), "`x-consumer-id` has a meaning of its own"),
+        (
+            "{ issuer: \"https://a\", headers: { X-Consumer-Id: sub } }".into(),
+            "`x-consumer-id` has a meaning of its own",
+        ),
         ("{ issuer: \"https://a\", headers: { \"X Y\": sub } }".into(), "`X Y` is not a header name"),
         ("{ issuer: \"https://a\", algorithms: none }".into(), "`none` is no algorithm"),
     ];
