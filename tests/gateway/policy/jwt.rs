@@ -120,7 +120,7 @@ fn a_token_of_the_issuer_passes_and_the_upstream_learns_who_it_is() {
 
 #[test]
 fn the_token_is_taken_out_of_cookies_and_query_and_nothing_else_is() {
-    let signer = Signer::new("HS256");
+    let signer = Signer::with_secret(b"8c2f41d0-a-secret-of-more-than-32-bytes");
     let upstream = Origin::echo();
     let gateway = Gateway::start(&format!(
         "auth: {{ own: {{ jwt: {{ key: {{ value: \"{}\", insecure_inline: true }}, from: {{ cookie: session, query: token }} }} }} }}\n\
@@ -194,7 +194,7 @@ fn requests_wait_for_an_issuer_that_is_slow_and_not_for_ever() {
         waiting.into_iter().for_each(|one| assert_eq!(one.join().unwrap(), 200));
     });
     assert_eq!(idp.asked(), 1, "one fetch for all of them");
-    let never = Gate::default();
+    let never = Gate::default(); // opened only once the request has given up
     *idp.shared.gate.lock().unwrap() = Some(never.clone());
     let stranger = Signer::new("ES256").named("new");
     let answer = gateway.send(&bearer(&stranger.token(&idp.claims())));

@@ -53,7 +53,7 @@ pub struct Keys {
 
 /// What there is for a token whose key is not known.
 pub enum Ask<F> {
-    /// A fetch is under way: wait for its end, then check again.
+    /// A fetch is under way: wait for its end, then check again. False where it did not end in time.
     Wait(F),
     /// The issuer has answered lately, and the key is none of its.
     Unknown,
@@ -124,7 +124,7 @@ impl Keys {
     }
 
     /// Asks for a fetch because a key is not known, or nothing is.
-    pub fn ask(self: &Arc<Self>, now: Instant) -> Ask<impl Future<Output = ()> + Send + use<>> {
+    pub fn ask(self: &Arc<Self>, now: Instant) -> Ask<impl Future<Output = bool> + Send + use<>> {
         if self.wanted.source.is_fixed() {
             return Ask::Unknown;
         }
@@ -212,9 +212,8 @@ impl Keys {
     }
 }
 
-async fn end_of_round(mut rounds: watch::Receiver<u64>) {
-    // Both ends of it, in time or not, mean that the keys are looked at once more.
-    let _ = tokio::time::timeout(LONGEST_WAIT, rounds.changed()).await;
+async fn end_of_round(mut rounds: watch::Receiver<u64>) -> bool {
+    matches!(tokio::time::timeout(LONGEST_WAIT, rounds.changed()).await, Ok(Ok(())))
 }
 
 /// Says that a fetch is under way until it is dropped, however that comes about.

@@ -108,12 +108,12 @@ impl Inner {
         Some(Verdict::Passed(caller))
     }
 
-    /// The verdict on a token once the fetch it has waited for is over.
-    fn after_fetch(&self, text: &str, now: u64, consumers: &Consumers) -> Verdict {
+    /// The verdict on a token once the fetch it has waited for is over, or has taken too long.
+    fn after_fetch(&self, text: &str, now: u64, consumers: &Consumers, ended: bool) -> Verdict {
         let mark = self.tokens.as_ref().map(|tokens| tokens.mark(text));
         match self.judge(text, mark, now, consumers) {
             Judged::Done(verdict) => verdict,
-            Judged::KeyUnknown if self.keys.is_answered() => Verdict::refused(UNKNOWN_KEY),
+            Judged::KeyUnknown if ended && self.keys.is_answered() => Verdict::refused(UNKNOWN_KEY),
             Judged::KeyUnknown => unavailable(),
         }
     }
@@ -167,8 +167,8 @@ impl Authenticate for Jwt {
                     }
                     let (inner, consumers) = (Arc::clone(inner), Arc::clone(consumers));
                     Verdict::wait(async move {
-                        fetched.await;
-                        inner.after_fetch(&text, now, &consumers)
+                        let ended = fetched.await;
+                        inner.after_fetch(&text, now, &consumers, ended)
                     })
                 }
             },
