@@ -83,6 +83,7 @@ mod tests {
             for list in ["office.txt", "blocked.txt"] {
                 fs::copy(root().join("conf/lists").join(list), folder.join("lists").join(list)).expect("a list");
             }
+            fs::write(folder.join("secrets/jwt"), "a-secret-for-tests-that-is-long-enough\n").expect("a secret");
             let path = folder.join("gateway.yaml");
             let text = text.replace("$env:TOLLGATE_ADMIN_TOKEN", "$file:secrets/token");
             fs::write(&path, text).expect("a copy of the configuration");
@@ -273,6 +274,20 @@ mod tests {
         assert_ne!(get(&gateway, "/account/1").status, 200);
         assert_eq!(get(&gateway, "/partner/1").headers("www-authenticate").len(), 2);
         assert_eq!(with("/partner/1", "Signature-Input", "s=(\"@method\");created=1;keyid=\"mobile\""), 401);
+    }
+
+    #[test]
+    fn tokens_of_services_pass_and_others_are_told_what_is_asked_for() {
+        let gateway = Copy::of_file("auth-jwt.yaml").start();
+        let none = get(&gateway, "/reports/1");
+        assert_eq!((none.status, none.header("www-authenticate")), (401, Some("Bearer realm=\"services\"")));
+        let signer = crate::support::tokens::Signer::with_secret(b"a-secret-for-tests-that-is-long-enough");
+        let expires = crate::support::tokens::now() + 60;
+        let claims = serde_json::json!({ "client_id": "svc-billing", "aud": "orders", "exp": expires });
+        for path in ["/reports/1", "/orders/1"] {
+            let request = Request::get(path).header("Authorization", &format!("Bearer {}", signer.token(&claims)));
+            assert_eq!(send(main_address(&gateway), &request).status, 200, "{path}");
+        }
     }
 
     #[test]

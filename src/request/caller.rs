@@ -69,6 +69,11 @@ pub fn tell_anonymous(headers: &mut dyn HeadersMut) {
     headers.set(&ANONYMOUS, HeaderValue::from_static("true"));
 }
 
+/// Text of others as the value of a field: what may not stand in one is percent-encoded.
+pub fn told_value(text: &str) -> HeaderValue {
+    field_value(&escaped(text, |_| false))
+}
+
 fn field_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -13,7 +13,7 @@ mod forwarded;
 mod headers;
 mod view;
 
-pub use caller::{Caller, Changes, Charged, IDENTITY_FIELDS, Identity, tell_anonymous};
+pub use caller::{Caller, Changes, Charged, IDENTITY_FIELDS, Identity, tell_anonymous, told_value};
 pub use certificate::ClientCertificate;
 pub use client::{Client, TrustedProxies};
 pub use digest::{BodyDigest, DigestKind};

@@ -9,6 +9,7 @@ mod forward;
 mod identity;
 mod introspection;
 mod ip;
+mod jwt;
 mod limit;
 mod mtls;
 mod security_headers;
