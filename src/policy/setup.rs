@@ -2,6 +2,7 @@
 
 use super::limit::LimitStore;
 use crate::fetch::Fetcher;
+use crate::observe::metrics::Metrics;
 use crate::value::{Problems, Secret, SecretConfig, Sources, Spanned};
 use async_trait::async_trait;
 use http::HeaderName;
@@ -18,6 +19,8 @@ pub struct Setup<'a> {
     pub fetcher: &'a Arc<Fetcher>,
     /// Where limits keep their counts.
     pub limits: &'a Arc<LimitStore>,
+    /// Where what goes on in the background is counted.
+    pub metrics: &'a Metrics,
     /// What has work of its own in the background while the snapshot runs.
     pub tended: &'a mut Vec<Arc<dyn Tend>>,
     /// Query parameters that carry credentials: their values are never logged.

@@ -1,6 +1,6 @@
 //! The caller: who was established to have sent this request, and what the connection itself proves.
 
-use super::{ClientCertificate, HeadersMut};
+use super::{BodyDigest, ClientCertificate, HeadersMut};
 use crate::consumer::Consumer;
 use crate::observe::metrics::AuthOutcome;
 use http::{HeaderName, HeaderValue};
@@ -69,6 +69,11 @@ pub fn tell_anonymous(headers: &mut dyn HeadersMut) {
     headers.set(&ANONYMOUS, HeaderValue::from_static("true"));
 }
 
+/// Text of others as the value of a field: what may not stand in one is percent-encoded.
+pub fn told_value(text: &str) -> HeaderValue {
+    field_value(&escaped(text, |_| false))
+}
+
 fn field_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
@@ -96,6 +101,10 @@ pub struct Identity {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// What the providers of the route have said, in their order; for the metrics.
     pub said: SmallVec<[AuthOutcome; 8]>,
+    /// The name under which the request is found again, for services that are asked about it.
+    pub request_id: Option<HeaderValue>,
+    /// What the body must be for the caller to be who it says.
+    pub body: Option<Box<BodyDigest>>,
 }
 
 /// What policies want changed beside the header fields of the request.

@@ -47,6 +47,7 @@ fn rule(json: Value) -> Spanned<AllowConfig> {
 fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec<String>> {
     let (mut problems, sources, fetcher) = (Problems::new(), Sources::default(), Arc::new(Fetcher::default()));
     let limits = Arc::default();
+    let metrics = crate::policy::tests::metrics();
     let (mut tended, mut identity, mut chain) = (Vec::new(), Vec::new(), ChainBuilder::default());
     let mut setup = Setup {
         problems: &mut problems,
@@ -55,6 +56,8 @@ fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec
         tended: &mut tended,
         identity: &mut identity,
         limits: &limits,
+        redacted: &mut Vec::new(),
+        metrics: &metrics,
     };
     let mut consumers = Consumers::default();
     consumers.add(Consumer { id: "acme".into(), groups: Box::default(), plan: None }, &[]).unwrap();

@@ -11,12 +11,15 @@ mod config;
 mod decide;
 mod place;
 mod provider;
+mod service;
+mod token;
 mod verdict;
 
 pub mod api_key;
 pub mod basic;
 pub mod forward;
 pub mod introspection;
+pub mod jwks;
 pub mod jwt;
 pub mod mtls;
 pub mod oidc;

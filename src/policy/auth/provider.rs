@@ -78,6 +78,11 @@ macro_rules! kinds {
                 match &self.kind { $(Kind::$kind(_) => $word,)* }
             }
 
+            /// Whether what it says of a caller holds only for a certain body.
+            pub fn vouches_for_bodies(&self) -> bool {
+                matches!(self.kind, Kind::Signature(_))
+            }
+
             fn inner(&self) -> &dyn Authenticate {
                 match &self.kind { $(Kind::$kind(kind) => kind.as_ref(),)* }
             }

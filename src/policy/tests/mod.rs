@@ -2,6 +2,7 @@
 
 use super::Setup;
 use crate::config::yaml::{parse, read};
+use crate::observe::metrics::{Metrics, MetricsSettings};
 use crate::value::{Problems, SourceId, Sources};
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -50,8 +51,15 @@ pub fn with_setup<T>(folder: &Path, compile: impl FnOnce(&mut Setup<'_>) -> T) -
         fetcher: &fetcher,
         tended: &mut tended,
         redacted: &mut Vec::new(),
+        metrics: &metrics(),
         identity: &mut identity,
     };
     let made = compile(&mut setup);
     (made, problems, tended.len())
+}
+
+/// Metrics that nobody scrapes.
+pub fn metrics() -> Metrics {
+    let reasons = crate::reply::Reason::SLUGS;
+    Metrics::new(MetricsSettings { workers: 1, max_routes: MetricsSettings::MAX_ROUTES, reasons })
 }

@@ -36,6 +36,7 @@ impl Compiling<'_> {
             sources: &self.loaded.sources,
             fetcher: self.surroundings.fetcher,
             limits: self.surroundings.limits,
+            metrics: self.surroundings.metrics,
             tended: &mut self.tended,
             identity: &mut self.identity,
             redacted: &mut self.redacted,

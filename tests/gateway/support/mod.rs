@@ -7,5 +7,6 @@ pub mod origin;
 pub mod ports;
 pub mod run;
 pub mod tls;
+pub mod tokens;
 pub mod wait;
 pub mod wire;

@@ -1,0 +1,158 @@
+//! Where a token stands in a request, and how it is taken out of it.
+
+use crate::request::{Headers, RequestCx, RequestView};
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue};
+use std::borrow::Cow;
+
+/// Where tokens may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carriers {
+    /// A header field.
+    pub header: Option<HeaderName>,
+    /// A cookie, by its name.
+    pub cookie: Option<Box<str>>,
+    /// A parameter of the query, by its name.
+    pub query: Option<Box<str>>,
+}
+
+/// What a request brings.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// No token.
+    Nothing,
+    /// One.
+    Token(String),
+    /// Something in its place that is none.
+    Unreadable,
+    /// More than one; the sentence says where.
+    Several(&'static str),
+}
+
+use Brought::{Nothing, Several, Token, Unreadable};
+
+const TWO_PLACES: &str = "tokens stand in more than one place";
+
+impl Carriers {
+    /// Looks for the token.
+    pub fn find(&self, cx: &RequestCx, request: &RequestView<'_>) -> Brought {
+        let header = self.header.as_ref().map_or(Nothing, |name| in_header(request.headers, name));
+        let cookie = self.cookie.as_ref().map_or(Nothing, |name| in_cookies(request.headers, name));
+        let query = self.query.as_ref().map_or(Nothing, |name| in_query(cx.query(request), name));
+        join(join(header, cookie), query)
+    }
+
+    /// Takes the token out of what goes upstream, and nothing else.
+    pub fn strip(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) {
+        if let Some(name) = &self.header
+            && in_header(request.headers, name) != Nothing
+        {
+            request.headers.remove(name);
+        }
+        if let Some(name) = &self.cookie {
+            strip_cookie(request, name);
+        }
+        if let Some(name) = &self.query
+            && let Some(left) = cx.query(request).and_then(|query| without(query, name))
+        {
+            cx.changes.query = Some(left.into());
+        }
+    }
+}
+
+fn join(one: Brought, other: Brought) -> Brought {
+    match (one, other) {
+        (Nothing, found) | (found, Nothing) => found,
+        (Several(detail), _) | (_, Several(detail)) => Several(detail),
+        _ => Several(TWO_PLACES),
+    }
+}
+
+fn in_header(headers: &(impl Headers + ?Sized), name: &HeaderName) -> Brought {
+    let (mut found, mut lines) = (Nothing, 0);
+    headers.each(name, &mut |value| {
+        lines += 1;
+        if found == Nothing {
+            found = after_bearer(value, *name == AUTHORIZATION);
+        }
+    });
+    // A second field is another credential, of whatever kind: one of the two would not be looked at.
+    if lines > 1 && found != Nothing { Several("the field with the token stands twice") } else { found }
+}
+
+fn after_bearer(value: &[u8], always: bool) -> Brought {
+    let scheme = value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"));
+    let rest = value.get(6..).filter(|rest| scheme && rest.first().is_none_or(|byte| *byte == b' '));
+    let token = match rest {
+        Some(rest) => rest,
+        None if always => return Nothing,
+        None => value,
+    };
+    match std::str::from_utf8(token).map(|token| token.trim_matches(' ')) {
+        Ok(token) if !token.is_empty() => Token(token.to_owned()),
+        _ => Unreadable,
+    }
+}
+
+/// Each pair of a `Cookie` field (RFC 6265 §4.2.1).
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
+}
+
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+}
+
+fn in_cookies(headers: &(impl Headers + ?Sized), name: &str) -> Brought {
+    let mut found = Nothing;
+    headers.each(&COOKIE, &mut |line| {
+        for value in pairs(line).filter_map(|pair| value_of(pair, name)).filter(|value| !value.is_empty()) {
+            let token = std::str::from_utf8(value).map_or(Unreadable, |value| Token(value.to_owned()));
+            found = if found == Nothing { token } else { Several("the cookie with the token stands twice") };
+        }
+    });
+    found
+}
+
+fn strip_cookie(request: &mut RequestView<'_>, name: &str) {
+    let (mut lines, mut stripped) = (Vec::new(), false);
+    request.headers.each(&COOKIE, &mut |line| {
+        let left: Vec<&[u8]> = pairs(line).filter(|pair| value_of(pair, name).is_none()).collect();
+        if left.len() == pairs(line).count() {
+            lines.push(line.to_vec());
+            return;
+        }
+        stripped = true;
+        if left.iter().any(|pair| !pair.is_empty()) {
+            lines.push(left.join(b"; ".as_slice()));
+        }
+    });
+    if !stripped {
+        return;
+    }
+    request.headers.remove(&COOKIE);
+    for line in lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()) {
+        request.headers.append(&COOKIE, line);
+    }
+}
+
+/// A pair of a query that has that name, however it is escaped.
+fn is_named(pair: &str, name: &str) -> bool {
+    form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(found, _)| found == name)
+}
+
+fn in_query(query: Option<&str>, name: &str) -> Brought {
+    let mut found = Nothing;
+    for pair in query.unwrap_or_default().split('&').filter(|pair| is_named(pair, name)) {
+        let value = form_urlencoded::parse(pair.as_bytes()).next().map_or(Cow::Borrowed(""), |(_, value)| value);
+        let token = if value.is_empty() { Unreadable } else { Token(value.into_owned()) };
+        found = if found == Nothing { token } else { Several("the parameter with the token stands twice") };
+    }
+    found
+}
+
+/// The query without the pairs of that name; `None` where there is none.
+fn without(query: &str, name: &str) -> Option<String> {
+    let left: Vec<&str> = query.split('&').filter(|pair| !is_named(pair, name)).collect();
+    (left.len() != query.split('&').count()).then(|| left.join("&"))
+}
