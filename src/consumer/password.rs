@@ -153,7 +153,7 @@ mod tests {
             "$1$abc$def",
             "$6$rounds=5000$abc$def",
             "rqXexS6ZhobKA",
-            "plain text",
+            "open sesame",
             "",
             "$2y$10$short",
             "$2y$31$L6Bc/AlTQHyd9liGgGEZyOFLPHNgyxeEPfgYfBCVxJ7JIlwxyVU3u",

@@ -81,7 +81,9 @@ mod tests {
 
     #[test]
     fn other_schemes_are_nothing() {
-        for field in ["", "Basi", "Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "BasicQWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic\tx"] {
+        for field in
+            ["", "Basi", "Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "BasicQWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic\tx"]
+        {
             assert_eq!(said(field), "nothing", "{field}");
         }
         assert!(matches!(read(None), Given::Nothing));
@@ -89,7 +91,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for field in ["Basic", "Basic ", "Basic QWxh ZGRp", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ", "Basic QW_-", "Basic QQ==="] {
+        for field in
+            ["Basic", "Basic ", "Basic QWxh ZGRp", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ", "Basic QW_-", "Basic QQ==="]
+        {
             assert!(said(field).starts_with("User and password are not"), "{field}: {}", said(field));
         }
         assert_eq!(encoded("nobody"), "User and password are not separated by a colon.");

@@ -80,7 +80,8 @@ impl Tend for Watch {
 
 fn read(path: &PathBuf) -> Result<Users, Vec<Invalid>> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| vec![Invalid::new(format!("{name} cannot be read: {error}"))])?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| vec![Invalid::new(format!("{name} cannot be read: {error}"))])?;
     parse(&text).map_err(|bad| {
         let more = bad.len().saturating_sub(MOST_NAMED);
         let mut said: Vec<Invalid> = bad
@@ -144,7 +145,11 @@ mod tests {
         let bad = parse(&text).unwrap_err();
         let lines: Vec<usize> = bad.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [2, 3, 4, 5, 6, 7]);
-        assert!(bad.iter().take(3).all(|(_, invalid)| invalid.hint.as_deref().is_some_and(|hint| hint.contains("htpasswd -nB"))));
+        assert!(
+            bad.iter()
+                .take(3)
+                .all(|(_, invalid)| invalid.hint.as_deref().is_some_and(|hint| hint.contains("htpasswd -nB")))
+        );
         let said = format!("{bad:?}");
         assert!(!said.contains("5en6G6") && !said.contains("HqJZ") && !said.contains("rqXe"), "{said}");
     }

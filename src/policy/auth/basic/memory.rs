@@ -103,7 +103,8 @@ mod tests {
     fn a_flood_of_wrong_passwords_evicts_no_right_one() {
         let memory = Memory::new().unwrap();
         let caller = Arc::new(Caller::default());
-        let marks: Vec<Mark> = (0..100).map(|number| memory.mark("ann", &hash(4), &format!("right {number}"))).collect();
+        let marks: Vec<Mark> =
+            (0..100).map(|number| memory.mark("ann", &hash(4), &format!("right {number}"))).collect();
         marks.iter().for_each(|mark| memory.learn_good(*mark, 1, &caller));
         for number in 0..50_000 {
             memory.learn_bad(memory.mark("ann", &hash(4), &format!("wrong {number}")));

@@ -21,6 +21,7 @@ fn provider(file: Option<&std::path::Path>, previous: Option<&Basic>) -> Arc<Bas
         tended: &mut tended,
         identity: &mut identity,
         redacted: &mut Vec::new(),
+        metrics: &crate::policy::tests::metrics(),
     };
     let file = file.map(|path| Spanned::nowhere(path.display().to_string()));
     let written = Spanned::nowhere(BasicConfig { realm: "shop".into(), file });
