@@ -34,6 +34,7 @@ impl Compiling<'_> {
             problems: &mut self.problems,
             sources: &self.loaded.sources,
             fetcher: self.surroundings.fetcher,
+            limits: self.surroundings.limits,
             tended: &mut self.tended,
             identity: &mut self.identity,
         }

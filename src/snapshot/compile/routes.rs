@@ -2,6 +2,7 @@
 
 use super::Compiling;
 use super::access::Access;
+use super::limits::LimitedRoute;
 use super::upstreams::Upstreams;
 use crate::config::{
     ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RetryOn, RouteConfig,
@@ -151,7 +152,9 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
-        let (chain, preflights) = self.chain(road, policies, &methods);
+        let around = level.api.as_ref().map(|around| (around.name, around.written));
+        let limited = LimitedRoute { key: &key.value, written, around };
+        let (chain, preflights) = self.chain(road, policies, limited, &methods);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -178,13 +181,20 @@ impl<'a> Compiling<'a> {
         });
     }
 
-    fn chain(&mut self, road: &mut Road<'_>, policies: Policies<'_>, methods: &Methods) -> (Chain, Preflights) {
+    fn chain(
+        &mut self,
+        road: &mut Road<'_>,
+        policies: Policies<'_>,
+        route: LimitedRoute<'_>,
+        methods: &Methods,
+    ) -> (Chain, Preflights) {
         let mut chain = ChainBuilder::default();
         if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
             BodyLimit::new(bytes).attach(&mut chain);
         }
         self.access_policies(road.access, policies, &mut chain);
         let preflights = self.cors(policies, methods, &mut chain);
+        self.limits(policies, route, &mut chain);
         (chain.build(), preflights)
     }
 
