@@ -8,11 +8,15 @@ use crate::reply::{Fixed, Templates};
 use crate::routing::Template;
 use crate::upstream::Upstream;
 use http::HeaderValue;
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One route.
+///
+/// With many routes none of it is in a near cache when a request comes: what most routes have not is boxed, what they have
+/// one of stands in place.
 pub struct Route {
     /// Its key as written, the label of its metrics.
     pub key: Box<str>,
@@ -45,14 +49,14 @@ pub enum Action {
     /// Passes it to an upstream.
     Forward(Target),
     /// Sends the client elsewhere.
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
     /// Answers as written.
-    Respond(Fixed),
+    Respond(Box<Fixed>),
 }
 
 /// The upstreams of a route, by weight.
 pub struct Target {
-    choices: Box<[Choice]>,
+    choices: SmallVec<[Choice; 1]>,
     total: u64,
 }
 
@@ -161,7 +165,7 @@ pub enum Rewrite {
         prefix: HeaderValue,
     },
     /// Made from captures.
-    Template(Template),
+    Template(Box<Template>),
 }
 
 /// Whether an encoded slash or backslash may stand in a path.

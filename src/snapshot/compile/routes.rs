@@ -235,7 +235,7 @@ impl<'a> Compiling<'a> {
                 self.problems.error(text.place, "a rewritten path begins with `/`");
                 return None;
             }
-            return Some(Rewrite::Template(template));
+            return Some(Rewrite::Template(Box::new(template)));
         }
         let api_strips = level.api.as_ref().and_then(|around| around.written.strip).unwrap_or(true);
         let strip = written.strip.map_or(api_strips, |strip| strip.value);
@@ -252,7 +252,7 @@ impl<'a> Compiling<'a> {
         if let Some(redirect) = &written.redirect {
             let to = self.pattern(&redirect.to, Template::parse(&redirect.to.value, path))?;
             let status = StatusCode::from_u16(redirect.status.value).unwrap_or(StatusCode::PERMANENT_REDIRECT);
-            return Some(Action::Redirect(Redirect { status, to }));
+            return Some(Action::Redirect(Box::new(Redirect { status, to })));
         }
         let respond = written.respond.as_ref()?;
         let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::new();
@@ -278,7 +278,7 @@ impl<'a> Compiling<'a> {
             fields.push((header::CONTENT_TYPE, HeaderValue::from_static(kind)));
         }
         let status = StatusCode::from_u16(respond.status.value).unwrap_or(StatusCode::OK);
-        Some(Action::Respond(Fixed { status, fields, body }))
+        Some(Action::Respond(Box::new(Fixed { status, fields, body })))
     }
 
     fn target(&mut self, road: &mut Road<'_>, name: &str, written: &Spanned<TargetConfig>) -> Option<Target> {

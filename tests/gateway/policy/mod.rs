@@ -1,4 +1,4 @@
-//! Policies over real sockets: one file for each, named as operators name it.
+//! Policies over real sockets, one file for each, named as in `src/policy`.
 
 mod connections;
 mod cors;
