@@ -69,6 +69,9 @@ mod tests {
             fs::create_dir_all(folder.join("secrets")).expect("a folder for secrets");
             fs::create_dir_all(folder.join("run")).expect("a folder for the access log");
             fs::write(folder.join("secrets/token"), "a-token-for-tests\n").expect("a token");
+            for name in ["acme", "acme-next", "crawler"] {
+                fs::write(folder.join("secrets").join(name), format!("the-key-of-{name}-for-tests\n")).expect("a key");
+            }
             fs::create_dir_all(folder.join("lists")).expect("a folder for lists");
             for list in ["office.txt", "blocked.txt"] {
                 fs::copy(root().join("conf/lists").join(list), folder.join("lists").join(list)).expect("a list");
@@ -238,6 +241,16 @@ mod tests {
         assert_eq!([login(), login(), login(), login(), login(), login()], [401, 401, 401, 401, 401, 429]);
         assert_eq!(get(&gateway, "/health").header("ratelimit"), None);
         assert_eq!(get(&gateway, "/search").status, 200);
+    }
+
+    #[test]
+    fn keys_open_what_is_theirs() {
+        let gateway = Copy::of_file("auth-keys.yaml").start();
+        let refused = get(&gateway, "/orders/1");
+        assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("ApiKey realm=\"keys\"")));
+        let with_key = Request::get("/orders/1").header("X-API-Key", "the-key-of-acme-next-for-tests");
+        assert_eq!(send(main_address(&gateway), &with_key).status, 502, "nobody listens behind it");
+        assert_eq!(get(&gateway, "/catalog/1").status, 502);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
     session.set_read_timeout(Some(bounds.body));
     session.set_write_timeout(Some(bounds.write));
     session.set_total_drain_timeout(Some(bounds.body));
+    // A client of HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+    session.downstream_session.set_ignore_info_resp(session.req_header().version == Version::HTTP_10);
     let peer = peer_address(session);
     let body_is_empty = session.is_body_empty();
     // Pingora keeps a target that is not in origin form beside the URI it makes of it; the change below forgets it.

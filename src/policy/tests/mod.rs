@@ -49,6 +49,7 @@ pub fn with_setup<T>(folder: &Path, compile: impl FnOnce(&mut Setup<'_>) -> T) -
         fetcher: &fetcher,
         limits: &limits,
         tended: &mut tended,
+        redacted: &mut Vec::new(),
         identity: &mut identity,
     };
     let made = compile(&mut setup);

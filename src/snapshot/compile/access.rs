@@ -3,8 +3,8 @@
 use super::Compiling;
 use super::limits::LimitedRoute;
 use super::routes::on_or;
-use crate::config::{ConsumerConfig, Policies};
-use crate::consumer::{Consumer, Consumers, SubjectKind};
+use crate::config::{ConsumerConfig, KeyConfig, Policies};
+use crate::consumer::{Consumer, Consumers, Key, KeyDigest, SubjectKind};
 use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::ip::{Addresses, IpConfig};
@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const BODY_LIMIT: u64 = 10 << 20;
+/// A key with fewer characters is worth a warning: 16 of hexadecimal are 64 bits.
+const SHORTEST_KEY: usize = 16;
 
 /// What the routes of a configuration may ask for.
 pub(super) struct Access {
@@ -41,6 +43,7 @@ impl Compiling<'_> {
             limits: self.surroundings.limits,
             tended: &mut self.tended,
             identity: &mut self.identity,
+            redacted: &mut self.redacted,
         }
     }
 
@@ -68,8 +71,31 @@ impl Compiling<'_> {
         let tokens = written.jwt_subject.iter().map(|subject| (SubjectKind::Token, subject.value.as_str()));
         let certificates = written.subject.iter().map(|subject| (SubjectKind::Certificate, subject.value.as_str()));
         let subjects: Vec<(SubjectKind, &str)> = tokens.chain(certificates).collect();
-        if let Err(taken) = all.add(consumer, &subjects) {
-            self.problems.error(name.place, format!("`{taken}` names another consumer already"));
+        match all.add(consumer, &subjects) {
+            Ok(consumer) => written.keys.iter().for_each(|key| self.key(all, &consumer, key)),
+            Err(taken) => {
+                self.problems.error(name.place, format!("`{taken}` names another consumer already"));
+            }
+        }
+    }
+
+    /// Gives a consumer a key; the key itself is forgotten once its digest is known.
+    fn key(&mut self, all: &mut Consumers, consumer: &Arc<Consumer>, written: &KeyConfig) {
+        let Some(secret) = self.setup().secret(&written.key) else { return };
+        let place = written.key.place;
+        if secret.expose().len() < SHORTEST_KEY {
+            self.problems
+                .warn(place, format!("a key of `{}` is shorter than {SHORTEST_KEY} characters", consumer.id))
+                .hint("short keys can be guessed; make one with `openssl rand -hex 24`");
+        }
+        let digest = KeyDigest::of(secret.expose().as_bytes());
+        let id = written.id.as_ref().map_or_else(|| digest.name(), |id| id.value.clone());
+        let expires = written.expires.as_ref().map(|expires| expires.unix_seconds());
+        let key = Key { consumer: Arc::clone(consumer), id: id.into(), expires };
+        if let Err(other) = all.add_key(digest, key) {
+            self.problems
+                .error(place, format!("this key of `{}` is one of `{other}` already", consumer.id))
+                .hint("a key proves exactly one consumer; make a new one");
         }
     }
 
