@@ -1,18 +1,21 @@
-//! Who may pass: consumers, providers, and the policies of a route that draw on them.
+//! Who may pass: consumers, providers, and the policies of a route.
 
 use super::Compiling;
+use super::limits::LimitedRoute;
+use super::routes::on_or;
 use crate::config::{ConsumerConfig, KeyConfig, Policies};
 use crate::consumer::{Consumer, Consumers, Key, KeyDigest, SubjectKind};
 use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
 use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::ip::{Addresses, IpConfig};
-use crate::policy::{ChainBuilder, Setup};
+use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit};
 use crate::routing::{Methods, OPTIONS};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+const BODY_LIMIT: u64 = 10 << 20;
 /// A key with fewer characters is worth a warning: 16 of hexadecimal are 64 bits.
 const SHORTEST_KEY: usize = 16;
 
@@ -119,8 +122,26 @@ impl Compiling<'_> {
         }
     }
 
+    /// The policies of a route, in the order they act in; and who answers the preflights that reach it.
+    pub(super) fn chain(
+        &mut self,
+        access: &mut Access,
+        policies: Policies<'_>,
+        route: LimitedRoute<'_>,
+        methods: &Methods,
+    ) -> (Chain, Preflights) {
+        let mut chain = ChainBuilder::default();
+        if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
+            BodyLimit::new(bytes).attach(&mut chain);
+        }
+        self.access_policies(access, policies, &mut chain);
+        let preflights = self.cors(policies, methods, &mut chain);
+        self.limits(policies, route, &mut chain);
+        (chain.build(), preflights)
+    }
+
     /// Adds the policies that decide who may pass to a route's chain.
-    pub(super) fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
+    fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
         let (asked, auth) = match policies.auth {
             Some(OrOff::On(written)) => (true, self.auth(access, written)),
             Some(OrOff::Off) | None => (false, None),
@@ -155,7 +176,7 @@ impl Compiling<'_> {
     }
 
     /// Adds `cors` to a route's chain; says who answers the preflights that reach it.
-    pub(super) fn cors(&mut self, policies: Policies<'_>, methods: &Methods, chain: &mut ChainBuilder) -> Preflights {
+    fn cors(&mut self, policies: Policies<'_>, methods: &Methods, chain: &mut ChainBuilder) -> Preflights {
         let Some(OrOff::On(cors)) = policies.cors else { return Preflights::Passed };
         if !self.loaded.problems.is_fatal() {
             self.problems.extend(CorsConfig::missing(cors));

@@ -10,11 +10,10 @@ use crate::config::{
 };
 use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
-use crate::policy::{Chain, ChainBuilder, body_limit::BodyLimit, cors::Preflights};
 use crate::reply::{Fixed, Templates};
 use crate::routing::{
-    Conflict, ConflictKind, Expression, HostPattern, Methods, PathPattern, PatternError, Predicate, RouteKey,
-    RouteRule, Router, Subject, Template, Test,
+    Conflict, ConflictKind, Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router,
+    Subject, Template, Test,
 };
 use crate::snapshot::{
     Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
@@ -27,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-const BODY_LIMIT: u64 = 10 << 20;
 
 /// What a name is looked up in.
 type MakeSubject = fn(Box<str>) -> Subject;
@@ -153,8 +151,8 @@ impl<'a> Compiling<'a> {
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
         let around = level.api.as_ref().map(|around| (around.name, around.written));
-        let route = LimitedRoute { key: &key.value, written, around };
-        let (chain, preflights) = self.chain(road, policies, &methods, route);
+        let limited = LimitedRoute { key: &key.value, written, around };
+        let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -179,23 +177,6 @@ impl<'a> Compiling<'a> {
             metrics: road.handles.route(api_name, &key.value),
             lane,
         });
-    }
-
-    fn chain(
-        &mut self,
-        road: &mut Road<'_>,
-        policies: Policies<'_>,
-        methods: &Methods,
-        route: LimitedRoute<'_>,
-    ) -> (Chain, Preflights) {
-        let mut chain = ChainBuilder::default();
-        if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
-            BodyLimit::new(bytes).attach(&mut chain);
-        }
-        self.access_policies(road.access, policies, &mut chain);
-        self.limits(policies, route, &mut chain);
-        let preflights = self.cors(policies, methods, &mut chain);
-        (chain.build(), preflights)
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
@@ -369,7 +350,7 @@ fn inline_name(route: &str, endpoints: &[(EndpointConfig, Place)]) -> String {
 }
 
 /// A switchable setting: what is written, else the default.
-fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&T) -> U) -> Option<U> {
+pub(super) fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&T) -> U) -> Option<U> {
     match written {
         None => Some(default),
         Some(setting) => setting.on().map(get),
