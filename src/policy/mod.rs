@@ -12,6 +12,7 @@ pub mod cors;
 pub mod csrf;
 mod hook;
 pub mod ip;
+mod origin;
 pub mod security_headers;
 mod setup;
 mod stage;

@@ -45,6 +45,8 @@ pub enum Action {
     Redirect(Redirect),
     /// Answers as written.
     Respond(Fixed),
+    /// One of its policies answers: a path of a provider's own.
+    Policies,
 }
 
 /// The upstreams of a route, by weight.

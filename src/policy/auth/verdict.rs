@@ -2,6 +2,7 @@
 
 use crate::reply::{Fixed, Reason};
 use crate::request::Caller;
+use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
@@ -29,6 +30,8 @@ pub enum Verdict {
     Login(Box<Fixed>),
     /// Somebody must be asked first.
     Wait(Pending),
+    /// That verdict, and fields for the answer, whoever makes it: a session's cookie, renewed or cleared.
+    With(Vec<(HeaderName, HeaderValue)>, Box<Verdict>),
 }
 
 impl Verdict {
@@ -46,6 +49,12 @@ impl Verdict {
     pub fn wait(future: impl Future<Output = Verdict> + Send + 'static) -> Self {
         Self::Wait(Box::pin(future))
     }
+
+    /// The same verdict with fields for the answer.
+    #[must_use]
+    pub fn with(self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
+        if fields.is_empty() { self } else { Self::With(fields, Box::new(self)) }
+    }
 }
 
 impl fmt::Debug for Verdict {
@@ -59,6 +68,7 @@ impl fmt::Debug for Verdict {
             Self::Unavailable(detail) => write!(f, "Unavailable({detail})"),
             Self::Login(fixed) => write!(f, "Login({})", fixed.status),
             Self::Wait(_) => f.write_str("Wait"),
+            Self::With(_, verdict) => verdict.fmt(f),
         }
     }
 }

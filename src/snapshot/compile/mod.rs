@@ -3,6 +3,7 @@
 
 mod access;
 mod listeners;
+mod pages;
 mod process;
 mod replies;
 mod routes;

@@ -25,7 +25,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use std::time::Duration;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_LIMIT: u64 = 10 << 20;
 
 /// What a name is looked up in.
@@ -47,13 +47,13 @@ struct Level<'a> {
 }
 
 /// What the compilation of routes draws on and adds to.
-struct Road<'a> {
+pub(super) struct Road<'a> {
     upstreams: &'a mut Upstreams,
-    access: &'a mut Access,
-    handles: Handles<'a>,
-    rules: Vec<RouteRule>,
-    routes: Vec<Route>,
-    places: Vec<Place>,
+    pub(super) access: &'a mut Access,
+    pub(super) handles: Handles<'a>,
+    pub(super) rules: Vec<RouteRule>,
+    pub(super) routes: Vec<Route>,
+    pub(super) places: Vec<Place>,
 }
 
 impl<'a> Compiling<'a> {
@@ -84,6 +84,7 @@ impl<'a> Compiling<'a> {
                 self.route(&mut road, &level, key, written);
             }
         }
+        self.pages(&mut road, replies);
         let Road { rules, routes, places, .. } = road;
         match Router::build(rules) {
             Ok(router) => Some((router, routes)),
@@ -152,6 +153,7 @@ impl<'a> Compiling<'a> {
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
         let chain = self.chain(road, policies);
+        road.access.log_in_on(&hosts, policies);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -364,7 +366,7 @@ fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&T) -> U) ->
     }
 }
 
-fn retries(written: Option<&RetriesConfig>) -> Retries {
+pub(super) fn retries(written: Option<&RetriesConfig>) -> Retries {
     let default = RetriesConfig::default();
     let written = written.unwrap_or(&default);
     let on = written.on.iter().map(|cause| match cause {
