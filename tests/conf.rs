@@ -35,7 +35,13 @@ mod tests {
             max_routes: MetricsSettings::MAX_ROUTES,
             reasons: Reason::SLUGS,
         });
-        let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &Default::default(), seed: 0 };
+        let surroundings = Surroundings {
+            previous: None,
+            metrics: &metrics,
+            fetcher: &Default::default(),
+            limits: &Default::default(),
+            seed: 0,
+        };
         let loaded = config::read(path).map_err(|failed| failed.to_string())?;
         let compiled = compile(loaded, &surroundings).map_err(|failed| failed.to_string())?;
         if compiled.warnings.is_empty() { Ok(compiled.snapshot.routes.len()) } else { Err(compiled.warnings) }
@@ -219,6 +225,22 @@ mod tests {
         assert_eq!(send(main_address(&gateway), &large).status, 413);
         let long = format!("/api/{}", "a".repeat(8 * 1024));
         assert_eq!(send(main_address(&gateway), &Request::get(&long)).status, 414);
+    }
+
+    #[test]
+    fn rates_refuse_what_is_too_much() {
+        let gateway = Copy::of_file("rates.yaml").start();
+        let login = || send(main_address(&gateway), &Request::post("/login", "")).status;
+        assert_eq!([login(), login(), login(), login(), login(), login()], [401, 401, 401, 401, 401, 429]);
+        assert_eq!(get(&gateway, "/health").header("ratelimit"), None);
+        assert_eq!(get(&gateway, "/search").status, 200);
+    }
+
+    #[test]
+    fn maintenance_says_when_it_is_over() {
+        let gateway = Copy::of_file("faults.yaml").start();
+        let away = get(&gateway, "/reports/today");
+        assert_eq!((away.status, away.header("retry-after")), (503, Some("3600")));
     }
 
     #[test]

@@ -69,7 +69,13 @@ mod tests {
             max_routes: MetricsSettings::MAX_ROUTES,
             reasons: Reason::SLUGS,
         });
-        let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &Default::default(), seed: 0 };
+        let surroundings = Surroundings {
+            previous: None,
+            metrics: &metrics,
+            fetcher: &Default::default(),
+            limits: &Default::default(),
+            seed: 0,
+        };
         let compiled = config::read(&folder.path().join(MAIN)).and_then(|loaded| compile(loaded, &surroundings));
         let text = match compiled {
             Err(failed) => format!("{failed}\n"),

@@ -14,6 +14,9 @@ use crate::snapshot::Shared;
 pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
     let now = shared.clock.now();
     for upstream in shared.store.load().upstreams.values() {
+        if let Some(state) = upstream.breaker() {
+            sink.breaker(upstream.name(), state.level());
+        }
         for endpoint in upstream.status(now).endpoints {
             sink.endpoint(EndpointState {
                 upstream: upstream.name(),

@@ -35,7 +35,16 @@ pub fn compile_file(path: &Path) -> Result<Compiled, Failed> {
     let loaded = config::read(path)?;
     let metrics =
         Metrics::new(MetricsSettings { workers: 1, max_routes: MetricsSettings::MAX_ROUTES, reasons: Reason::SLUGS });
-    compile(loaded, &Surroundings { previous: None, metrics: &metrics, fetcher: &Default::default(), seed: 0 })
+    compile(
+        loaded,
+        &Surroundings {
+            previous: None,
+            metrics: &metrics,
+            fetcher: &Default::default(),
+            limits: &Default::default(),
+            seed: 0,
+        },
+    )
 }
 
 impl Check {

@@ -71,6 +71,17 @@ fn listeners(config: &Config, problems: &mut Problems) {
 }
 
 fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Problems) {
+    if let Some(most) = upstream.max_in_flight.filter(|most| most.value == 0) {
+        problems
+            .error(most.place, "with a `max_in_flight` of 0 no request would pass")
+            .hint("leave it out for no bound");
+    }
+    if let Some(breaker) = &upstream.breaker {
+        let never = breaker.open_at.fraction() <= 0.0 || breaker.probes == 0 || breaker.window.is_zero();
+        if never {
+            problems.error(breaker.place, "`open_at`, `window` and `probes` of a breaker are above 0");
+        }
+    }
     match (upstream.endpoints.as_slice(), &upstream.discover) {
         ([], None) => {
             problems

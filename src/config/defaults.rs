@@ -5,10 +5,13 @@ use crate::policy::allow::AllowConfig;
 use crate::policy::auth::RouteAuthConfig;
 use crate::policy::cors::CorsConfig;
 use crate::policy::csrf::CsrfConfig;
+use crate::policy::fault::FaultConfig;
 use crate::policy::ip::IpConfig;
+use crate::policy::limit::LimitConfig;
+use crate::policy::maintenance::MaintenanceConfig;
 use crate::policy::security_headers::SecurityHeadersConfig;
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{ByteSize, Duration, Invalid, OrOff, Percent};
+use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -55,6 +58,15 @@ macro_rules! with_defaults {
             /// Protection of cookie-borne identity against pages of other sites. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub csrf: Option<$crate::value::OrOff<$crate::policy::csrf::CsrfConfig>>,
+            /// How much may pass: `100/s per consumer`; several limits hold together. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub limit: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::policy::limit::LimitConfig>>>,
+            /// Faults that a share of the requests meets, for tests of clients. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub fault: Option<$crate::value::OrOff<$crate::policy::fault::FaultConfig>>,
+            /// Answers 503, with that sentence. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub maintenance: Option<$crate::value::OrOff<$crate::policy::maintenance::MaintenanceConfig>>,
             /// Header fields that tell browsers to be careful. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub security_headers: Option<$crate::value::OrOff<$crate::policy::security_headers::SecurityHeadersConfig>>,
@@ -75,6 +87,9 @@ macro_rules! with_defaults {
                     ip: self.ip.as_ref(),
                     cors: self.cors.as_ref(),
                     csrf: self.csrf.as_ref(),
+                    limit: self.limit.as_ref(),
+                    fault: self.fault.as_ref(),
+                    maintenance: self.maintenance.as_ref(),
                     security_headers: self.security_headers.as_ref(),
                 }
             }
@@ -108,6 +123,12 @@ pub struct Policies<'a> {
     pub cors: Option<&'a OrOff<CorsConfig>>,
     /// Other sites.
     pub csrf: Option<&'a OrOff<CsrfConfig>>,
+    /// Limits.
+    pub limit: Option<&'a OrOff<OneOrMany<LimitConfig>>>,
+    /// Faults for tests.
+    pub fault: Option<&'a OrOff<FaultConfig>>,
+    /// Out of service.
+    pub maintenance: Option<&'a OrOff<MaintenanceConfig>>,
     /// Browsers.
     pub security_headers: Option<&'a OrOff<SecurityHeadersConfig>>,
 }
@@ -128,6 +149,9 @@ impl<'a> Policies<'a> {
             ip: self.ip.or(outer.ip),
             cors: self.cors.or(outer.cors),
             csrf: self.csrf.or(outer.csrf),
+            limit: self.limit.or(outer.limit),
+            fault: self.fault.or(outer.fault),
+            maintenance: self.maintenance.or(outer.maintenance),
             security_headers: self.security_headers.or(outer.security_headers),
         }
     }

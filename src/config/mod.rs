@@ -28,8 +28,8 @@ pub use route::{ApiConfig, MatchConfig, RedirectConfig, RespondConfig, RouteConf
 pub use route_key::{RouteKey, Routes};
 pub use target::{TargetConfig, TargetEntry, WeightedUpstream};
 pub use upstream::{
-    BalanceConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, StatusRange,
-    UpstreamConfig, UpstreamTlsConfig,
+    BalanceConfig, BreakerConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig,
+    StatusRange, UpstreamConfig, UpstreamTlsConfig,
 };
 
 /// The JSON Schema (2020-12) of the configuration, from the same types that read it.

@@ -23,6 +23,12 @@ pub struct UpstreamConfig {
     /// Passive ejection of endpoints that keep failing; `off` for none. On by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ejection: Option<OrOff<EjectionConfig>>,
+    /// When nothing is sent for a while because too much fails. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Spanned<BreakerConfig>>,
+    /// The most requests under way at once. Default no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<Spanned<u32>>,
     /// When fewer than this share of the endpoints are healthy, all are used: a few must not drown. Default 50%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub panic: Option<Percent>,
@@ -295,5 +301,34 @@ pub struct UpstreamTlsConfig {
 impl Default for UpstreamTlsConfig {
     fn default() -> Self {
         Self { ca: None, cert: None, key: None, sni: None, verify: true }
+    }
+}
+
+/// A circuit breaker.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerConfig {
+    /// The share of failed requests at which it opens. Default 50%.
+    pub open_at: Percent,
+    /// Fewer requests than this within the window decide nothing. Default 20.
+    pub of_at_least: u32,
+    /// How long it stays open. Default 10s.
+    #[serde(rename = "for")]
+    pub lasting: Duration,
+    /// The time looked back on. Default 10s.
+    pub window: Duration,
+    /// Requests that are let through then, all of which must go well. Default 3.
+    pub probes: u8,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self {
+            open_at: Percent::new(50),
+            of_at_least: 20,
+            lasting: Duration::from_secs(10),
+            window: Duration::from_secs(10),
+            probes: 3,
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Request ids: UUID version 7 (RFC 9562 §5.7), which sort by the time they were made.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::UnixMillis;
-use crate::value::digits::hex;
+use crate::value::digits::write_hex;
 
 /// A request id in its text form, `018f3c1e-7a5b-7c3d-9e8f-0123456789ab`. Lives on the stack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,14 +30,13 @@ impl RequestId {
     }
 
     fn from_bits(bits: u128) -> Self {
+        const GROUPS: [(Range<usize>, Range<usize>); 5] =
+            [(0..4, 0..8), (4..6, 9..13), (6..8, 14..18), (8..10, 19..23), (10..16, 24..36)];
+        let bytes = bits.to_be_bytes();
         let mut text = [b'-'; Self::LENGTH];
-        let mut slots = text.iter_mut();
-        for (index, byte) in bits.to_be_bytes().into_iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                slots.next();
-            }
-            for (digit, slot) in hex(byte).into_iter().zip(&mut slots) {
-                *slot = digit;
+        for (bytes_of, place) in GROUPS {
+            if let (Some(bytes), Some(slots)) = (bytes.get(bytes_of), text.get_mut(place)) {
+                write_hex(bytes, slots);
             }
         }
         Self(text)

@@ -7,6 +7,7 @@
 use super::{BodyDecision, ChainBuilder, Decision, OnRequest, OnRequestBody, Stage};
 use crate::reply::{Reason, Reply};
 use crate::request::{Body, RequestCx, RequestView};
+use crate::value::ByteSize;
 use std::sync::Arc;
 
 /// The compiled limit, in bytes.
@@ -39,7 +40,7 @@ impl BodyLimit {
 
 impl OnRequest for BodyLimit {
     fn describe(&self) -> String {
-        format!("body_limit {} bytes", self.bytes)
+        format!("body_limit {}", ByteSize::new(self.bytes))
     }
 
     fn on_request(&self, cx: &mut RequestCx, _request: &mut RequestView<'_>) -> Decision {

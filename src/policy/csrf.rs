@@ -117,7 +117,10 @@ impl CsrfConfig {
 /// Scheme, host and maybe a port, and nothing more: as browsers write it, so without the scheme's own port.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return false };
-    matches!(scheme, "http" | "https") && text.parse::<crate::value::Url>().is_ok() && host == bare(scheme, host)
+    matches!(scheme, "http" | "https")
+        && text.parse::<crate::value::Url>().is_ok()
+        && !host.contains(['/', '@'])
+        && host == bare(scheme, host)
 }
 
 impl Csrf {

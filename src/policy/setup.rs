@@ -1,6 +1,8 @@
 //! What policies and providers draw on while they are compiled, and how they keep up with the world afterwards.
 
+use super::limit::LimitStore;
 use crate::fetch::Fetcher;
+use crate::observe::metrics::Metrics;
 use crate::value::{Problems, Secret, SecretConfig, Sources, Spanned};
 use async_trait::async_trait;
 use http::HeaderName;
@@ -15,6 +17,10 @@ pub struct Setup<'a> {
     pub sources: &'a Sources,
     /// The gateway's own calls to others.
     pub fetcher: &'a Arc<Fetcher>,
+    /// Where limits keep their counts.
+    pub limits: &'a Arc<LimitStore>,
+    /// Where what goes on in the background is counted.
+    pub metrics: &'a Metrics,
     /// What has work of its own in the background while the snapshot runs.
     pub tended: &'a mut Vec<Arc<dyn Tend>>,
     /// Fields that tell upstreams who the caller is: dropped from what clients send, on every route.

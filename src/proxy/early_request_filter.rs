@@ -2,7 +2,7 @@
 //! kept for `request_filter`.
 
 use super::answer::is_short;
-use super::ctx::{ProxyCtx, unix_millis};
+use super::ctx::ProxyCtx;
 use super::fields::{TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
 use super::{Gate, Random};
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
@@ -64,10 +64,10 @@ fn body_of(parts: &Parts, is_empty: bool) -> Body {
 fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
     let headers = &mut parts.headers;
     let trusted = ctx.cx.client.via_trusted;
-    let [time_low, time_high, span, trace_low, trace_high] = Random::bits();
-    // Few requests bring a field of these names: one look at all names is cheaper than a look-up of each.
+    let told = Told::by(headers);
+    // Operators may have chosen names that begin otherwise.
     let all_begin_with_x = ctx.snapshot.identity.len() == IDENTITY_FIELDS.len();
-    if !all_begin_with_x || headers.keys().any(|name| name.as_str().starts_with("x-")) {
+    if told.extensions || !all_begin_with_x {
         if !trusted {
             headers.remove(X_REQUEST_ID);
         }
@@ -75,23 +75,54 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
             headers.remove(name);
         }
     }
-    if !trusted {
+    if !trusted && (told.extensions || told.forwarded) {
         remove_inbound(headers);
     }
-    let kept = headers.get(X_REQUEST_ID).filter(|id| is_sound_id(id)).cloned();
+    let [time_low, time_high, span, trace_low, trace_high] = Random::bits();
+    let inbound = if told.extensions { headers.get(X_REQUEST_ID) } else { None };
+    let kept = inbound.filter(|id| is_sound_id(id)).cloned();
     ctx.ids.request = kept.unwrap_or_else(|| {
-        let id = RequestId::new(unix_millis(), [time_low, time_high]);
-        HeaderValue::from_str(id.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""))
+        let id = RequestId::new(ctx.cx.time.wall.into(), [time_low, time_high]);
+        HeaderValue::from_bytes(id.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
     });
     // The trace is continued whoever began it: it names no one and decides nothing.
-    let inbound = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
-    if inbound.is_none() || !headers.get(TRACESTATE).is_none_or(|state| is_tracestate(state.as_bytes())) {
-        headers.remove(TRACESTATE);
-    }
+    let inbound = if told.trace { inbound_trace(headers) } else { None };
     ctx.ids.trace = Some(match inbound {
         Some(parent) => parent.child(span),
         None => TraceContext::new([trace_high, trace_low, span], Sampling::NotSampled),
     });
+}
+
+/// What a head tells of the request's origin, by the kinds of its names: most tell nothing, and one look at the names
+/// saves a look-up for each field.
+struct Told {
+    /// Names that begin with `x-`.
+    extensions: bool,
+    /// `Forwarded` (RFC 7239).
+    forwarded: bool,
+    /// `traceparent` and `tracestate`.
+    trace: bool,
+}
+
+impl Told {
+    fn by(headers: &HeaderMap) -> Self {
+        let mut told = Self { extensions: false, forwarded: false, trace: false };
+        for name in headers.keys() {
+            told.extensions |= name.as_str().starts_with("x-");
+            told.trace |= name.as_str().starts_with("trace");
+            told.forwarded |= *name == header::FORWARDED;
+        }
+        told
+    }
+}
+
+/// The trace the client is part of. A `tracestate` without one, or that is not well-formed, is removed.
+fn inbound_trace(headers: &mut HeaderMap) -> Option<TraceContext> {
+    let inbound = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
+    if inbound.is_none() || !headers.get(TRACESTATE).is_none_or(|state| is_tracestate(state.as_bytes())) {
+        headers.remove(TRACESTATE);
+    }
+    inbound
 }
 
 fn is_sound_id(id: &HeaderValue) -> bool {

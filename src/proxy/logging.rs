@@ -2,9 +2,9 @@
 
 use super::ctx::{ProxyCtx, unix_millis};
 use super::{Gate, upstream_peer};
+use crate::observe::Worker;
 use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, Finished, FinishedAttempt, Method, ReasonIndex};
-use crate::observe::{UnixMillis, Worker};
 use crate::reply::Reason;
 use http::{HeaderValue, Version, header};
 use pingora_core::Error;
@@ -45,7 +45,7 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
     let request = session.req_header();
     let route = ctx.route();
     let entry = AccessEntry {
-        time: started_at(timings.total),
+        time: ctx.cx.time.wall.into(),
         ids: Ids { request: ctx.ids.request.as_bytes(), trace: ctx.ids.trace.as_ref().map(|trace| trace.trace_id) },
         who: Who {
             client: Some(ctx.cx.client.address),
@@ -79,12 +79,6 @@ fn answer_of(ctx: &ProxyCtx) -> Option<Answer<'_>> {
     let choice = upstream_peer::choice(ctx)?;
     let endpoint = ctx.exchange.picked.as_ref().map(|picked| picked.label());
     Some(Answer { upstream: choice.upstream.name(), endpoint, attempts: ctx.exchange.attempts })
-}
-
-/// When a request that has taken so long had begun.
-fn started_at(total: Duration) -> UnixMillis {
-    let now = unix_millis();
-    UnixMillis(now.0.saturating_sub(u64::try_from(total.as_millis()).unwrap_or(u64::MAX)))
 }
 
 fn protocol(version: Version, upgraded: bool) -> &'static str {

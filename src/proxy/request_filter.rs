@@ -6,7 +6,7 @@ use super::ctx::{Flow, ProxyCtx};
 use super::early_request_filter::set_path;
 use super::fields::{HeadFields, edit_request};
 use super::{Gate, upstream_peer};
-use crate::policy::{Decision, Resume};
+use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Reason, Reply};
 use crate::request::RequestView;
 use crate::snapshot::Action;
@@ -18,35 +18,40 @@ use std::time::Instant;
 /// What every content type of gRPC and of gRPC-Web begins with.
 const GRPC: &[u8] = b"application/grpc";
 
-/// Runs the moment; `true` when the answer has been written.
+/// Runs the moment; `true` when the answer has been written. What waits or writes is boxed, or every request that goes on
+/// would make room for it too.
 pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<bool> {
     if let Some(reply) = ctx.matched.refusal.take() {
-        write_refusal(session, ctx, &reply).await?;
+        Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
     if let Err(reply) = check(gate, session, ctx) {
-        write_refusal(session, ctx, &reply).await?;
+        Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
-    match policies(session, ctx).await {
+    let decided = match step(session, ctx, None) {
+        Decision::Wait(wait) => Box::pin(wait_for(wait, session, ctx)).await,
+        decision => decision,
+    };
+    match decided {
         Decision::Continue => {}
         Decision::Reply(reply) => {
-            write_refusal(session, ctx, &reply).await?;
+            Box::pin(write_refusal(session, ctx, &reply)).await?;
             return Ok(true);
         }
         Decision::Answer(fixed) => {
-            write(session, ctx, *fixed).await?;
+            Box::pin(write(session, ctx, *fixed)).await?;
             return Ok(true);
         }
-        // `policies` has waited for all of them.
+        // `wait_for` has waited for all of them.
         Decision::Wait(_) => return Err(Error::new(ErrorType::InternalError)),
     }
     if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
         let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(false) };
-        write_refusal(session, ctx, &reply).await?;
+        Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
-    answer(session, ctx).await?;
+    Box::pin(answer(session, ctx)).await?;
     Ok(true)
 }
 
@@ -72,7 +77,7 @@ async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
 /// What the frame checks of every request.
 fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Box<Reply>> {
     let header = session.req_header();
-    if is_grpc(&header.headers) && header.version < Version::HTTP_2 {
+    if header.version < Version::HTTP_2 && is_grpc(&header.headers) {
         let detail = "gRPC needs HTTP/2 from end to end; connect with HTTP/2, or use gRPC-Web.";
         return Err(Box::new(Reply::new(Reason::UnsupportedProtocol).detail(detail)));
     }
@@ -83,21 +88,18 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
     Ok(())
 }
 
-/// Runs the route's policies on the head, waiting where they must ask somebody; never decides to wait.
-async fn policies(session: &mut Session, ctx: &mut ProxyCtx) -> Decision {
-    let mut resume: Option<Resume> = None;
+/// Waits for what a policy has asked for and goes on with the policies, until none of them has anything to wait for.
+async fn wait_for(mut wait: Wait, session: &mut Session, ctx: &mut ProxyCtx) -> Decision {
     loop {
-        let wait = match step(session, ctx, resume.take()) {
-            Decision::Wait(wait) => wait.into_future(),
-            decision => return decision,
-        };
+        let answer = wait.into_future();
         let resumed = match ctx.remaining(Instant::now()) {
-            Some(remaining) => pingora_timeout::timeout(remaining, wait).await,
-            None => Ok(wait.await),
+            Some(remaining) => pingora_timeout::timeout(remaining, answer).await,
+            None => Ok(answer.await),
         };
-        match resumed {
-            Ok(next) => resume = Some(next),
-            Err(_) => return Decision::reply(Reason::Deadline),
+        let Ok(resume) = resumed else { return Decision::reply(Reason::Deadline) };
+        match step(session, ctx, Some(resume)) {
+            Decision::Wait(next) => wait = next,
+            decision => return decision,
         }
     }
 }

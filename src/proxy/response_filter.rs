@@ -3,7 +3,7 @@
 use super::answer::waits_for_leave;
 use super::ctx::ProxyCtx;
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
-use crate::request::{Maker, ResponseView};
+use crate::request::{Body, Maker, ResponseView};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -16,7 +16,7 @@ static HOP_BY_HOP: [HeaderName; 4] = [KEEP_ALIVE, PROXY_CONNECTION, header::UPGR
 pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) {
     let interim = response.status.is_informational();
     let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
-    if !response.status.is_informational() && waits_for_leave(session) {
+    if !interim && ctx.cx.body != Body::None && waits_for_leave(session) {
         session.set_close_on_response_before_downstream_finish(true);
     }
     let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;

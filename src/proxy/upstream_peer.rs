@@ -75,15 +75,24 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
         Balance::Hash(on) => hash_key(on, session, ctx).map(|key| hash_of(&key)),
         _ => None,
     };
-    let picked = choice.upstream.pick(&Ask { hash, tried: &ctx.exchange.tried, now, random }).map_err(|why| {
-        Reply::from(match why {
-            NoEndpoint::Unresolved => Reason::NoName,
-            NoEndpoint::Unavailable => Reason::NoEndpoint,
-        })
-    })?;
+    let ask = Ask { hash, tried: &ctx.exchange.tried, now, random };
+    let picked = choice.upstream.pick(&ask).map_err(no_endpoint)?;
     ctx.exchange.picked = Some(picked);
     ctx.exchange.attempt_began = began;
     Ok(())
+}
+
+/// What the client is told where there is no endpoint to ask.
+fn no_endpoint(why: NoEndpoint) -> Reply {
+    match why {
+        NoEndpoint::Unresolved => Reason::NoName.into(),
+        NoEndpoint::Unavailable => Reason::NoEndpoint.into(),
+        NoEndpoint::Busy => Reason::UpstreamBusy.into(),
+        NoEndpoint::BreakerOpen(wait) => {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            Reply::new(Reason::BreakerOpen).retry_after(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX))
+        }
+    }
 }
 
 /// What the request is hashed by; `None` where it has no such field, so that it is spread like any other.

@@ -124,6 +124,12 @@ reasons! {
     /// The TLS name and the Host are served by different certificates (RFC 9110 §15.5.20).
     WrongHost = "wrong-host", 421, grpc 5, Client, Close, "http_request_denied", "Misdirected request",
         "This connection was made for another host; open a new one.";
+    /// The caller or client is over a limit of the route.
+    RateLimited = "rate-limited", 429, grpc 8, Client, Open, "http_request_denied", "Too many requests",
+        "Too many requests; try again later.";
+    /// The caller has used up what it may use in a long time.
+    QuotaExceeded = "quota-exceeded", 429, grpc 8, Client, Open, "http_request_denied", "Quota exceeded",
+        "The quota is used up.";
     /// The head of the request is over the listener's limits.
     HeadersTooLarge = "headers-too-large", 431, grpc 8, Client, Close, "http_request_error", "Request header fields too large",
         "The header fields are larger or more numerous than this gateway accepts.";
@@ -151,6 +157,15 @@ reasons! {
     /// The upstream has no endpoint to ask.
     NoEndpoint = "no-endpoint", 503, grpc 14, Upstream, Open, "destination_unavailable", "Service unavailable",
         "No instance of the service behind this route can be asked.";
+    /// Too many requests to the upstream failed lately.
+    BreakerOpen = "breaker-open", 503, grpc 14, Upstream, Open, "destination_unavailable", "Service unavailable",
+        "The service behind this route is failing and is left alone for a moment.";
+    /// As many requests to the upstream are under way as it may have.
+    UpstreamBusy = "upstream-busy", 503, grpc 14, Gateway, Open, "connection_limit_reached", "Service unavailable",
+        "The service behind this route is at its limit; try again later.";
+    /// The route is out of service on purpose.
+    Maintenance = "maintenance", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
+        "This service is being maintained; try again later.";
     /// Who proves callers cannot be asked.
     ProviderUnavailable = "provider-unavailable", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
         "Credentials cannot be checked at the moment; try again later.";
@@ -218,7 +233,11 @@ impl Reason {
 
     /// Seconds for `Retry-After` where the reason implies one: the states that pass by themselves.
     pub fn retry_after(self) -> Option<u32> {
-        matches!(self, Self::NoEndpoint | Self::ProviderUnavailable | Self::Overloaded).then_some(1)
+        matches!(
+            self,
+            Self::NoEndpoint | Self::BreakerOpen | Self::UpstreamBusy | Self::ProviderUnavailable | Self::Overloaded
+        )
+        .then_some(1)
     }
 }
 

@@ -114,6 +114,17 @@ pub struct Changes {
     pub query: Option<Box<str>>,
     /// Fields that go out with the answer, whoever makes it.
     pub response: Vec<(HeaderName, HeaderValue)>,
+    /// Limits that take the rest of their cost when the answer tells it.
+    pub charged: Vec<Charged>,
+}
+
+/// A limit that a request has counted against, and the key it counted under.
+#[derive(Clone, Copy, Debug)]
+pub struct Charged {
+    /// Which limit.
+    pub limit: u64,
+    /// Under which key.
+    pub key: (u64, u64),
 }
 
 #[cfg(test)]

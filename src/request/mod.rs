@@ -10,7 +10,7 @@ mod forwarded;
 mod headers;
 mod view;
 
-pub use caller::{Caller, Changes, ClientCertificate, IDENTITY_FIELDS, Identity, tell_anonymous};
+pub use caller::{Caller, Changes, Charged, ClientCertificate, IDENTITY_FIELDS, Identity, tell_anonymous};
 pub use client::{Client, TrustedProxies};
 pub use forwarded::{Forwarding, forward_fields, remove_inbound};
 pub use headers::{Headers, HeadersMut};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 use super::PatternError;
+use super::target::split_at_byte;
 
 /// The longest name DNS can carry, in bytes without the final dot (RFC 1035 §2.3.4).
 const LONGEST_NAME: usize = 253;
@@ -73,9 +74,11 @@ impl std::error::Error for BadHost {}
 ///
 /// [`BadHost`] when it names no host; the request is then answered 400.
 pub fn normalise_host(authority: &str) -> Result<NormalHost<'_>, BadHost> {
-    if authority.contains('@') {
-        return Err(BadHost::UserInfo);
-    }
+    // No host holds an `@`: it is looked for only to say what is wrong.
+    read_host(authority).map_err(|bad| if authority.contains('@') { BadHost::UserInfo } else { bad })
+}
+
+fn read_host(authority: &str) -> Result<NormalHost<'_>, BadHost> {
     if let Some(bracketed) = authority.strip_prefix('[') {
         let (address, rest) = bracketed.split_once(']').ok_or(BadHost::Address)?;
         let address: Ipv6Addr = address.parse().map_err(|_| BadHost::Address)?;
@@ -86,7 +89,7 @@ pub fn normalise_host(authority: &str) -> Result<NormalHost<'_>, BadHost> {
         };
         return Ok(NormalHost { name: Cow::Owned(format!("[{address}]")), port });
     }
-    let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
+    let (name, port) = split_at_byte(authority, b':').unwrap_or((authority, ""));
     let port = parse_port(port)?;
     let name = name.strip_suffix('.').unwrap_or(name);
     check_name(name)?;

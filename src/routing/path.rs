@@ -109,7 +109,7 @@ pub fn after_segments(path: &str, count: usize) -> &str {
 /// RFC 3986 §2.2 keeps `%40` and `@` apart, and so they reach the upstream as they were written; but most upstreams
 /// decode both alike, so a literal that says `@me` must not be passed by spelling it `%40me`.
 pub(super) fn literal_key(segment: &str) -> Cow<'_, str> {
-    if !segment.contains('%') {
+    if memchr::memchr(b'%', segment.as_bytes()).is_none() {
         return Cow::Borrowed(segment);
     }
     let mut key = String::with_capacity(segment.len());

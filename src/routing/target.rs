@@ -45,7 +45,7 @@ impl std::error::Error for BadTarget {}
 ///
 /// [`BadTarget`] for every other form; the request is then answered 400.
 pub fn split_target(target: &str) -> Result<SplitTarget<'_>, BadTarget> {
-    if target.contains('#') {
+    if memchr::memchr(b'#', target.as_bytes()).is_some() {
         return Err(BadTarget::Fragment);
     }
     if target == "*" {
@@ -55,9 +55,18 @@ pub fn split_target(target: &str) -> Result<SplitTarget<'_>, BadTarget> {
         true => (None, target),
         false => split_absolute(target).map(|(authority, rest)| (Some(authority), rest))?,
     };
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let (path, query) = match split_at_byte(rest, b'?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
     // An empty path equals "/" (RFC 9110 §4.2.3).
     Ok(SplitTarget { authority, path: if path.is_empty() { "/" } else { path }, query })
+}
+
+/// What stands before and behind the first such byte, an ASCII character: `split_once` by the processor's own search.
+pub(super) fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(byte, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// The authority of an absolute form, and what follows it.

@@ -13,6 +13,7 @@ use super::captures::Captures;
 use super::path::literal_key;
 use super::pattern::Segment;
 use super::rule::Entry;
+use super::target::split_at_byte;
 
 /// How many literal children are searched one by one before a hash table is worth its while.
 const FEW: usize = 8;
@@ -172,7 +173,7 @@ impl<'t, C: FnMut(&'t [Entry]) -> Option<&'t Entry>> Walk<'t, '_, C> {
             return self.offer(&node.here).or_else(|| self.rest(node, self.path.len()));
         };
         let tail = self.path.get(start..)?;
-        let (segment, next) = match tail.split_once('/') {
+        let (segment, next) = match split_at_byte(tail, b'/') {
             Some((segment, _)) => (segment, Some(start + segment.len() + 1)),
             None => (tail, None),
         };

@@ -12,6 +12,7 @@ use crate::fetch::Fetcher;
 use crate::listener::ListenerTls;
 use crate::observe::access_log::{AccessLog, AccessLogBounds};
 use crate::observe::metrics::{Metrics, MetricsSettings};
+use crate::policy::limit::LimitStore;
 use crate::proxy::Random;
 use crate::reply::Reason;
 use crate::snapshot::{Compiled, ReloadReport, Shared, Snapshot, Store, Surroundings, compile};
@@ -77,6 +78,7 @@ pub struct Candidate {
     snapshot: Snapshot,
     metrics: Metrics,
     fetcher: Arc<Fetcher>,
+    limits: Arc<LimitStore>,
 }
 
 /// A gateway of which everything is known to work, but nothing runs yet: no thread, so that the process may still fork.
@@ -85,6 +87,7 @@ pub struct Prepared {
     snapshot: Snapshot,
     metrics: Metrics,
     fetcher: Arc<Fetcher>,
+    limits: Arc<LimitStore>,
     clock: Clock,
     listeners: RunningListeners,
     access_log: AccessLog,
@@ -97,14 +100,20 @@ impl Candidate {
     /// The configuration has problems: all of them.
     pub fn compile(source: Source, loaded: Loaded) -> Result<Self, StartError> {
         let metrics = metrics(&loaded);
-        let fetcher = Arc::new(Fetcher::new());
-        let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &fetcher, seed: Random::next() };
+        let (fetcher, limits) = (Arc::new(Fetcher::new()), Arc::new(LimitStore::default()));
+        let surroundings = Surroundings {
+            previous: None,
+            metrics: &metrics,
+            fetcher: &fetcher,
+            limits: &limits,
+            seed: Random::next(),
+        };
         let Compiled { snapshot, warnings, .. } =
             compile(loaded, &surroundings).map_err(|failed| StartError::Config(failed.to_string()))?;
         if !warnings.is_empty() {
             log::warn!("{warnings}");
         }
-        Ok(Self { source, snapshot, metrics, fetcher })
+        Ok(Self { source, snapshot, metrics, fetcher, limits })
     }
 
     /// Binds all addresses that are not among these sockets, and opens the access log.
@@ -112,7 +121,7 @@ impl Candidate {
     /// # Errors
     /// An address cannot be had, or the access log cannot be written.
     pub fn bind(self, sockets: Sockets) -> Result<Prepared, StartError> {
-        let Self { source, snapshot, metrics, fetcher } = self;
+        let Self { source, snapshot, metrics, fetcher, limits } = self;
         let plan = &snapshot.process;
         let bind = |error: BindError| StartError::Bind(error.to_string());
         let mut listeners = RunningListeners::new(sockets);
@@ -124,7 +133,7 @@ impl Candidate {
             AccessLogBounds { workers: plan.server.threads, bytes_per_worker: AccessLogBounds::BYTES_PER_WORKER };
         let access_log = AccessLog::open(plan.access_log.clone(), bounds, metrics.access_log_dropped())
             .map_err(|error| StartError::System(format!("the access log cannot be opened: {error}")))?;
-        Ok(Prepared { source, snapshot, metrics, fetcher, clock: Clock::start(), listeners, access_log })
+        Ok(Prepared { source, snapshot, metrics, fetcher, limits, clock: Clock::start(), listeners, access_log })
     }
 }
 
@@ -142,12 +151,12 @@ impl Gateway {
     /// # Errors
     /// The system gives no more threads or descriptors.
     pub fn launch(prepared: Prepared) -> Result<Arc<Self>, StartError> {
-        let Prepared { source, snapshot, metrics, fetcher, clock, listeners, access_log } = prepared;
+        let Prepared { source, snapshot, metrics, fetcher, limits, clock, listeners, access_log } = prepared;
         let system = |error: std::io::Error| StartError::System(format!("the gateway cannot start: {error}"));
         access_log.start().map_err(system)?;
         let snapshot = Arc::new(snapshot);
         let store = Store::new(Arc::clone(&snapshot));
-        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, clock });
+        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, limits, clock });
         let workers = (0..snapshot.process.server.threads)
             .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
             .collect::<std::io::Result<Vec<_>>>()

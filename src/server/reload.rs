@@ -85,6 +85,7 @@ impl Gateway {
             previous: Some(before),
             metrics: &self.shared.metrics,
             fetcher: &self.shared.fetcher,
+            limits: &self.shared.limits,
             seed: Random::next(),
         };
         let Compiled { snapshot, warnings, .. } =

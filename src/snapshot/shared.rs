@@ -4,6 +4,7 @@ use super::Store;
 use crate::fetch::Fetcher;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
+use crate::policy::limit::LimitStore;
 use crate::upstream::Clock;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct Shared {
     pub access_log: AccessLog,
     /// The gateway's own calls to others.
     pub fetcher: Arc<Fetcher>,
+    /// The counts of all limits.
+    pub limits: Arc<LimitStore>,
     /// The clock upstreams are timed by.
     pub clock: Clock,
 }

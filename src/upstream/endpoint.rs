@@ -13,6 +13,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use super::balance::Latency;
 use super::health::Active;
+use super::load::Slot;
 use super::outlier::Passive;
 use super::spec::{EndpointSpec, Protocol};
 use super::time::Millis;
@@ -250,18 +251,22 @@ impl Endpoint {
 
 /// An endpoint chosen for one attempt, which is in flight until this is dropped.
 #[must_use]
-pub struct Picked(Arc<Endpoint>);
+pub struct Picked {
+    endpoint: Arc<Endpoint>,
+    /// Its place among the attempts of the upstream.
+    _slot: Slot,
+}
 
 impl Picked {
-    pub(super) fn begin(endpoint: Arc<Endpoint>) -> Picked {
+    pub(super) fn begin(endpoint: Arc<Endpoint>, slot: Slot) -> Picked {
         endpoint.state.in_flight.fetch_add(1, Relaxed);
         endpoint.state.attempts.fetch_add(1, Relaxed);
-        Picked(endpoint)
+        Picked { endpoint, _slot: slot }
     }
 
     /// The endpoint.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
+        &self.endpoint
     }
 }
 
@@ -269,12 +274,12 @@ impl Deref for Picked {
     type Target = Endpoint;
 
     fn deref(&self) -> &Endpoint {
-        &self.0
+        &self.endpoint
     }
 }
 
 impl Drop for Picked {
     fn drop(&mut self) {
-        self.0.state.in_flight.fetch_sub(1, Relaxed);
+        self.endpoint.state.in_flight.fetch_sub(1, Relaxed);
     }
 }

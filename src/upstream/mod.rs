@@ -9,6 +9,7 @@
 //! | `health`, `probe` | active checks |
 //! | `dns` | endpoints given by name |
 //! | `retry` | the retry budget |
+//! | `breaker`, `load` | refusing what would fail or be too much |
 //! | `status` | what the admin API and metrics show |
 //!
 //! Settings belong to a snapshot; state (in flight, health, ejections, latencies, answers of DNS, the round robin's
@@ -17,10 +18,12 @@
 
 mod background;
 mod balance;
+mod breaker;
 mod dns;
 mod endpoint;
 mod error;
 mod health;
+mod load;
 mod outlier;
 mod peer;
 mod probe;
@@ -43,6 +46,7 @@ use pingora_core::server::ShutdownWatch;
 
 pub use background::Background;
 pub use balance::hash_of;
+pub use breaker::{BreakerSpec, BreakerState};
 pub use dns::{Resolve, SystemResolver};
 pub use endpoint::{Endpoint, EndpointId, FailureKind, Outcome, Picked};
 pub use error::UpstreamError;
@@ -55,7 +59,9 @@ pub use spec::{
 pub use status::{CheckStatus, EndpointState, EndpointStatus, UnresolvedName, UpstreamStatus};
 pub use time::{Clock, Millis};
 
+use breaker::Admission;
 use dns::Answers;
+use load::Load;
 use probe::Probe;
 use set::{Blueprint, EndpointSet};
 use tls::TlsPolicy;
@@ -76,6 +82,7 @@ pub struct Upstream {
     answers: Mutex<Answers>,
     cursor: Arc<AtomicUsize>,
     budget: Arc<RetryBudget>,
+    load: Arc<Load>,
     /// Held while one core decides on an ejection, so that two cannot both take the last place.
     ejecting: Mutex<()>,
 }
@@ -102,6 +109,7 @@ impl Upstream {
         let cursor =
             previous.map_or_else(|| Arc::new(AtomicUsize::new(seed as usize)), |previous| Arc::clone(&previous.cursor));
         let budget = previous.map(|previous| Arc::clone(&previous.budget)).unwrap_or_default();
+        let load = previous.map(|previous| Arc::clone(&previous.load)).unwrap_or_default();
         let blueprint = Blueprint { spec: &spec, tls: &tls, answers: &answers, cursor: &cursor };
         let before = previous.map(|previous| previous.set.load_full());
         let set = EndpointSet::build(&blueprint, before.as_deref())?;
@@ -113,6 +121,7 @@ impl Upstream {
             probe,
             cursor,
             budget,
+            load,
             ejecting: Mutex::new(()),
         }))
     }
@@ -132,14 +141,43 @@ impl Upstream {
         &self.budget
     }
 
-    /// Chooses an endpoint for one attempt.
+    /// Chooses an endpoint for one attempt, unless the breaker is open or too many are under way.
     pub fn pick(&self, ask: &Ask<'_>) -> Result<Picked, NoEndpoint> {
+        let slot = self.load.enter(self.spec.max_in_flight).ok_or(NoEndpoint::Busy)?;
+        if let Some(spec) = &self.spec.breaker
+            && let Admission::Refuse(wait) = self.load.breaker.admit(spec, ask.now)
+        {
+            return Err(NoEndpoint::BreakerOpen(wait));
+        }
         let set = self.set.load();
-        set.choose(ask).map(|endpoint| Picked::begin(Arc::clone(endpoint)))
+        set.choose(ask).map(|endpoint| Picked::begin(Arc::clone(endpoint), slot))
+    }
+
+    /// Attempts under way at all its endpoints.
+    pub fn in_flight(&self) -> u32 {
+        self.load.in_flight()
+    }
+
+    /// Where its breaker stands; `None` where it has none.
+    pub fn breaker(&self) -> Option<BreakerState> {
+        self.spec.breaker.as_ref().map(|_| self.load.breaker.state())
+    }
+
+    fn record_in_breaker(&self, outcome: Outcome, now: Millis) {
+        let Some(spec) = &self.spec.breaker else { return };
+        let failed = match outcome {
+            Outcome::Neutral => return,
+            Outcome::Success { .. } => false,
+            Outcome::Failure(_) => true,
+        };
+        if let Some(state) = self.load.breaker.record(failed, spec, now) {
+            log::warn!(target: LOG, "upstream {}: the breaker is {}", self.spec.name, state.as_str().replace('_', " "));
+        }
     }
 
     /// Takes in what became of an attempt. The endpoint may be of an earlier set or snapshot: its state is shared.
     pub fn report(&self, endpoint: &Endpoint, outcome: Outcome, now: Millis) {
+        self.record_in_breaker(outcome, now);
         let averages = self.spec.balance == Balance::PeakEwma;
         match outcome {
             Outcome::Neutral => {}

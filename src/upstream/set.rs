@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use super::balance::{Balancer, Candidates, in_panic};
 use super::dns::Answers;
@@ -34,6 +35,10 @@ pub enum NoEndpoint {
     Unresolved,
     /// No endpoint is available and panic is switched off (threshold 0).
     Unavailable,
+    /// The breaker is open; it may be worth asking again after that.
+    BreakerOpen(Duration),
+    /// As many attempts are under way as the upstream may have.
+    Busy,
 }
 
 /// What a set is built from.

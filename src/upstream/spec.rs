@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::breaker::BreakerSpec;
 use http::HeaderName;
 
 /// All settings of one upstream.
@@ -25,6 +26,10 @@ pub struct UpstreamSpec {
     /// Share of endpoints, 0 to 1, that must be available. Below it all of them are used as if they were: overloading
     /// the few that are left helps nobody, and a faulty check must not take everything down. 0 never does so.
     pub panic_threshold: f64,
+    /// When nothing is sent because too much fails.
+    pub breaker: Option<BreakerSpec>,
+    /// The most attempts under way at once.
+    pub max_in_flight: Option<u32>,
     /// How TLS endpoints are verified and what they are shown.
     pub tls: TlsSpec,
     /// Limits on connecting, reading, writing and idling.

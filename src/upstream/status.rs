@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Upstream;
+use super::breaker::BreakerState;
 use super::endpoint::{Endpoint, FailureKind};
 use super::health::Verdict;
 use super::spec::{Balance, EjectionSpec, UpstreamSpec};
@@ -17,6 +18,11 @@ pub struct UpstreamStatus {
     pub balance: &'static str,
     /// Whether so few endpoints are available that all are used.
     pub panic: bool,
+    /// Attempts under way at all endpoints.
+    pub in_flight: u32,
+    /// Where its breaker stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<&'static str>,
     /// Names that DNS does not answer at present.
     pub unresolved: Vec<UnresolvedName>,
     /// Its endpoints, in the order written, the addresses of a name in numerical order.
@@ -96,6 +102,8 @@ impl Upstream {
             name: self.spec.name.clone(),
             balance: balance_name(&self.spec.balance),
             panic: set.in_panic(now),
+            in_flight: self.in_flight(),
+            breaker: self.breaker().map(BreakerState::as_str),
             unresolved: self
                 .answers
                 .lock()

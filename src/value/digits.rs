@@ -54,15 +54,26 @@ pub(crate) const fn unhex(digit: u8) -> Option<u8> {
     }
 }
 
+/// Appends a number of at most three digits in decimal.
+fn push_octet(octet: u8, out: &mut Vec<u8>) {
+    if octet >= 100 {
+        out.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        out.push(b'0' + octet / 10 % 10);
+    }
+    out.push(b'0' + octet % 10);
+}
+
 /// Appends an address, without brackets: `192.0.2.1`, `2001:db8::1`. An IPv4-mapped IPv6 address is written as IPv4.
 pub(crate) fn push_address(address: IpAddr, out: &mut Vec<u8>) {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             let [first, rest @ ..] = v4.octets();
-            push_number(first.into(), out);
+            push_octet(first, out);
             for octet in rest {
                 out.push(b'.');
-                push_number(octet.into(), out);
+                push_octet(octet, out);
             }
         }
         IpAddr::V6(v6) => {
@@ -109,7 +120,7 @@ mod tests {
 
     #[test]
     fn addresses_are_written_without_brackets() {
-        for text in ["0.0.0.0", "192.0.2.255", "2001:db8::1", "::"] {
+        for text in ["0.0.0.0", "192.0.2.255", "9.10.99.100", "2001:db8::1", "::"] {
             assert_eq!(written(|out| push_address(text.parse().unwrap(), out)), text);
         }
         assert_eq!(written(|out| push_address("::ffff:192.0.2.1".parse().unwrap(), out)), "192.0.2.1");

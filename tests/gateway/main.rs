@@ -9,6 +9,8 @@ mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod protocols;
 #[cfg(test)]
 mod reload;

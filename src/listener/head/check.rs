@@ -126,7 +126,7 @@ fn check_request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<Request
     if method == b"CONNECT" {
         return Err(bad("CONNECT is not served here: this gateway is no tunnel."));
     }
-    if target.is_empty() || !target.iter().all(|byte| byte.is_ascii_graphic()) {
+    if target.is_empty() || !all(target, |byte| byte.is_ascii_graphic()) {
         return Err(bad("The request target holds characters that must be percent-encoded."));
     }
     if target.len() > limits.uri {
@@ -148,7 +148,7 @@ fn check_field<'a>(line: &'a [u8], seen: &mut Seen<'a>) -> Result<(), HeadError>
         return Err(bad("A header name is not a token; a line may not begin with a space."));
     }
     let value = rest.get(1..).unwrap_or_default().trim_ascii();
-    if !value.iter().all(|byte| is_field_byte(*byte)) {
+    if !all(value, is_field_byte) {
         return Err(bad("A header value holds a control character."));
     }
     match name.len() {
@@ -207,6 +207,11 @@ const fn token_bytes() -> [bool; 256] {
         byte += 1;
     }
     table
+}
+
+/// Whether it holds of every byte. Without an early exit, so that many are judged at a time.
+fn all(bytes: &[u8], holds: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |so_far, byte| so_far & holds(*byte))
 }
 
 /// RFC 9110 §5.5: visible characters, space, tab and obs-text.

@@ -9,9 +9,10 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::LazyLock;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long and how much a connection may take for a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,30 @@ pub enum Arrival {
 #[derive(Default)]
 pub struct HeadReader {
     buffer: BytesMut,
+    alarm: Alarm,
+}
+
+/// Ends the wait for a request.
+///
+/// One timer for the whole connection: it is left as it is while requests come, and set anew only when it goes off
+/// early. A timer for each wait costs more than reading the head does.
+#[derive(Default)]
+struct Alarm {
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    /// Whether the deadline has passed. Deadlines asked for later are never earlier ones.
+    fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
 }
 
 thread_local! {
@@ -65,8 +90,12 @@ impl HeadReader {
     /// Waits for a whole head. Empty lines before it are skipped (RFC 9112 §2.2).
     pub async fn next(&mut self, stream: &mut Stream, bounds: &ReadBounds) -> Arrival {
         if self.buffer.is_empty() {
-            let first = pingora_timeout::timeout(bounds.idle, fill(stream, &mut self.buffer)).await;
-            if !matches!(first, Ok(Ok(count)) if count > 0) {
+            let deadline = Instant::now() + bounds.idle;
+            let first = poll_fn(|context| match poll_fill(stream, &mut self.buffer, context) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => self.alarm.poll(deadline, context).map(|()| None),
+            });
+            if !matches!(first.await, Some(Ok(count)) if count > 0) {
                 return Arrival::Gone;
             }
         }
@@ -146,20 +175,21 @@ fn has_bare_line_end(bytes: &[u8]) -> bool {
 
 /// One read, appended to the buffer; 0 at the end of the stream.
 async fn fill(stream: &mut Stream, buffer: &mut BytesMut) -> std::io::Result<usize> {
-    poll_fn(|context| {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut read = ReadBuf::new(scratch);
-            match Pin::new(&mut *stream).poll_read(context, &mut read) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) => {
-                    buffer.extend_from_slice(read.filled());
-                    Poll::Ready(Ok(read.filled().len()))
-                }
+    poll_fn(|context| poll_fill(stream, buffer, context)).await
+}
+
+fn poll_fill(stream: &mut Stream, buffer: &mut BytesMut, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut read = ReadBuf::new(scratch);
+        match Pin::new(stream).poll_read(context, &mut read) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {
+                buffer.extend_from_slice(read.filled());
+                Poll::Ready(Ok(read.filled().len()))
             }
-        })
+        }
     })
-    .await
 }
 
 #[cfg(test)]
@@ -191,6 +221,16 @@ mod tests {
     #[test]
     fn bare_line_feeds_are_refused_at_once() {
         assert!(matches!(judge(b"GET / HTTP/1.1\nHost"), Some(Arrival::Refused(_))));
+    }
+
+    #[tokio::test]
+    async fn the_alarm_goes_off_at_the_last_deadline_asked_for() {
+        let mut alarm = Alarm::default();
+        let first = Instant::now() + Duration::from_millis(5);
+        let last = first + Duration::from_millis(20);
+        assert!(!poll_fn(|context| Poll::Ready(alarm.poll(first, context).is_ready())).await);
+        poll_fn(|context| alarm.poll(last, context)).await;
+        assert!(Instant::now() >= last);
     }
 
     #[test]

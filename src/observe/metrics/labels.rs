@@ -97,6 +97,16 @@ label_set! {
 }
 
 label_set! {
+    /// What came of fetching keys.
+    FetchOutcome {
+        /// They are there.
+        Fetched = "fetched",
+        /// Nobody answered, or what was answered holds no keys.
+        Failed = "failed",
+    }
+}
+
+label_set! {
     /// What a client connection speaks.
     Protocol {
         /// HTTP/1.0 or HTTP/1.1.

@@ -6,6 +6,7 @@
 
 mod cells;
 mod histogram;
+mod keys;
 mod labels;
 mod listener;
 mod names;
@@ -27,7 +28,8 @@ use std::time::SystemTime;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
-pub use labels::{AttemptOutcome, ConnectionKind, ConnectionRefusal, Method, Protocol};
+pub use keys::KeyMetrics;
+pub use labels::{AttemptOutcome, ConnectionKind, ConnectionRefusal, FetchOutcome, Method, Protocol};
 pub use listener::{ListenerMetrics, OpenConnection};
 pub use route::{Finished, ReasonIndex, RouteMetrics};
 pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
@@ -73,6 +75,7 @@ pub struct Metrics {
     unrouted: Arc<RouteMetrics>,
     upstreams: Series<UpstreamMetrics>,
     listeners: Series<ListenerMetrics>,
+    keys: Series<KeyMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
     access_log_dropped: Arc<AtomicU64>,
@@ -90,6 +93,7 @@ impl Metrics {
             unrouted: Arc::new(RouteMetrics::new(None, UNROUTED, workers, reasons)),
             upstreams: Series::default(),
             listeners: Series::default(),
+            keys: Series::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
             access_log_dropped: Arc::default(),
@@ -110,6 +114,11 @@ impl Metrics {
     /// The counters of a listener, which go on over reloads as long as somebody holds them.
     pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
         self.listeners.resolve(name.to_owned(), || ListenerMetrics::new(name))
+    }
+
+    /// The counters of the keys a provider fetches, which go on over reloads as long as somebody holds them.
+    pub fn keys(&self, provider: &str) -> Arc<KeyMetrics> {
+        self.keys.resolve(provider.to_owned(), || KeyMetrics::new(provider))
     }
 
     /// Counts a request as in flight until what is returned is dropped.
@@ -165,6 +174,7 @@ impl Metrics {
         route::write(routes, &mut text);
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
+        keys::write(self.keys.live(), &mut text);
         text.family(&names::ACCESS_LOG_DROPPED).single(self.access_log_dropped.load(Ordering::Relaxed));
         text.append(&self.process());
         text.finish()

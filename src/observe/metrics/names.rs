@@ -65,6 +65,11 @@ families! {
         "Connections to endpoints taken for an attempt, newly made or reused.";
     ENDPOINT_HEALTHY = Gauge "tollgate_endpoint_healthy": "1 if health checks find the endpoint well, else 0.";
     ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
+    BREAKER_STATE = Gauge "tollgate_breaker_state": "Where the breaker of an upstream stands: 0 closed, 1 half open, 2 open.";
+
+    KEY_FETCHES = Counter "tollgate_auth_key_fetches_total": "Fetches of the keys that tokens are checked with.";
+    KEYS_STALE = Gauge "tollgate_auth_keys_stale":
+        "1 while the keys could not be fetched anew and the ones known stay in service, else 0.";
 
     ACCESS_LOG_DROPPED = Counter "tollgate_access_log_dropped_total":
         "Access log lines lost because the queue was full or the file could not be written.";

@@ -42,25 +42,37 @@ pub enum Ejection {
 
 /// Takes the endpoints' states during a scrape.
 #[derive(Debug, Default)]
-pub struct EndpointSink(Vec<(String, Health, Ejection)>);
+pub struct EndpointSink {
+    endpoints: Vec<(String, Health, Ejection)>,
+    breakers: Vec<(String, u64)>,
+}
 
 impl EndpointSink {
     /// Reports one endpoint. Of several with the same names the first one counts.
     pub fn endpoint(&mut self, state: EndpointState<'_>) {
         let labels = format!("{},{}", label("upstream", state.upstream), label("endpoint", state.endpoint));
-        self.0.push((labels, state.health, state.ejection));
+        self.endpoints.push((labels, state.health, state.ejection));
+    }
+
+    /// Reports the breaker of an upstream that has one: 0 closed, 1 half open, 2 open.
+    pub fn breaker(&mut self, upstream: &str, level: u64) {
+        self.breakers.push((label("upstream", upstream), level));
     }
 
     fn write(mut self, text: &mut Text) {
-        self.0.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        self.0.dedup_by(|(b, ..), (a, ..)| a == b);
+        self.endpoints.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        self.endpoints.dedup_by(|(b, ..), (a, ..)| a == b);
         let mut samples = text.family(&names::ENDPOINT_HEALTHY);
-        for (labels, health, _) in &self.0 {
+        for (labels, health, _) in &self.endpoints {
             samples.labelled(format_args!("{labels}"), (*health == Health::Healthy).into());
         }
         let mut samples = text.family(&names::ENDPOINT_EJECTED);
-        for (labels, _, ejection) in &self.0 {
+        for (labels, _, ejection) in &self.endpoints {
             samples.labelled(format_args!("{labels}"), (*ejection == Ejection::Ejected).into());
+        }
+        let mut samples = text.family(&names::BREAKER_STATE);
+        for (labels, state) in &self.breakers {
+            samples.labelled(format_args!("{labels}"), *state);
         }
     }
 }

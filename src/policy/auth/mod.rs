@@ -16,6 +16,7 @@ pub mod api_key;
 pub mod basic;
 pub mod forward;
 pub mod introspection;
+pub mod jwks;
 pub mod jwt;
 pub mod mtls;
 pub mod oidc;

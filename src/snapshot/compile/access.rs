@@ -79,6 +79,8 @@ impl Compiling<'_> {
             problems: &mut self.problems,
             sources: &self.loaded.sources,
             fetcher: self.surroundings.fetcher,
+            limits: self.surroundings.limits,
+            metrics: self.surroundings.metrics,
             tended: &mut self.tended,
             identity: &mut self.identity,
         }

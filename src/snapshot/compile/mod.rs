@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod limits;
 mod listeners;
 mod pages;
 mod process;
@@ -16,6 +17,7 @@ use crate::config::{Failed, Loaded};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
 use crate::policy::Tend;
+use crate::policy::limit::LimitStore;
 use crate::request::{IDENTITY_FIELDS, TrustedProxies};
 use crate::value::{Problems, Sources};
 use http::HeaderName;
@@ -29,6 +31,8 @@ pub struct Surroundings<'a> {
     pub metrics: &'a Metrics,
     /// The gateway's own calls to others.
     pub fetcher: &'a Arc<Fetcher>,
+    /// Where limits keep their counts.
+    pub limits: &'a Arc<LimitStore>,
     /// Random bits that set where turns begin.
     pub seed: u64,
 }

@@ -2,6 +2,7 @@
 
 use super::Compiling;
 use super::access::Access;
+use super::limits::LimitedRoute;
 use super::upstreams::Upstreams;
 use crate::config::{
     ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RetryOn, RouteConfig,
@@ -152,8 +153,9 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
-        let chain = self.chain(road, policies);
         road.access.log_in_on(&hosts, policies);
+        let around = level.api.as_ref().map(|around| (around.name, around.written));
+        let chain = self.chain(road, policies, LimitedRoute { key: &key.value, written, around });
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -179,12 +181,13 @@ impl<'a> Compiling<'a> {
         });
     }
 
-    fn chain(&mut self, road: &mut Road<'_>, policies: Policies<'_>) -> Chain {
+    fn chain(&mut self, road: &mut Road<'_>, policies: Policies<'_>, route: LimitedRoute<'_>) -> Chain {
         let mut chain = ChainBuilder::default();
         if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
             BodyLimit::new(bytes).attach(&mut chain);
         }
         self.access_policies(road.access, policies, &mut chain);
+        self.limits(policies, route, &mut chain);
         chain.build()
     }
 

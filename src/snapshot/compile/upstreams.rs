@@ -2,11 +2,12 @@
 
 use super::Compiling;
 use crate::config::{
-    BalanceConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, UpstreamConfig, UpstreamTlsConfig,
+    BalanceConfig, BreakerConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, UpstreamConfig,
+    UpstreamTlsConfig,
 };
 use crate::upstream::{
-    Balance, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host, Protocol,
-    Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify,
+    Balance, BreakerSpec, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host,
+    Protocol, Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify,
 };
 use crate::value::{self, OrOff, Percent, Place, Scheme, Spanned, Url};
 use http::HeaderName;
@@ -152,6 +153,8 @@ impl Compiling<'_> {
                 write: get(written.write_timeout, WRITE),
                 idle: get(written.idle_timeout, IDLE),
             },
+            breaker: written.breaker.as_ref().map(|breaker| self::breaker(breaker)),
+            max_in_flight: written.max_in_flight.map(|most| most.value),
             h2_streams: written.h2_streams.map_or(H2_STREAMS, usize::from),
             dns_interval,
             family: Family::default(),
@@ -258,5 +261,15 @@ fn ejection(written: &EjectionConfig) -> EjectionSpec {
         base: written.lasting.get(),
         longest: written.longest.get(),
         at_most: written.at_most.fraction(),
+    }
+}
+
+fn breaker(written: &BreakerConfig) -> BreakerSpec {
+    BreakerSpec {
+        open_at: written.open_at.fraction(),
+        of_at_least: written.of_at_least,
+        lasting: written.lasting.get(),
+        window: written.window.get(),
+        probes: written.probes,
     }
 }

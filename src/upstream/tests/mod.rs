@@ -28,6 +28,8 @@ pub(super) fn spec(endpoints: &[&str]) -> UpstreamSpec {
         balance: Balance::RoundRobin,
         health: None,
         ejection: None,
+        breaker: None,
+        max_in_flight: None,
         panic_threshold: 0.5,
         tls: TlsSpec::default(),
         timeouts: Timeouts {

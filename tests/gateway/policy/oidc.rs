@@ -15,7 +15,11 @@ const SESSION: &str = "__Host-tollgate_web";
 
 fn config(provider: &Provider, origin: &Origin, oidc: &str) -> String {
     let secret = |text: &str| format!("{{ value: \"{text}\", insecure_inline: true }}");
-    let cookie = if oidc.contains("cookie:") { String::new() } else { format!(", cookie: {{ secret: {} }}", secret(COOKIE_SECRET)) };
+    let cookie = if oidc.contains("cookie:") {
+        String::new()
+    } else {
+        format!(", cookie: {{ secret: {} }}", secret(COOKIE_SECRET))
+    };
     format!(
         "auth: {{ web: {{ oidc: {{ issuer: {issuer}, insecure: true, client_id: {CLIENT}, client_secret: {client}, \
          scopes: [email], groups: roles, headers: {{ X-User-Email: email }}, after_logout: /bye{cookie}{oidc} }} }} }}\n\
@@ -296,7 +300,8 @@ fn what_a_provider_refuses_is_said_without_its_words() {
 #[test]
 fn places_that_could_lead_elsewhere_are_never_gone_back_to() {
     let shop = Shop::open();
-    for target in ["//evil.example/", "/%2e/%2e%2e//evil.example", "///evil.example", "/?next=//evil.example", "/%09/x"] {
+    for target in ["//evil.example/", "/%2e/%2e%2e//evil.example", "///evil.example", "/?next=//evil.example", "/%09/x"]
+    {
         let mut browser = shop.browser();
         let away = browser.visit(&shop.url(target), "none");
         if away.status != 302 {
@@ -450,7 +455,13 @@ fn a_cookie_that_was_changed_is_none_and_is_taken_away() {
         String::from_utf8(bytes).expect("ASCII")
     };
     let mut changed: Vec<String> = (0..good.len()).step_by(37).map(flipped).collect();
-    changed.extend([String::new(), "x".into(), good[..good.len() / 2].into(), format!("2~{good}"), format!("{good}AAAA")]);
+    changed.extend([
+        String::new(),
+        "x".into(),
+        good[..good.len() / 2].into(),
+        format!("2~{good}"),
+        format!("{good}AAAA"),
+    ]);
     for value in changed {
         let mut copy = browser.clone();
         copy.jar[0].value = value.clone();
@@ -503,7 +514,8 @@ fn a_replayed_answer_is_refused_after_a_reload_too() {
 fn a_large_session_is_split_and_an_absurd_one_refused() {
     let shop = Shop::open();
     let roles = |count: usize| {
-        let roles: Vec<String> = (0..count).map(|number| format!("role-{number:04}-of-many-{}", "x".repeat(24))).collect();
+        let roles: Vec<String> =
+            (0..count).map(|number| format!("role-{number:04}-of-many-{}", "x".repeat(24))).collect();
         json!({ "roles": roles, "wide": "y".repeat(300) }).as_object().expect("claims").clone()
     };
     shop.provider.behave(|manners| manners.claims = roles(150));
@@ -590,9 +602,8 @@ fn the_session_is_guarded_against_forged_requests_by_itself() {
 
 #[test]
 fn a_strict_cookie_survives_the_way_back_from_the_provider() {
-    let cookie = format!(
-        ", cookie: {{ same_site: strict, secret: {{ value: \"{COOKIE_SECRET}\", insecure_inline: true }} }}"
-    );
+    let cookie =
+        format!(", cookie: {{ same_site: strict, secret: {{ value: \"{COOKIE_SECRET}\", insecure_inline: true }} }}");
     let shop = Shop::with(&cookie);
     let mut browser = shop.browser();
     let page = browser.open(&shop.url("/deep?a=b&c=d"));

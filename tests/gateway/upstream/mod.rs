@@ -1,6 +1,7 @@
 //! Choosing among endpoints, trying again, leaving out the sick, keeping connections.
 
 mod balance;
+mod breaker;
 mod health;
 mod odd;
 mod retries;

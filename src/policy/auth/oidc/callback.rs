@@ -82,9 +82,9 @@ impl Callback {
     /// The code of an answer to this attempt.
     fn code(&self, given: Given, attempt: &Attempt, now: u64) -> Result<String, Failed> {
         let login = &self.0;
-        let announced = login.discovery.known().is_some_and(|metadata| metadata.names_itself);
+        let announced = matches!(login.issuer.known(), Some(Ok(metadata)) if metadata.names_itself);
         match given.issuer.as_deref() {
-            Some(issuer) if issuer != &*login.issuer => {
+            Some(issuer) if issuer != &*login.issuer.name => {
                 return Err(failed("The answer is from another provider than the one asked."));
             }
             None if announced => return Err(failed("The provider's answer does not say who it is from.")),
@@ -223,7 +223,7 @@ impl OnRequest for Callback {
     }
 
     fn describe(&self) -> String {
-        format!("oidc {}: takes logins back from {}", self.0.name, self.0.issuer)
+        format!("oidc {}: takes logins back from {}", self.0.name, self.0.issuer.name)
     }
 }
 

@@ -3,14 +3,14 @@
 use super::Oidc;
 use super::config::{OidcConfig, SameSiteConfig};
 use super::cookies::Cookies;
-use super::keys::IdTokens;
+use super::issuer::Issuer;
 use super::login::{Login, Places};
-use super::metadata::Discovery;
 use super::return_to::is_local;
 use super::seal::{SHORTEST_SECRET, Sealer};
 use super::session::{Lifetime, Naming};
 use super::token::Client;
-use crate::policy::{Setup, Tend};
+use crate::policy::Setup;
+use crate::policy::auth::jwks::{Algorithms, Family, Keys, Source, Wanted};
 use crate::request::IDENTITY_FIELDS;
 use crate::value::{Scheme, Secret, Spanned, WebUrl};
 use http::{HeaderName, header};
@@ -66,11 +66,13 @@ impl Oidc {
         let before = previous.map(|previous| &*previous.0);
         // What a renewal gave holds for the same provider and the same client alone.
         let same = before.filter(|before| {
-            *before.issuer == *issuer.as_str() && *before.client.id == **id && before.client.secret == client_secret
+            *before.issuer.name == *issuer.as_str()
+                && *before.client.id == **id
+                && before.client.secret == client_secret
         });
-        let login = Arc::new(Login {
+        Some(Arc::new(Self(Arc::new(Login {
             name: name.into(),
-            issuer: issuer.as_str().into(),
+            issuer: Issuer { name: issuer.as_str().into(), keys: keys(name, issuer, before, setup) },
             scope: scope.into(),
             places,
             cookies,
@@ -82,20 +84,18 @@ impl Oidc {
                 groups: config.groups.as_ref().map(|claim| claim.value.as_str().into()),
                 headers,
             },
-            discovery: Discovery::new(
-                issuer,
-                config.insecure,
-                Arc::clone(setup.fetcher),
-                before.map(|before| &before.discovery),
-            ),
-            id_tokens: IdTokens::new(Arc::clone(setup.fetcher)),
             client: Client::new(id, client_secret, Arc::clone(setup.fetcher)),
             used: before.map(|before| Arc::clone(&before.used)).unwrap_or_default(),
             renewals: same.map(|before| Arc::clone(&before.renewals)).unwrap_or_default(),
-        });
-        setup.tended.push(Arc::clone(&login) as Arc<dyn Tend>);
-        Some(Arc::new(Self(login)))
+        }))))
     }
+}
+
+/// The provider's public keys: a secret of the client's is never one, since the tokens come with nobody else's proof.
+fn keys(name: &str, issuer: WebUrl, before: Option<&Login>, setup: &mut Setup<'_>) -> Arc<Keys> {
+    let (source, algorithms) = (Source::Issuer(issuer), Algorithms::of(Family::Public));
+    let wanted = Wanted { name: name.into(), source, algorithms };
+    Keys::new(wanted, None, before.map(|before| &before.issuer.keys), setup)
 }
 
 fn issuer(config: &OidcConfig, setup: &mut Setup<'_>) -> Option<WebUrl> {

@@ -2,8 +2,8 @@
 
 use super::attempt::{Attempt, LASTS};
 use super::cookies::{Cookies, MOST_LOGINS, set_cookies};
-use super::keys::IdTokens;
-use super::metadata::{Discovery, Metadata};
+use super::issuer::Issuer;
+use super::metadata::Metadata;
 use super::refresh::{Renewals, Renewed};
 use super::replay::Used;
 use super::return_to::return_to;
@@ -11,12 +11,10 @@ use super::seal::{Sealer, random_text};
 use super::session::{Lifetime, Naming, Session};
 use super::token::{Client, TokenError, Tokens};
 use super::verify::Expected;
-use crate::policy::Tend;
 use crate::policy::auth::Verdict;
 use crate::policy::origin::origin;
 use crate::reply::Fixed;
 use crate::request::{RequestCx, RequestView};
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
@@ -41,8 +39,8 @@ pub struct Places {
 pub struct Login {
     /// The provider's name in the configuration.
     pub name: Box<str>,
-    /// Its issuer.
-    pub issuer: Box<str>,
+    /// Its issuer, with its endpoints and keys.
+    pub issuer: Issuer,
     /// What is asked for, with spaces between.
     pub scope: Box<str>,
     /// Where things are.
@@ -55,10 +53,6 @@ pub struct Login {
     pub lifetime: Lifetime,
     /// How a session becomes a caller.
     pub naming: Naming,
-    /// The provider's endpoints.
-    pub discovery: Discovery,
-    /// The provider's keys.
-    pub id_tokens: IdTokens,
     /// The gateway, as the provider knows it.
     pub client: Client,
     /// Attempts that have come back.
@@ -74,13 +68,6 @@ pub struct Visitor {
     /// Cookies of logins that make room for one more.
     cleared: Vec<HeaderValue>,
     now: u64,
-}
-
-#[async_trait]
-impl Tend for Login {
-    async fn tend(&self) {
-        self.discovery.keep().await;
-    }
 }
 
 impl Login {
@@ -135,9 +122,9 @@ impl Login {
 
     /// Finds the provider first, where it is not known yet.
     pub async fn find_and_send_away(&self, visitor: Visitor) -> Verdict {
-        match self.discovery.get().await {
+        match self.issuer.metadata().await {
             Ok(metadata) => self.send_away(visitor, &metadata),
-            Err(why) => Verdict::Unavailable(format!("{}: {why}", self.issuer).into()),
+            Err(why) => Verdict::Unavailable(why.into()),
         }
     }
 
@@ -183,7 +170,7 @@ impl Login {
     /// # Errors
     /// [`TokenError`]; an ID token that is not as it must be is a provider that does not work.
     pub async fn redeem(&self, attempt: &Attempt, code: &str, now: u64) -> Result<Session, TokenError> {
-        let metadata = self.discovery.get().await.map_err(TokenError::Unavailable)?;
+        let metadata = self.issuer.metadata().await.map_err(TokenError::Unavailable)?;
         let grant = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -198,24 +185,18 @@ impl Login {
         if tokens.id_token.is_none() {
             return Err(TokenError::Unavailable("it gave no ID token".into()));
         }
-        self.take(&mut session, tokens, expected, &metadata).await?;
+        self.take(&mut session, tokens, expected).await?;
         Ok(session)
     }
 
     fn expected<'a>(&'a self, nonce: Option<&'a str>, subject: Option<&'a str>, now: u64) -> Expected<'a> {
-        Expected { issuer: &self.issuer, client_id: &self.client.id, nonce, subject, now }
+        Expected { issuer: &self.issuer.name, client_id: &self.client.id, nonce, subject, now }
     }
 
     /// Takes what the token endpoint gave into a session.
-    async fn take(
-        &self,
-        session: &mut Session,
-        tokens: Tokens,
-        expected: Expected<'_>,
-        metadata: &Metadata,
-    ) -> Result<(), TokenError> {
+    async fn take(&self, session: &mut Session, tokens: Tokens, expected: Expected<'_>) -> Result<(), TokenError> {
         if let Some(id_token) = &tokens.id_token {
-            let verified = self.id_tokens.verify(id_token, tokens.access_token.as_deref(), expected, metadata).await;
+            let verified = self.issuer.verify(id_token, tokens.access_token.as_deref(), expected).await;
             session.identify(verified?);
         }
         // A provider that does not rotate the refresh token leaves it out (RFC 6749 §6).
@@ -236,12 +217,12 @@ impl Login {
     }
 
     async fn renew_alone(&self, mut session: Session, token: &str, now: u64) -> Renewed {
-        let metadata = self.discovery.get().await.map_err(TokenError::Unavailable)?;
+        let metadata = self.issuer.metadata().await.map_err(TokenError::Unavailable)?;
         let grant = [("grant_type", "refresh_token"), ("refresh_token", token)];
         let tokens = self.client.redeem(&metadata, &grant).await?;
         let subject = session.claims.get("sub").and_then(serde_json::Value::as_str).map(str::to_owned);
         let expected = self.expected(None, subject.as_deref(), now);
-        self.take(&mut session, tokens, expected, &metadata).await?;
+        self.take(&mut session, tokens, expected).await?;
         Ok(Arc::new(session))
     }
 }

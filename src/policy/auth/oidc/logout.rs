@@ -62,16 +62,16 @@ impl OnRequest for Logout {
         if session.is_none() {
             return Self::answer(&login, None, own.as_deref(), cleared);
         }
-        if let Some(metadata) = login.discovery.known() {
-            return Self::answer(&login, Some(&metadata), own.as_deref(), cleared);
+        if let Some(metadata) = login.issuer.known() {
+            return Self::answer(&login, metadata.ok().as_ref(), own.as_deref(), cleared);
         }
         Decision::Wait(Wait::new(async move {
-            let metadata = login.discovery.get().await;
+            let metadata = login.issuer.metadata().await;
             if let Err(why) = &metadata {
                 log::warn!("auth {}: logged out here, not at the provider: {why}", login.name);
             }
             Box::new(move |_: &mut RequestCx, _: &mut RequestView<'_>| {
-                Self::answer(&login, metadata.ok().as_deref(), own.as_deref(), cleared)
+                Self::answer(&login, metadata.ok().as_ref(), own.as_deref(), cleared)
             }) as _
         }))
     }

@@ -2,14 +2,14 @@
 //!
 //! Stage: Authenticate, as a provider of `auth:`; its callback and logout paths are routes of its own. A session is a
 //! cookie that only the gateway can read, so that it outlives reloads, restarts and upgrades and holds at every gateway
-//! with the same secret. Carried over a reload: the endpoints that were learnt, the provider's keys, the renewals under
-//! way, and which attempts were used. Fails closed: a cookie that cannot be opened is none; a provider that cannot be
+//! with the same secret. Carried over a reload: the endpoints and keys that were learnt, the renewals under way, and which
+//! attempts were used. Fails closed: a cookie that cannot be opened is none; a provider that cannot be
 //! asked is 503. Example: `conf/auth-oidc.yaml`.
 //!
 //! * [`attempt`](mod@attempt): what is remembered of a login under way, in a cookie; `replay`: that it counts once
 //! * [`callback`](mod@callback), [`logout`](mod@logout): the two paths; `return_to`: where a browser may come back to
 //! * `session`, `seal`, `cookies`: what is kept of a login, how it is encrypted, how a browser keeps it
-//! * `metadata`, `token`, `keys`, `verify`: the provider's endpoints, its token endpoint, its keys, its ID tokens
+//! * `issuer`, `metadata`, `token`, `verify`: the provider and its keys, its endpoints, its token endpoint, its ID tokens
 //! * `refresh`: one renewal at a time
 
 mod attempt;
@@ -17,7 +17,7 @@ mod callback;
 mod compile;
 mod config;
 mod cookies;
-mod keys;
+mod issuer;
 mod login;
 mod logout;
 mod metadata;
@@ -116,8 +116,9 @@ impl Oidc {
     /// The verdict on a request without a session.
     fn without(&self, cx: &RequestCx, request: &RequestView<'_>) -> Verdict {
         let Some(visitor) = self.0.visitor(cx, request) else { return Verdict::Absent };
-        match self.0.discovery.known() {
-            Some(metadata) => self.0.send_away(visitor, &metadata),
+        match self.0.issuer.known() {
+            Some(Ok(metadata)) => self.0.send_away(visitor, &metadata),
+            Some(Err(why)) => Verdict::Unavailable(why.into()),
             None => {
                 let login = Arc::clone(&self.0);
                 Verdict::wait(async move { login.find_and_send_away(visitor).await })

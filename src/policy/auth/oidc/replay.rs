@@ -57,6 +57,7 @@ mod tests {
         }
         assert_eq!(used.0.lock().states.len(), MOST);
         assert!(used.first_use("later", 600, 1200));
-        assert_eq!((used.0.lock().states.len(), used.0.lock().by_age.len()), (1, 1));
+        let remembered = used.0.lock();
+        assert_eq!((remembered.states.len(), remembered.by_age.len()), (1, 1));
     }
 }

@@ -159,7 +159,6 @@ mod tests {
         Metadata {
             authorization: url("/a"),
             token: url("/token?x=1"),
-            keys: url("/k"),
             end_session: None,
             client_auth,
             names_itself: false,

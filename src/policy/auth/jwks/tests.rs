@@ -1,0 +1,1 @@
+//! Keys and sets of them, from documents as issuers publish them.

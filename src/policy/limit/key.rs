@@ -1,0 +1,205 @@
+//! What a limit counts by.
+
+use super::store::LimitStore;
+use crate::request::{RequestCx, RequestView};
+use crate::value::Invalid;
+use crate::value::form::text_form;
+use http::HeaderName;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// What a limit counts by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LimitKey {
+    /// The client's address; of IPv6 the first 64 bits, which one subscriber has.
+    Client,
+    /// The caller; the client's address where there is none.
+    Consumer,
+    /// The credential the caller used; the caller where it has no name.
+    Credential,
+    /// The route.
+    Route,
+    /// The api.
+    Api,
+    /// The value of a header field; requests without it are counted together.
+    Header(HeaderName),
+    /// A claim of the caller's token, by its path; requests without it are counted together.
+    Claim(String),
+}
+
+impl LimitKey {
+    /// Whether the caller must be known.
+    pub fn needs_caller(&self) -> bool {
+        matches!(self, Self::Consumer | Self::Credential | Self::Claim(_))
+    }
+}
+
+impl FromStr for LimitKey {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let wrong = || {
+            Invalid::new(format!("`{text}` is nothing to count by"))
+                .hint("write client, consumer, credential, route, api, `header X-Name` or `claim name`")
+        };
+        match text.split_once(' ').map(|(kind, name)| (kind, name.trim())) {
+            None => match text {
+                "client" => Ok(Self::Client),
+                "consumer" => Ok(Self::Consumer),
+                "credential" => Ok(Self::Credential),
+                "route" => Ok(Self::Route),
+                "api" => Ok(Self::Api),
+                _ => Err(wrong()),
+            },
+            Some(("header", name)) => name.parse().map(Self::Header).map_err(|_| wrong()),
+            Some(("claim", path)) if !path.is_empty() && !path.contains(' ') => Ok(Self::Claim(path.to_owned())),
+            Some(_) => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for LimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client => f.write_str("client"),
+            Self::Consumer => f.write_str("consumer"),
+            Self::Credential => f.write_str("credential"),
+            Self::Route => f.write_str("route"),
+            Self::Api => f.write_str("api"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Claim(path) => write!(f, "claim {path}"),
+        }
+    }
+}
+
+text_form!(LimitKey, "client, consumer, credential, route, api, `header X-Name` or `claim name`", {
+    "examples": ["consumer", "client", "header X-Tenant"],
+});
+
+/// What a limit counts by, compiled: what is the same for every request is hashed in already.
+#[derive(Debug)]
+pub struct Key {
+    /// Names the limit itself: the same over a reload as long as its meaning is the same.
+    identity: u64,
+    varying: Box<[LimitKey]>,
+}
+
+impl Key {
+    /// A key of these parts. `identity` is what names the limit: where it is written, its name and its rate; route and
+    /// api are part of it where they are among `parts`.
+    pub fn new(store: &LimitStore, identity: &[&str], parts: &[LimitKey], (route, api): (&str, &str)) -> Self {
+        let identity = store.lasting_hash(|mut hasher| {
+            identity.hash(&mut hasher);
+            for part in parts {
+                part.to_string().hash(&mut hasher);
+                match part {
+                    LimitKey::Route => (api, route).hash(&mut hasher),
+                    LimitKey::Api => api.hash(&mut hasher),
+                    _ => {}
+                }
+            }
+        });
+        let varying = parts.iter().filter(|part| !matches!(part, LimitKey::Route | LimitKey::Api)).cloned();
+        Self { identity, varying: varying.collect() }
+    }
+
+    /// Tells the limits of a request apart.
+    pub fn id(&self) -> u64 {
+        self.identity
+    }
+
+    /// Writes the key of a request to a hasher.
+    pub fn write(&self, mut hasher: &mut dyn Hasher, cx: &RequestCx, request: &RequestView<'_>) {
+        self.identity.hash(&mut hasher);
+        self.varying.iter().for_each(|part| part.write(hasher, cx, request));
+    }
+}
+
+impl LimitKey {
+    fn write(&self, mut hasher: &mut dyn Hasher, cx: &RequestCx, request: &RequestView<'_>) {
+        match (self, cx.caller()) {
+            (Self::Header(name), _) => request.header(name).hash(&mut hasher),
+            (Self::Claim(path), caller) => {
+                let claim = caller.and_then(|caller| path.split('.').try_fold(&caller.claims, |at, name| at.get(name)));
+                claim.map(ToString::to_string).hash(&mut hasher);
+            }
+            (Self::Credential, Some(caller)) if caller.credential.is_some() => {
+                (1_u8, &caller.provider, &caller.credential).hash(&mut hasher);
+            }
+            (Self::Consumer | Self::Credential, Some(caller)) => (2_u8, &caller.id).hash(&mut hasher),
+            // Somebody without a name is told apart by where it is.
+            _ => (3_u8, subscriber(cx.client.address)).hash(&mut hasher),
+        }
+    }
+}
+
+/// The address as far as one subscriber has it to itself: all of IPv4, 64 bits of IPv6 (RFC 6177).
+fn subscriber(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits() & !u128::from(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Caller;
+    use http::HeaderMap;
+    use std::sync::Arc;
+
+    fn hash(store: &LimitStore, parts: &[&str], cx: &RequestCx) -> u64 {
+        let parts: Vec<LimitKey> = parts.iter().map(|part| part.parse().unwrap()).collect();
+        let key = Key::new(store, &["here", "name", "1/s"], &parts, ("/a", "shop"));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-tenant", "t1".parse().unwrap());
+        let view = RequestView { method: "GET", host: "h", path: "/", query: None, headers: &mut headers };
+        store.lasting_hash(|hasher| key.write(hasher, cx, &view))
+    }
+
+    fn from(address: &str, caller: Option<&str>) -> RequestCx {
+        let mut cx = RequestCx::at(0);
+        cx.client.address = address.parse().unwrap();
+        cx.identity.caller = caller.map(|id| {
+            let claims = serde_json::json!({ "org": { "id": id } });
+            Arc::new(Caller { id: id.into(), claims, ..Caller::default() })
+        });
+        cx
+    }
+
+    #[test]
+    fn reads_and_writes_each_key() {
+        for text in ["client", "consumer", "credential", "route", "api", "header x-tenant", "claim org.id"] {
+            assert_eq!(text.parse::<LimitKey>().unwrap().to_string(), text);
+        }
+        for text in ["", "header", "header a b", "claim ", "ip", "user"] {
+            assert!(text.parse::<LimitKey>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn callers_are_told_apart_and_the_nameless_by_address() {
+        let store = LimitStore::new(10);
+        let of = |parts: &[&str], address, caller| hash(&store, parts, &from(address, caller));
+        assert_eq!(of(&["consumer"], "10.0.0.1", Some("a")), of(&["consumer"], "10.0.0.2", Some("a")));
+        assert_ne!(of(&["consumer"], "10.0.0.1", Some("a")), of(&["consumer"], "10.0.0.1", Some("b")));
+        assert_ne!(of(&["consumer"], "10.0.0.1", None), of(&["consumer"], "10.0.0.2", None));
+        assert_ne!(of(&["claim org.id"], "10.0.0.1", Some("a")), of(&["claim org.id"], "10.0.0.1", Some("b")));
+        assert_eq!(of(&["header x-tenant"], "10.0.0.1", None), of(&["header x-tenant"], "10.0.0.2", None));
+        assert_ne!(
+            of(&["client", "consumer"], "10.0.0.1", Some("a")),
+            of(&["client", "consumer"], "10.0.0.2", Some("a"))
+        );
+    }
+
+    #[test]
+    fn one_subscriber_has_one_key_in_ipv6() {
+        let store = LimitStore::new(10);
+        let of = |address| hash(&store, &["client"], &from(address, None));
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+    }
+}
