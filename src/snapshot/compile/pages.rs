@@ -40,14 +40,14 @@ impl Compiling<'_> {
                     .related(provider, "the provider");
                 continue;
             }
-            let Some(RouteKey { methods, path }) = RouteKey::parse(&own.page.key).ok() else { continue };
+            let Some(RouteKey { methods, path }) = RouteKey::parse(&own.page.path).ok() else { continue };
             let mut chain = ChainBuilder::default();
             chain.on_request(Stage::Authenticate, own.page.hook);
             road.rules.push(RouteRule { hosts: own.hosts, methods, path, predicates: Vec::new() });
             road.places.push(provider);
             road.routes.push(Route {
-                metrics: road.handles.route(None, &own.page.key),
-                key: own.page.key.into(),
+                metrics: road.handles.route(None, &own.page.path),
+                key: own.page.path.into(),
                 api: None,
                 action: Action::Policies,
                 chain: chain.build(),

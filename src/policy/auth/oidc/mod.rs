@@ -48,31 +48,21 @@ use token::TokenError;
 /// The compiled provider.
 pub struct Oidc(Arc<Login>);
 
-/// A path that a provider answers itself.
+/// A path that a provider answers itself, whatever the method: a refusal too is its own to give.
 pub struct Page {
-    /// Methods and path, as the key of a route.
-    pub key: String,
-    /// The path alone.
+    /// The path, and the key of its route.
     pub path: Box<str>,
     /// What answers.
     pub hook: Arc<dyn OnRequest>,
 }
 
 impl Oidc {
-    /// The paths the provider answers itself, on the hosts that use it.
+    /// The paths the provider answers itself.
     pub fn pages(&self) -> [Page; 2] {
-        let (callback, logout) = (&self.0.places.callback, &self.0.places.logout);
+        let places = &self.0.places;
         [
-            Page {
-                key: format!("GET {callback}"),
-                path: callback.clone(),
-                hook: Arc::new(Callback(Arc::clone(&self.0))),
-            },
-            Page {
-                key: format!("GET,POST {logout}"),
-                path: logout.clone(),
-                hook: Arc::new(Logout(Arc::clone(&self.0))),
-            },
+            Page { path: places.callback.clone(), hook: Arc::new(Callback(Arc::clone(&self.0))) },
+            Page { path: places.logout.clone(), hook: Arc::new(Logout(Arc::clone(&self.0))) },
         ]
     }
 

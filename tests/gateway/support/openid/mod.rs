@@ -100,7 +100,9 @@ impl Provider {
             let issuer = url.get_or_init(|| issuer).clone();
             let (gate, answer) = {
                 let mut state = shared.lock().expect("the provider's state");
-                let signer = if state.manners.stranger { &stranger } else { &signer };
+                // What it publishes is always its own key.
+                let strange = state.manners.stranger && request.target.starts_with("/token");
+                let signer = if strange { &stranger } else { &signer };
                 let held = state.manners.held.clone().filter(|_| request.target.starts_with("/token"));
                 (held, state.answer(&issuer, request, signer))
             };
