@@ -15,6 +15,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::support::client::{Request, Response, send};
+    use crate::support::openid::{self, browser::Browser};
     use crate::support::tls::{Authority, H1};
     use serde_yaml::Value;
     use tempfile::TempDir;
@@ -69,6 +70,12 @@ mod tests {
             fs::create_dir_all(folder.join("secrets")).expect("a folder for secrets");
             fs::create_dir_all(folder.join("run")).expect("a folder for the access log");
             fs::write(folder.join("secrets/token"), "a-token-for-tests\n").expect("a token");
+            fs::write(folder.join("secrets/oidc-client"), openid::SECRET).expect("a client's secret");
+            fs::write(folder.join("secrets/oidc-cookie"), "a cookie secret of the tests, 32+ bytes").expect("a secret");
+            fs::create_dir_all(folder.join("lists")).expect("a folder for lists");
+            for list in ["office.txt", "blocked.txt"] {
+                fs::copy(root().join("conf/lists").join(list), folder.join("lists").join(list)).expect("a list");
+            }
             let path = folder.join("gateway.yaml");
             let text = text.replace("$env:TOLLGATE_ADMIN_TOKEN", "$file:secrets/token");
             fs::write(&path, text).expect("a copy of the configuration");
@@ -129,7 +136,7 @@ mod tests {
             .filter(|name| name.ends_with(".yaml"))
             .collect();
         names.sort();
-        assert!(names.len() >= 9, "{names:?}");
+        assert!(names.len() >= 11, "{names:?}");
         for name in names {
             let said = check(&Copy::of_file(&name).path);
             assert!(said.as_ref().is_ok_and(|routes| *routes > 0), "conf/{name}: {said:?}");
@@ -299,6 +306,84 @@ mod tests {
         let gateway = Copy::of_file("grpc.yaml").start();
         let clear = gateway.address("clear").expect("a listener");
         assert_eq!(send(clear, &Request::get("/nowhere")).status, 404);
+    }
+
+    #[test]
+    fn addresses_decide_as_its_comments_say() {
+        let gateway = Copy::of_file("addresses.yaml").start();
+        for (address, target, status) in [
+            ("8.8.8.8", "/", 200),
+            ("192.0.2.1", "/", 403),
+            ("192.0.2.1", "/status", 200),
+            ("10.1.2.3", "/metrics", 200),
+            ("fd00::1", "/metrics", 200),
+            ("8.8.8.8", "/metrics", 403),
+            ("10.1.2.3", "/admin/users", 200),
+            ("203.0.113.7", "/admin", 200),
+            ("2001:db8:10::9", "/admin", 200),
+            ("203.0.113.13", "/admin", 403),
+            ("10.66.0.1", "/admin", 403),
+            ("8.8.8.8", "/admin", 403),
+        ] {
+            let response = send(main_address(&gateway), &Request::get(target).header("X-Forwarded-For", address));
+            assert_eq!(response.status, status, "{address} {target}");
+        }
+    }
+
+    #[test]
+    fn people_log_in_and_out_as_its_comments_say() {
+        let provider = openid::Provider::start();
+        let text = fs::read_to_string(root().join("conf/auth-oidc.yaml")).expect("a file of conf/");
+        let local = format!("issuer: {}\n      insecure: true", provider.issuer());
+        let text =
+            text.replace("issuer: https://idp.example", &local).replace("client_id: shop", "client_id: shop client");
+        let gateway = Copy::of(&text).start();
+        let url = |target: &str| format!("http://{}{target}", main_address(&gateway));
+        let mut browser = Browser::default();
+        assert_eq!(browser.fetch(&url("/shop/cart")).status, 401);
+        assert_eq!(browser.open(&url("/shop/cart")).text(), "Welcome.\n");
+        assert_eq!(browser.submit(&url("/shop/cart"), "cross-site").status, 403);
+        assert_eq!(browser.submit(&url("/shop/cart"), "same-origin").status, 200);
+        assert_eq!(get(&gateway, "/news").text(), "News.\n");
+        assert_eq!(browser.follow(&url("/oauth2/logout"), "same-origin", 5).text(), "See you.\n");
+        assert_eq!(browser.fetch(&url("/shop/cart")).status, 401);
+        let legacy = |name: &str, value: &str| {
+            let request =
+                Request::post("/legacy/x", "y").header("Cookie", "a=b").header("Sec-Fetch-Site", "cross-site");
+            send(main_address(&gateway), &request.header(name, value)).status
+        };
+        assert_eq!((legacy("X-Requested-With", "x"), legacy("Origin", "https://app.example")), (200, 200));
+        assert_eq!(legacy("Origin", "https://evil.example"), 403);
+    }
+
+    #[test]
+    fn browsers_are_told_what_its_comments_say() {
+        let gateway = Copy::of_file("browsers.yaml").start();
+        let ask = |request: Request| send(main_address(&gateway), &request);
+        let products = ask(Request::get("/products").header("Origin", "https://shop.example"));
+        assert_eq!(products.header("access-control-allow-origin"), Some("https://shop.example"));
+        assert_eq!(products.header("x-frame-options"), Some("DENY"));
+        let preflight = |origin: &str, method: &str| {
+            let request = Request::new("OPTIONS", "/cart").header("Origin", origin);
+            ask(request.header("Access-Control-Request-Method", method))
+        };
+        for origin in ["https://shop.example", "https://eu.shop.example", "http://localhost:3000"] {
+            let allowed = preflight(origin, "PUT");
+            assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (204, Some(origin)));
+            assert_eq!(allowed.header("access-control-max-age"), Some("3600"));
+        }
+        assert_eq!(preflight("https://evil.example", "PUT").status, 403);
+        assert_eq!(preflight("https://shop.example", "DELETE").status, 405);
+        assert_eq!(ask(Request::new("PUT", "/cart").header("Origin", "https://evil.example")).status, 403);
+        let fonts = get(&gateway, "/fonts/a.woff2");
+        assert_eq!(fonts.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(fonts.header("cross-origin-resource-policy"), Some("cross-origin"));
+        let page = get(&gateway, "/");
+        assert_eq!(page.header("content-security-policy"), Some("default-src 'self'; frame-ancestors 'self'"));
+        assert_eq!(
+            (page.header("x-frame-options"), page.header("referrer-policy")),
+            (Some("SAMEORIGIN"), Some("no-referrer"))
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! with its warnings, or the full list of problems.
 //!
 //! A file `plans/NAME.plan` may hold more than the main file: `#> teams/a.yaml` begins another one, and a line
-//! `#? GET /path Name: value` asks for the way of a request. `UPDATE_PLANS=1 cargo test --test plans` rewrites what
+//! `#? GET /path@192.0.2.7 Name: value | Name: value` asks for the way of a request (from that address). `UPDATE_PLANS=1 cargo test --test plans` rewrites what
 //! follows the dashes; read the difference as an operator would before committing it.
 
 #[cfg(test)]
@@ -52,12 +52,19 @@ mod tests {
         }
     }
 
+    /// `METHOD URL[@CLIENT] [Name: value[ | Name: value]…]`
     fn question(asked: &str) -> Question {
-        let mut parts = asked.splitn(3, ' ');
-        let mut next = || parts.next().unwrap_or_default().to_owned();
-        let (method, url, header) = (next(), next(), next());
-        let headers = header.split_once(": ").map(|(name, value)| (name.into(), value.into())).into_iter().collect();
-        Question { method, url, headers }
+        let mut parts = asked.splitn(3, ' ').map(str::to_owned);
+        let mut next = || parts.next().unwrap_or_default();
+        let (method, target, headers) = (next(), next(), next());
+        let headers = headers.split(" | ").filter_map(|header| header.split_once(": "));
+        let headers = headers.map(|(name, value)| (name.into(), value.into())).collect();
+        match target.split_once('@') {
+            Some((url, client)) => {
+                Question { method, url: url.into(), headers, client: Some(client.parse().expect("an address")) }
+            }
+            None => Question { method, url: target, headers, client: None },
+        }
     }
 
     /// What the gateway says to these files.

@@ -32,6 +32,11 @@ def gateway(work, programs):
     return [programs["tollgate"], "run", "-c", file]
 
 
+def pgo(work, programs):
+    """The gateway as scripts/pgo builds it."""
+    return gateway(work, {**programs, "tollgate": programs["pgo"]})
+
+
 def write_gateway(work, file, revision=0):
     """The configuration of our own; a revision changes something in every route."""
     origin = f"http://127.0.0.1:{work.origin}"
@@ -152,7 +157,7 @@ static_resources:
     return [programs["envoy"], "-c", file, *options]
 
 
-GATEWAYS = {"gateway": gateway, "floor": floor, "nginx": nginx, "haproxy": haproxy, "envoy": envoy}
+GATEWAYS = {"gateway": gateway, "pgo": pgo, "floor": floor, "nginx": nginx, "haproxy": haproxy, "envoy": envoy}
 NEEDS = {"gateway": "tollgate", "floor": "floor"}
 
 
@@ -160,6 +165,7 @@ def programs(target, cache):
     """Where each program is; those that are missing are left out."""
     places = {
         "tollgate": target / "release" / "tollgate",
+        "pgo": target / "pgo" / "tollgate",
         "floor": target / "release" / "examples" / "floor",
         "origin": target / "release" / "examples" / "origin",
         "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),

@@ -3,7 +3,7 @@
 import json
 from xml.sax.saxutils import escape
 
-COLOURS = {"gateway": "#0b6e4f", "floor": "#6c757d", "nginx": "#1f77b4", "haproxy": "#c44536", "envoy": "#8e5ea2"}
+COLOURS = {"gateway": "#0b6e4f", "pgo": "#5aa17f", "floor": "#6c757d", "nginx": "#1f77b4", "haproxy": "#c44536", "envoy": "#8e5ea2"}
 WIDTH, LEFT, BAR, GAP = 860, 110, 20, 6
 
 

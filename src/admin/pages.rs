@@ -83,6 +83,10 @@ pub fn explain(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
         match name {
             "method" => asked.method = value,
             "url" => asked.url = value,
+            "client" => match value.parse() {
+                Ok(client) => asked.client = Some(client),
+                Err(_) => return text(StatusCode::BAD_REQUEST, "client is an address\n"),
+            },
             "header" => asked.headers.extend(value.split_once(':').map(|(n, v)| (n.trim().into(), v.trim().into()))),
             _ => {}
         }

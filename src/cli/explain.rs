@@ -19,6 +19,9 @@ pub struct Explain {
     /// Its headers: `-H 'X-Beta: true'`.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The client's address. Default: 127.0.0.1.
+    #[arg(long, value_name = "ADDRESS", requires = "url")]
+    client: Option<std::net::IpAddr>,
 }
 
 impl Explain {
@@ -43,7 +46,7 @@ impl Explain {
             };
             headers.push((name.trim().to_owned(), value.trim().to_owned()));
         }
-        match explain_request(&snapshot, &Question { method, url, headers }) {
+        match explain_request(&snapshot, &Question { method, url, headers, client: self.client }) {
             Ok(text) => {
                 super::print(&text);
                 ExitCode::SUCCESS

@@ -11,7 +11,7 @@ use crate::policy::limit::LimitConfig;
 use crate::policy::maintenance::MaintenanceConfig;
 use crate::policy::security_headers::SecurityHeadersConfig;
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent};
+use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -51,10 +51,10 @@ macro_rules! with_defaults {
             pub allow: Option<$crate::value::OrOff<$crate::policy::allow::AllowConfig>>,
             /// Which addresses may call; `off` for any. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
-            pub ip: Option<$crate::value::OrOff<$crate::policy::ip::IpConfig>>,
+            pub ip: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::policy::ip::IpConfig>>>,
             /// Which pages of other origins may call (CORS). Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
-            pub cors: Option<$crate::value::OrOff<$crate::policy::cors::CorsConfig>>,
+            pub cors: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::policy::cors::CorsConfig>>>,
             /// Protection of cookie-borne identity against pages of other sites. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub csrf: Option<$crate::value::OrOff<$crate::policy::csrf::CsrfConfig>>,
@@ -118,9 +118,9 @@ pub struct Policies<'a> {
     /// Authorisation.
     pub allow: Option<&'a OrOff<AllowConfig>>,
     /// Addresses.
-    pub ip: Option<&'a OrOff<IpConfig>>,
+    pub ip: Option<&'a OrOff<Spanned<IpConfig>>>,
     /// Other origins.
-    pub cors: Option<&'a OrOff<CorsConfig>>,
+    pub cors: Option<&'a OrOff<Spanned<CorsConfig>>>,
     /// Other sites.
     pub csrf: Option<&'a OrOff<CsrfConfig>>,
     /// Limits.

@@ -114,7 +114,8 @@ pub struct ConnectionLimits {
     /// Connections of one listener. Default 20000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
-    /// Connections of one client address; trusted proxies are not counted. Default 1000.
+    /// Connections of one client to one listener: of an IPv4 address, or of a /64 of IPv6. Trusted proxies are not counted.
+    /// Default 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections_per_client: Option<u32>,
     /// HTTP/2 streams at once over one connection. Default 100.

@@ -20,7 +20,7 @@ pub struct Bounds {
     pub requests: u32,
     /// Connections of the listener.
     pub connections: usize,
-    /// Connections of one client address.
+    /// Connections of one client: an IPv4 address, or a /64 of IPv6.
     pub connections_per_client: usize,
     /// HTTP/2 streams at once over one connection.
     pub h2_streams: u32,

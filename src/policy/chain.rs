@@ -119,6 +119,11 @@ impl Chain {
         self.on_request.iter().map(|(_, hook)| hook.describe()).collect()
     }
 
+    /// One line for each policy that acts on answers alone.
+    pub fn describe_responses(&self) -> Vec<String> {
+        self.on_response.iter().filter_map(|(_, _, hook)| hook.describe_response()).collect()
+    }
+
     /// Runs the hook on the head at `position`, for an explanation; `None` past the last.
     pub fn explain(&self, position: usize, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Option<Decision> {
         self.on_request.get(position).map(|(_, hook)| hook.on_request(cx, request))
@@ -130,7 +135,7 @@ mod tests {
     use super::*;
     use crate::policy::Wait;
     use crate::reply::{Reason, Reply};
-    use crate::request::Maker;
+    use crate::request::{Answered, Maker};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     struct Refuse(Reason);
@@ -175,8 +180,9 @@ mod tests {
     }
 
     fn marks(chain: &Chain, progress: Progress) -> Vec<String> {
-        let mut headers = HeaderMap::new();
-        let mut view = ResponseView { status: 403, maker: Maker::Gateway, headers: &mut headers };
+        let (asked, mut headers) = (HeaderMap::new(), HeaderMap::new());
+        let request = Answered { method: "GET", headers: &asked };
+        let mut view = ResponseView { request, status: 403, maker: Maker::Gateway, headers: &mut headers };
         chain.on_response(progress, &mut RequestCx::at(0), &mut view);
         headers.get_all("x-mark").iter().map(|mark| mark.to_str().unwrap().to_owned()).collect()
     }

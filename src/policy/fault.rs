@@ -1,8 +1,8 @@
 //! `fault:`: makes a share of a route's requests slow or failed, to test what clients do then.
 //!
 //! Stage: Limit, after the caller is known and limited, so that a test harms nobody who is not part of it. Hook: on the
-//! head. Which requests are hit follows a sequence that spreads them evenly, not chance: of any hundred requests a share
-//! of 10 % hits ten. The sequence begins anew with each reload. Example: `conf/faults.yaml`.
+//! head. Which requests are hit follows a sequence that spreads them evenly, not chance: of a hundred requests a share
+//! of 10 % hits ten, give or take two. The sequence begins anew with each reload. Example: `conf/faults.yaml`.
 
 use super::{ChainBuilder, Decision, OnRequest, Setup, Stage, Wait};
 use crate::reply::Fixed;

@@ -102,6 +102,11 @@ pub trait OnRequestBody: Send + Sync {
 pub trait OnResponse: Send + Sync {
     /// Changes the head.
     fn on_response(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>);
+
+    /// The policy in one line of the plan, where it has no hook on the request that says so.
+    fn describe_response(&self) -> Option<String> {
+        None
+    }
 }
 
 /// On which of the gateway's own replies a response hook is run. It runs on every answer of an upstream.

@@ -24,3 +24,6 @@ pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{BodyDecision, Decision, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait};
 pub use setup::{Setup, Tend};
 pub use stage::Stage;
+
+#[cfg(test)]
+mod tests;

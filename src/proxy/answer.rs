@@ -5,7 +5,7 @@ use super::ctx::ProxyCtx;
 use super::fields::{X_REQUEST_ID, edit_response};
 use crate::exchange::grpc_web::WebType;
 use crate::reply::{Fixed, Form, Keep, Reason, Rendered, Reply, render};
-use crate::request::{Body, Maker, ResponseView};
+use crate::request::{Answered, Body, Maker, ResponseView};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora_core::Result;
@@ -53,7 +53,7 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
     }
     let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
     let mut header = head(status, fields, body.len(), &ctx.ids.request);
-    unwind(&mut header, ctx);
+    unwind(session, &mut header, ctx);
     if head_only || body.is_empty() {
         write_head(session, header).await?;
         ctx.outcome.answered = true;
@@ -66,7 +66,7 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
 }
 
 /// Runs the response hooks of the policies the request has passed over an answer of the gateway's own.
-fn unwind(header: &mut ResponseHeader, ctx: &mut ProxyCtx) {
+fn unwind(session: &Session, header: &mut ResponseHeader, ctx: &mut ProxyCtx) {
     let ProxyCtx { snapshot, cx, matched, .. } = &mut *ctx;
     let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
     if chain.is_none_or(|chain| !chain.changes_responses()) && cx.changes.response.is_empty() {
@@ -74,14 +74,24 @@ fn unwind(header: &mut ResponseHeader, ctx: &mut ProxyCtx) {
     }
     edit_response(header, |parts| {
         if let Some(chain) = chain {
-            let mut view =
-                ResponseView { status: parts.status.as_u16(), maker: Maker::Gateway, headers: &mut parts.headers };
+            let mut view = ResponseView {
+                request: answered(session),
+                status: parts.status.as_u16(),
+                maker: Maker::Gateway,
+                headers: &mut parts.headers,
+            };
             chain.on_response(matched.progress, cx, &mut view);
         }
         for (name, value) in cx.changes.response.drain(..) {
             parts.headers.append(name, value);
         }
     });
+}
+
+/// The request that is being answered, as policies see it then.
+pub fn answered(session: &Session) -> Answered<'_> {
+    let header = session.req_header();
+    Answered { method: header.method.as_str(), headers: &header.headers }
 }
 
 /// Writes an answer that is only a head.

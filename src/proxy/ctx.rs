@@ -84,6 +84,8 @@ pub struct Exchange {
     pub spent: Duration,
     /// Bounded or streaming.
     pub flow: Flow,
+    /// Interim answers so far (RFC 9110 §15.2), over all attempts.
+    pub interim: u32,
     /// Between a gRPC-Web client and a gRPC service; begun anew with each attempt.
     pub grpc_web: Translation,
 }
@@ -143,6 +145,7 @@ impl Exchange {
             connection: None,
             spent: Duration::ZERO,
             flow: Flow::Bounded,
+            interim: 0,
             grpc_web: Translation::Off,
         }
     }

@@ -200,7 +200,7 @@ fn find_route(parts: &Parts, ctx: &mut ProxyCtx, slash: Slash) -> Result<(), Rep
         query: parts.uri.query(),
         headers: &parts.headers,
     };
-    match ctx.snapshot.router.find(&target, &mut ctx.matched.captures) {
+    match ctx.snapshot.find(&target, &mut ctx.matched.captures)? {
         Found::NoRoute => Err(Reason::NoRoute.into()),
         Found::MethodNotAllowed(allowed) => {
             let methods: Vec<&str> = allowed.iter().collect();

@@ -163,8 +163,10 @@ fn reason_of(error: &Error, session: &Session, ctx: &ProxyCtx) -> Reason {
         }
         ErrorSource::Downstream => match error.etype() {
             ErrorType::ReadTimedout if session.response_written().is_none() => Reason::SlowRequest,
+            // What breaks a stream after the answer has begun is the client's leaving it, not the request.
+            ErrorType::H2Error if session.response_written().is_some() => Reason::ClientClosed,
             ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error => Reason::BadRequest,
-            ErrorType::HTTPStatus(400) => Reason::BadRequest,
+            ErrorType::HTTPStatus(400) | ErrorType::Custom("InvalidChunk" | "InvalidTrailerEnd") => Reason::BadRequest,
             _ => Reason::ClientClosed,
         },
         ErrorSource::Internal | ErrorSource::Unset => Reason::Internal,

@@ -7,7 +7,7 @@ use super::early_request_filter::set_path;
 use super::fields::{HeadFields, edit_request};
 use super::{Gate, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
-use crate::reply::{Reason, Reply};
+use crate::reply::{Fixed, Reason, Reply};
 use crate::request::RequestView;
 use crate::snapshot::Action;
 use http::{HeaderMap, Version, header};
@@ -63,7 +63,7 @@ async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
         None | Some(Action::Forward(_) | Action::Policies) => {
             write_refusal(session, ctx, &Reason::NoRoute.into()).await
         }
-        Some(Action::Respond(fixed)) => write(session, ctx, fixed.clone()).await,
+        Some(Action::Respond(fixed)) => write(session, ctx, Fixed::clone(fixed)).await,
         Some(Action::Redirect(redirect)) => {
             let uri = &session.req_header().uri;
             match redirect.answer(uri.path(), uri.query(), &ctx.matched.captures) {

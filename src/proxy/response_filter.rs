@@ -1,16 +1,17 @@
-//! The head of an answer is about to go to the client.
+//! The head of an answer is about to go to the client, in this gateway's own version of HTTP.
 
-use super::answer::waits_for_leave;
+use super::answer::{answered, waits_for_leave};
 use super::ctx::ProxyCtx;
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
 use crate::request::{Body, Maker, ResponseView};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use smallvec::SmallVec;
 
 /// The fields for one connection besides `Connection` and those it names.
-static HOP_BY_HOP: [HeaderName; 4] = [KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE, header::TE];
+static HOP_BY_HOP: [HeaderName; 5] =
+    [KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE, header::TE, header::PROXY_AUTHENTICATE];
 
 /// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes, gRPC becomes gRPC-Web again.
 pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) {
@@ -22,6 +23,10 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
     let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
     let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
     edit_response(response, |parts| {
+        parts.version = Version::HTTP_11; // RFC 9110 §2.5: the version is the sender's own, not the upstream's
+        if parts.status == StatusCode::NO_CONTENT {
+            parts.headers.remove(header::CONTENT_LENGTH); // RFC 9110 §8.6
+        }
         if !upgraded {
             remove_hop_by_hop(&mut parts.headers);
         }
@@ -31,8 +36,12 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
         }
         exchange.grpc_web.response_head(&mut parts.headers);
         if let Some(chain) = chain.filter(|chain| chain.changes_responses()) {
-            let mut view =
-                ResponseView { status: parts.status.as_u16(), maker: Maker::Upstream, headers: &mut parts.headers };
+            let mut view = ResponseView {
+                request: answered(session),
+                status: parts.status.as_u16(),
+                maker: Maker::Upstream,
+                headers: &mut parts.headers,
+            };
             chain.on_response(matched.progress, cx, &mut view);
         }
         for (name, value) in cx.changes.response.drain(..) {
@@ -49,16 +58,16 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(|name| *name == header::CONNECTION || HOP_BY_HOP.contains(name)) {
         return;
     }
-    if let Some(connection) = headers.remove(header::CONNECTION) {
-        let nominated: SmallVec<[HeaderName; 4]> = connection
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .filter(|name| name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING)
-            .collect();
-        for name in nominated {
-            headers.remove(name);
-        }
+    let nominated: SmallVec<[HeaderName; 4]> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|connection| connection.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING)
+        .collect();
+    headers.remove(header::CONNECTION);
+    for name in nominated {
+        headers.remove(name);
     }
     for name in &HOP_BY_HOP {
         headers.remove(name);
@@ -74,7 +83,9 @@ mod tests {
     fn nominated_fields_go_but_never_the_length() {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close, X-Hop, Content-Length"));
+        headers.append(header::CONNECTION, HeaderValue::from_static("X-Second"));
         headers.insert("x-hop", HeaderValue::from_static("1"));
+        headers.insert("x-second", HeaderValue::from_static("1"));
         headers.insert("keep-alive", HeaderValue::from_static("timeout=5"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
         remove_hop_by_hop(&mut headers);

@@ -1,22 +1,30 @@
-//! The head of the upstream's answer has arrived: judge the attempt, and try elsewhere where the route says so.
+//! The head of the upstream's answer has arrived: is it one that may be passed on? Judge the attempt, and try elsewhere
+//! where the route says so.
 
-use super::ctx::ProxyCtx;
+use super::ctx::{Flow, ProxyCtx};
 use super::failure::may_retry;
 use super::{Gate, upstream_peer};
 use crate::observe::metrics::AttemptOutcome;
+use crate::reply::Reason;
 use crate::snapshot::RetryCause;
 use crate::upstream::{FailureKind, Outcome};
-use http::StatusCode;
+use http::{StatusCode, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use std::time::Instant;
 
+/// An answer that is not HTTP as it should be.
+const INVALID: ErrorType = ErrorType::InvalidHTTPHeader;
+/// Interim answers to one request; who sends more says nothing with them.
+const MOST_INTERIM: u32 = 100;
+
 /// Runs the moment.
 pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut ProxyCtx) -> Result<()> {
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(());
+        return interim(ctx);
     }
+    check(session, response)?;
     let status = response.status.as_u16();
     if let (Some(choice), Some(picked)) = (upstream_peer::choice(ctx), &ctx.exchange.picked) {
         let arrived = Instant::now();
@@ -37,5 +45,32 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
         }
     }
     ctx.outcome.answered = true;
+    Ok(())
+}
+
+/// One more interim answer: each starts Pingora's clock anew, so that only a count and the deadline end a flood of them.
+fn interim(ctx: &mut ProxyCtx) -> Result<()> {
+    ctx.exchange.interim += 1;
+    if ctx.exchange.interim > MOST_INTERIM {
+        return Error::e_explain(INVALID, "too many interim answers").map_err(Error::into_up);
+    }
+    if ctx.exchange.flow == Flow::Bounded && ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero()) {
+        ctx.outcome.reason = Some(Reason::Deadline);
+        return Err(Error::new_up(ErrorType::HTTPStatus(504)));
+    }
+    Ok(())
+}
+
+/// Refuses an answer whose end, or whose very protocol, client and gateway could see differently: a switch that nobody
+/// asked for (RFC 9110 §7.8), and codings that were never offered and Pingora does not undo (RFC 9112 §6.1).
+fn check(session: &Session, response: &ResponseHeader) -> Result<()> {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
+        return Error::e_explain(INVALID, "a switch of protocols that was not asked for").map_err(Error::into_up);
+    }
+    let mut codings = response.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !chunked || codings.next().is_some() {
+        return Error::e_explain(INVALID, "a transfer coding other than chunked").map_err(Error::into_up);
+    }
     Ok(())
 }

@@ -14,4 +14,4 @@ pub use caller::{Caller, Changes, Charged, ClientCertificate, IDENTITY_FIELDS, I
 pub use client::{Client, TrustedProxies};
 pub use forwarded::{Forwarding, forward_fields, remove_inbound};
 pub use headers::{Headers, HeadersMut};
-pub use view::{Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};
+pub use view::{Answered, Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};

@@ -145,8 +145,19 @@ pub enum Maker {
     Gateway,
 }
 
+/// What is left to say of a request once it is being answered.
+#[derive(Clone, Copy)]
+pub struct Answered<'a> {
+    /// The method, as it was sent.
+    pub method: &'a str,
+    /// The header fields as they came, save for what policies took away.
+    pub headers: &'a dyn Headers,
+}
+
 /// The head of an answer as a policy sees it on its way to the client.
 pub struct ResponseView<'a> {
+    /// The request it answers.
+    pub request: Answered<'a>,
     /// Its status.
     pub status: u16,
     /// Who makes it.

@@ -7,6 +7,9 @@ use super::PatternError;
 /// The methods of RFC 9110 §9.3 and RFC 5789, in the order in which they are listed; the index is the bit.
 const STANDARD: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
+/// The method that asks what else may be asked (RFC 9110 §9.3.7), of a browser's preflights too.
+pub const OPTIONS: &str = "OPTIONS";
+
 /// The method of a request, looked up once.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asked<'a> {
@@ -111,6 +114,11 @@ pub(super) enum Fit {
 }
 
 impl Methods {
+    /// Whether this method is named, rather than taken with every other.
+    pub fn names(&self, method: &str) -> bool {
+        matches!(self, Self::Named(set) if set.contains(method))
+    }
+
     /// Reads method names separated by commas or `|`: `GET`, `GET,POST`, `PUT|PATCH`.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ pub use explain::{Candidate, Step, Verdict};
 pub use expression::Expression;
 pub use host::{BadHost, HostPattern, NormalHost, normalise_host};
 pub use key::RouteKey;
-pub use method::{AllowSet, MethodSet, Methods};
+pub use method::{AllowSet, MethodSet, Methods, OPTIONS};
 pub use path::{BadPath, NormalPath, after_segments, normalise};
 pub use pattern::{PathPattern, REST};
 pub use predicate::{Predicate, Subject, Test};

@@ -88,7 +88,7 @@ impl std::error::Error for BadPath {}
 ///
 /// [`BadPath`] when it has no normal form; the request is then answered 400.
 pub fn normalise(raw: &str) -> Result<NormalPath<'_>, BadPath> {
-    if is_plainly_normal(raw.as_bytes()) {
+    if is_simple(raw.as_bytes()) || is_plainly_normal(raw.as_bytes()) {
         return Ok(NormalPath { text: Cow::Borrowed(raw), encoded_slash: false });
     }
     let text = rewrite(raw)?;
@@ -145,7 +145,7 @@ enum Class {
     Other,
 }
 
-fn class(byte: u8) -> Class {
+const fn class(byte: u8) -> Class {
     match byte {
         b'/' => Class::Slash,
         b'.' => Class::Dot,
@@ -165,6 +165,51 @@ pub(super) fn is_unreserved(byte: u8) -> bool {
 fn unescape(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
     Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// What a byte is to [`is_simple`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Simple {
+    /// Stands for itself anywhere.
+    Anywhere,
+    /// Does so but behind a slash, where it would make an empty segment, a dot segment or a bare parameter.
+    NotBehindSlash,
+    /// Needs a closer look.
+    No,
+}
+
+static SIMPLE: [Simple; 256] = simple_bytes();
+
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler, where an index out of range is an error")]
+const fn simple_bytes() -> [Simple; 256] {
+    let mut table = [Simple::No; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = match class(byte as u8) {
+            Class::Slash | Class::Dot => Simple::NotBehindSlash,
+            Class::Plain if byte as u8 == b';' => Simple::NotBehindSlash,
+            Class::Plain => Simple::Anywhere,
+            Class::ToEscape | Class::Other => Simple::No,
+        };
+        byte += 1;
+    }
+    table
+}
+
+/// Whether a path is in normal form by one look at each byte: without escapes, and no segment begins with a dot or a
+/// semicolon. Most paths are; `false` only means that [`is_plainly_normal`] must look at it.
+fn is_simple(path: &[u8]) -> bool {
+    let mut behind_slash = false;
+    path.first() == Some(&b'/')
+        && path.iter().all(|byte| {
+            let simple = match SIMPLE.get(usize::from(*byte)) {
+                Some(Simple::Anywhere) => true,
+                Some(Simple::NotBehindSlash) => !behind_slash,
+                Some(Simple::No) | None => false,
+            };
+            behind_slash = *byte == b'/';
+            simple
+        })
 }
 
 /// Whether a path is beyond doubt in normal form. `false` only means that [`rewrite`] must look at it.

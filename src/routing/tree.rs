@@ -43,7 +43,8 @@ pub(super) struct Node {
 #[derive(Debug)]
 enum Literals {
     Few(Vec<(Box<str>, NodeId)>),
-    Many(AHashMap<Box<str>, NodeId>),
+    /// Boxed, since most nodes are leaves and should be small.
+    Many(Box<AHashMap<Box<str>, NodeId>>),
 }
 
 impl Default for Literals {
@@ -64,7 +65,8 @@ impl Literals {
         match self {
             Self::Few(children) if children.len() < FEW => children.push((key, node)),
             Self::Few(children) => {
-                *self = Self::Many(std::mem::take(children).into_iter().chain([(key, node)]).collect());
+                let all = std::mem::take(children).into_iter().chain([(key, node)]);
+                *self = Self::Many(Box::new(all.collect()));
             }
             Self::Many(children) => {
                 children.insert(key, node);

@@ -2,11 +2,13 @@
 
 use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
-use crate::request::{Moment, RequestCx, RequestView};
+use crate::reply::Reply;
+use crate::request::{Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
 use crate::upstream::{Balance, CheckKind, HashOn, UpstreamSpec};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Instant, SystemTime};
 
 /// A request to explain.
@@ -18,6 +20,8 @@ pub struct Question {
     pub url: String,
     /// Header fields.
     pub headers: Vec<(String, String)>,
+    /// The client's address; that of this machine where none is given.
+    pub client: Option<IpAddr>,
 }
 
 /// The compiled plan: listeners, upstreams, routes in order of writing.
@@ -37,7 +41,8 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
         let hosts = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
         let _ = writeln!(out, "route {}{hosts} -> {}", name_of(route), action(route));
-        for line in route.chain.describe().iter().chain(&frame(route)) {
+        let policies = route.chain.describe().into_iter().chain(route.chain.describe_responses());
+        for line in policies.chain(frame(route)) {
             let _ = writeln!(out, "    {line}");
         }
     }
@@ -154,6 +159,16 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
     }
     let lookup =
         Target { host: &host, path: path.as_str(), method: &asked.method, query: target.query, headers: &headers };
+    let lookup = match snapshot.sought(&lookup) {
+        Ok(sought) => sought,
+        Err(reply) => {
+            let _ = writeln!(out, "answer {}", refusal(&reply));
+            return Ok(out);
+        }
+    };
+    if lookup.method != asked.method {
+        let _ = writeln!(out, "    a preflight, for the route of {}", lookup.method);
+    }
     for candidate in snapshot.router.explain(&lookup) {
         let Some(route) = snapshot.routes.get(candidate.route) else { continue };
         let _ = writeln!(out, "route {}: {}", name_of(route), verdict(snapshot, &candidate.verdict));
@@ -175,7 +190,7 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
                     query: target.query,
                     headers: &mut headers.clone(),
                 };
-                verdicts(&mut out, route, &mut view);
+                verdicts(&mut out, route, asked.client, &mut view);
             }
         }
     }
@@ -207,16 +222,16 @@ fn winner(
 }
 
 /// What each policy of the route says of the request, up to the first that does not let it pass.
-fn verdicts(out: &mut String, route: &Route, view: &mut RequestView<'_>) {
+fn verdicts(out: &mut String, route: &Route, client: Option<IpAddr>, view: &mut RequestView<'_>) {
     let now = Moment { started: Instant::now(), wall: SystemTime::now() };
-    let mut cx = RequestCx { notes: Some(Box::default()), ..RequestCx::new(now) };
+    let address = client.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |client| client.to_canonical());
+    let client = Client { address, peer: address, via_trusted: false };
+    let mut cx = RequestCx { client, notes: Some(Box::default()), ..RequestCx::new(now) };
     for (position, line) in route.chain.describe().iter().enumerate() {
         let Some(decision) = route.chain.explain(position, &mut cx, view) else { return };
         let outcome = match &decision {
             Decision::Continue => "passes".to_owned(),
-            Decision::Reply(reply) => {
-                format!("{} {}: {}", reply.reason.status().as_str(), reply.reason.slug(), reply.detail)
-            }
+            Decision::Reply(reply) => refusal(reply),
             Decision::Answer(fixed) => format!("answers {}", fixed.status.as_str()),
             Decision::Wait(_) => "asks another service; what follows is decided then".to_owned(),
         };
@@ -228,6 +243,10 @@ fn verdicts(out: &mut String, route: &Route, view: &mut RequestView<'_>) {
             return;
         }
     }
+}
+
+fn refusal(reply: &Reply) -> String {
+    format!("{} {}: {}", reply.reason.status().as_str(), reply.reason.slug(), reply.detail)
 }
 
 fn verdict(snapshot: &Snapshot, verdict: &Verdict) -> String {

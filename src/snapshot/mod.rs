@@ -3,6 +3,7 @@
 
 mod compile;
 mod explain;
+mod find;
 mod report;
 mod route;
 mod shared;

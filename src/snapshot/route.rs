@@ -3,15 +3,20 @@
 use crate::exchange::Redirect;
 use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
+use crate::policy::cors::Preflights;
 use crate::reply::{Fixed, Templates};
 use crate::routing::Template;
 use crate::upstream::Upstream;
 use http::HeaderValue;
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One route.
+///
+/// With many routes none of it is in a near cache when a request comes: what most routes have not is boxed, what they have
+/// one of stands in place.
 pub struct Route {
     /// Its key as written, the label of its metrics.
     pub key: Box<str>,
@@ -21,6 +26,8 @@ pub struct Route {
     pub action: Action,
     /// Its policies.
     pub chain: Chain,
+    /// Who answers the preflights of browsers that reach it.
+    pub preflights: Preflights,
     /// The deadline of the whole exchange, all attempts together.
     pub timeout: Option<Duration>,
     /// When to try again.
@@ -42,16 +49,16 @@ pub enum Action {
     /// Passes it to an upstream.
     Forward(Target),
     /// Sends the client elsewhere.
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
     /// Answers as written.
-    Respond(Fixed),
+    Respond(Box<Fixed>),
     /// One of its policies answers: a path of a provider's own.
     Policies,
 }
 
 /// The upstreams of a route, by weight.
 pub struct Target {
-    choices: Box<[Choice]>,
+    choices: SmallVec<[Choice; 1]>,
     total: u64,
 }
 
@@ -160,7 +167,7 @@ pub enum Rewrite {
         prefix: HeaderValue,
     },
     /// Made from captures.
-    Template(Template),
+    Template(Box<Template>),
 }
 
 /// Whether an encoded slash or backslash may stand in a path.

@@ -1,7 +1,7 @@
 //! The two ways written types are spelled: scalars as text, and settings in a short and a long form.
 
-use super::Place;
 use super::written::{Head, NODE, Node, ReadNode, Shape, read_node};
+use super::{OneOrMany, Place, Spanned};
 use schemars::{Schema, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -146,6 +146,86 @@ macro_rules! short_form {
     };
 }
 pub(crate) use short_form;
+
+/// A type with a long form (its derived one) and a short one: an element, or a list of them.
+pub(crate) trait ListForm<'de>: Sized {
+    /// What the list holds.
+    type Element: Deserialize<'de>;
+
+    /// Reads the long form.
+    fn long<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// The value that the short form means.
+    fn short(list: Spanned<OneOrMany<Self::Element>>) -> Self;
+}
+
+/// Reads the long form where a map stands, and the short form where a list or a single element does.
+pub(crate) fn list_or_long<'de, D: Deserializer<'de>, T: ListForm<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Forms<T>(PhantomData<T>);
+    impl<'de, T: ListForm<'de>> ReadNode<'de> for Forms<T> {
+        type Value = T;
+
+        fn read<N: Node<'de>>(self, head: Head, mut node: N) -> Result<T, N::Error> {
+            match head.shape {
+                Shape::Map => node.value::<LongOfList<T>>().map(|long| long.0),
+                _ => node.value().map(T::short),
+            }
+        }
+    }
+    read_node(deserializer, NODE, Forms(PhantomData))
+}
+
+struct LongOfList<T>(T);
+
+impl<'de, T: ListForm<'de>> Deserialize<'de> for LongOfList<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::long(deserializer).map(LongOfList)
+    }
+}
+
+/// Gives a type that derives serde with `#[serde(remote = "ItsOwnName")]` a list of elements as its short form:
+/// `list_form!(IpConfig, Spanned<Network>, |list| …)`, where the closure makes the value the list means.
+macro_rules! list_form {
+    ($type:ident, $element:ty, |$list:ident| $short:expr) => {
+        impl<'de> $crate::value::form::ListForm<'de> for $type {
+            type Element = $element;
+
+            fn long<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $type::deserialize(deserializer)
+            }
+
+            fn short($list: $crate::value::Spanned<$crate::value::OneOrMany<$element>>) -> Self {
+                $short
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::value::form::list_or_long(deserializer)
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $type::serialize(self, serializer)
+            }
+        }
+    };
+}
+pub(crate) use list_form;
+
+/// For `#[schemars(transform)]`: adds a short form that is an element or a list of them.
+pub(crate) fn with_list_form(short: &'static str) -> impl Fn(&mut Schema) {
+    move |schema| {
+        let mut long = std::mem::take(schema);
+        let description = long.remove("description");
+        let list = json_schema!({ "type": ["string", "array"], "items": { "type": "string" }, "description": short });
+        *schema = json_schema!({ "anyOf": [list, long] });
+        if let Some(description) = description {
+            schema.insert("description".to_owned(), description);
+        }
+    }
+}
 
 /// For `#[schemars(transform)]`: adds the short form to the schema of the long one.
 pub(crate) fn with_short_form(short: &'static str) -> impl Fn(&mut Schema) {

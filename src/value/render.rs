@@ -138,35 +138,34 @@ fn hide(shown: &mut [char], secret: Place, number: u32, text: &str) {
     shown.iter_mut().skip(column).take(left).for_each(|c| *c = '*');
 }
 
-/// Replaces what stands after a name that speaks of a secret, unless it is a reference: in a file with a slip in it,
-/// nothing else is known of a value than the name before it.
+/// Replaces what stands after each name that speaks of a secret, unless it is a reference or a switch: in a file with a
+/// slip in it, nothing else is known of a value than the name before it.
 fn hide_after_secret_names(shown: &mut [char]) {
     let line: String = shown.iter().map(char::to_ascii_lowercase).collect();
-    let Some((name_end, _)) = SECRET_NAMES
-        .iter()
-        .chain(&["insecure_inline"])
-        .filter_map(|name| line.find(name).map(|at| (at + name.len(), name)))
-        .min_by_key(|(end, _)| *end)
-    else {
-        return;
-    };
+    let named = SECRET_NAMES.iter().flat_map(|name| line.match_indices(name)).map(|(at, name)| at + name.len());
     // `{ value: …, insecure_inline: true }` holds its secret before the name.
-    let from = match line.contains("insecure_inline") {
-        true => line.find("value").map_or(name_end, |at| (at + "value".len()).min(name_end)),
-        false => name_end,
-    };
+    let values = if line.contains("insecure_inline") { "value" } else { "\0" };
+    let inline = line.match_indices(values).map(|(at, name)| at + name.len());
+    for name_end in named.chain(inline) {
+        hide_value(&line, name_end, shown);
+    }
+}
+
+/// Replaces the value of the key whose name has a part that ends at `name_end`.
+fn hide_value(line: &str, name_end: usize, shown: &mut [char]) {
     // Up to the colon there is nothing but the rest of a key: `http://token.internal:80` names no secret.
-    let key_end = line.get(from..).and_then(|rest| rest.split_once(':')).map(|(rest, _)| rest);
+    let key_end = line.get(name_end..).and_then(|rest| rest.split_once(':')).map(|(rest, _)| rest);
     if !key_end
         .is_some_and(|rest| rest.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '"' | '\'' | ' ')))
     {
         return;
     }
-    let skipped = line.get(..from).map_or(0, |before| before.chars().count());
-    let mut rest = shown.iter_mut().skip(skipped).skip_while(|c| **c != ':').skip(1).peekable();
-    let mut after = rest.by_ref().skip_while(|c| matches!(**c, ' ' | '"' | '\'')).collect::<Vec<_>>();
+    let skipped = line.get(..name_end).map_or(0, |before| before.chars().count());
+    let rest = shown.iter_mut().skip(skipped).skip_while(|c| **c != ':').skip(1);
+    let mut after = rest.skip_while(|c| matches!(**c, ' ' | '"' | '\'')).collect::<Vec<_>>();
     let value: String = after.iter().map(|c| **c).collect();
-    if !is_reference(&value) && !value.starts_with(['{', '[', '#', '&', '*']) {
+    let is_switch = matches!(value.split([',', '}', '#']).next().map(str::trim), Some("true" | "false"));
+    if !is_switch && !is_reference(&value) && !value.starts_with(['{', '[', '#', '&', '*']) {
         after.iter_mut().take_while(|c| !matches!(***c, ',' | '}')).for_each(|c| **c = '*');
     }
 }
@@ -259,6 +258,16 @@ conf/shop.yaml:1:1: in this map
     fn hides_what_stands_after_the_name_of_a_secret() {
         for (line, shown) in [
             ("token: hunter2", "token: *******"),
+            ("{ credentials: true, token: truest }", "{ credentials: true, token: *******}"),
+            (
+                "{ to: http://token.internal:80, token: a1, password: b2 }",
+                "{ to: http://token.internal:80, token: **, password: ***}",
+            ),
+            (
+                "{ value: a1, insecure_inline: true, next: { value: b2 } }",
+                "{ value: **, insecure_inline: true, next: { value: ***} }",
+            ),
+            ("token: truest", "token: ******"),
             ("admin: { tokn_secret: 'hunter2', a: 1", "admin: { tokn_secret: '********, a: 1"),
             ("{ value: hunter2, insecure_inline: true }", "{ value: *******, insecure_inline: true }"),
             ("token: $env:TOKEN", "token: $env:TOKEN"),

@@ -210,7 +210,7 @@ const fn token_bytes() -> [bool; 256] {
 }
 
 /// Whether it holds of every byte. Without an early exit, so that many are judged at a time.
-fn all(bytes: &[u8], holds: impl Fn(u8) -> bool) -> bool {
+pub(super) fn all(bytes: &[u8], holds: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(true, |so_far, byte| so_far & holds(*byte))
 }
 

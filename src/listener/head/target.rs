@@ -1,6 +1,6 @@
 //! The request target, as far as it must be sound before anyone parses it (RFC 9112 §3.2).
 
-use super::check::{HeadError, bad};
+use super::check::{HeadError, all, bad};
 
 /// Checks a target of printable ASCII: `/path?query`, `*`, or `http://authority/path?query`; gives back the authority.
 ///
@@ -25,7 +25,7 @@ pub(super) fn check_target(target: &[u8]) -> Result<Option<&[u8]>, HeadError> {
     }
     let path_length = rest.iter().position(|byte| *byte == b'?').unwrap_or(rest.len());
     let (path, query) = rest.split_at(path_length);
-    if path.iter().any(|byte| is_unsound(*byte) || *byte == b'`') || query.iter().any(|byte| is_unsound(*byte)) {
+    if !all(path, |byte| !is_unsound(byte) && byte != b'`') || !all(query, |byte| !is_unsound(byte)) {
         return Err(bad("The request target holds characters that must be percent-encoded."));
     }
     Ok(authority)

@@ -6,9 +6,11 @@ use crate::config::{ConsumerConfig, Policies};
 use crate::consumer::{Consumer, Consumers, SubjectKind};
 use crate::policy::auth::oidc::Cookies;
 use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
+use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::csrf::Csrf;
+use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{ChainBuilder, Setup};
-use crate::routing::HostPattern;
+use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ pub(super) struct Access {
     used: BTreeSet<String>,
     /// On which hosts browsers log in at which provider; `None` for any.
     logins: BTreeMap<String, Vec<Option<HostPattern>>>,
+    addresses: Addresses,
 }
 
 impl Access {
@@ -99,7 +102,7 @@ impl Compiling<'_> {
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
         let (used, logins) = (BTreeSet::new(), BTreeMap::new());
-        Access { consumers: Arc::new(consumers), providers, used, logins }
+        Access { consumers: Arc::new(consumers), providers, used, logins, addresses: Addresses::default() }
     }
 
     fn consumer(&mut self, all: &mut Consumers, name: &Spanned<String>, written: &ConsumerConfig) {
@@ -127,10 +130,10 @@ impl Compiling<'_> {
             allow.attach(chain, &mut self.setup());
         }
         if let Some(OrOff::On(ip)) = policies.ip {
-            ip.attach(chain, &mut self.setup());
-        }
-        if let Some(OrOff::On(cors)) = policies.cors {
-            cors.attach(chain, &mut self.setup());
+            if !self.loaded.problems.is_fatal() {
+                self.problems.extend(IpConfig::missing(ip)); // else it may have been left out in reading
+            }
+            access.addresses.attach(ip, chain, &mut self.setup());
         }
         match (policies.csrf, policies.auth) {
             (Some(OrOff::On(csrf)), _) => csrf.attach(chain, &mut self.setup()),
@@ -145,6 +148,17 @@ impl Compiling<'_> {
         if let Some(OrOff::On(security_headers)) = policies.security_headers {
             security_headers.attach(chain, &mut self.setup());
         }
+    }
+
+    /// Adds `cors` to a route's chain; says who answers the preflights that reach it.
+    pub(super) fn cors(&mut self, policies: Policies<'_>, methods: &Methods, chain: &mut ChainBuilder) -> Preflights {
+        let Some(OrOff::On(cors)) = policies.cors else { return Preflights::Passed };
+        if !self.loaded.problems.is_fatal() {
+            self.problems.extend(CorsConfig::missing(cors));
+        }
+        let preflights = if methods.names(OPTIONS) { Preflights::Passed } else { Preflights::Answered };
+        cors.value.attach(preflights, chain, &mut self.setup());
+        preflights
     }
 
     fn auth(&mut self, access: &mut Access, written: &RouteAuthConfig) -> Option<Auth> {

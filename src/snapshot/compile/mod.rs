@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod conflicts;
 mod limits;
 mod listeners;
 mod pages;

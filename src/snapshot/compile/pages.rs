@@ -3,6 +3,7 @@
 use super::Compiling;
 use super::routes::{Road, TIMEOUT, retries};
 use crate::policy::auth::oidc::Page;
+use crate::policy::cors::Preflights;
 use crate::policy::{ChainBuilder, Stage};
 use crate::reply::Templates;
 use crate::routing::{HostPattern, RouteKey, RouteRule};
@@ -51,6 +52,7 @@ impl Compiling<'_> {
                 api: None,
                 action: Action::Policies,
                 chain: chain.build(),
+                preflights: Preflights::Passed,
                 timeout: Some(TIMEOUT),
                 retries: retries(None),
                 forward: Forward { host: HostField::Endpoint, rfc7239: false, rewrite: Rewrite::Keep },

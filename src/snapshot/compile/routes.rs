@@ -10,11 +10,11 @@ use crate::config::{
 };
 use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
-use crate::policy::{Chain, ChainBuilder, body_limit::BodyLimit};
+use crate::policy::{Chain, ChainBuilder, body_limit::BodyLimit, cors::Preflights};
 use crate::reply::{Fixed, Templates};
 use crate::routing::{
-    Conflict, ConflictKind, Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router,
-    Subject, Template, Test,
+    Expression, HostPattern, Methods, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject,
+    Template, Test,
 };
 use crate::snapshot::{
     Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
@@ -96,26 +96,6 @@ impl<'a> Compiling<'a> {
         }
     }
 
-    fn conflict(&mut self, conflict: &Conflict, routes: &[Route], places: &[Place]) {
-        let key = |number: usize| routes.get(number).map_or("", |route| &*route.key);
-        let place = |number: usize| places.get(number).copied().unwrap_or(Place::NOWHERE);
-        let (loser, winner) = (key(conflict.loser), key(conflict.winner));
-        let (message, hint) = match conflict.kind {
-            ConflictKind::Tie => (
-                format!("`{loser}` and `{winner}` take the same requests and neither is more specific"),
-                "tell them apart by `match:`, by method, or remove one",
-            ),
-            ConflictKind::Shadowed => (
-                format!("`{loser}` can never win: `{winner}` takes all of its requests"),
-                "remove it, or make it more specific",
-            ),
-        };
-        self.problems
-            .error(place(conflict.loser), message)
-            .hint(hint)
-            .related(place(conflict.winner), "the other is here");
-    }
-
     /// The value, or a problem at the right place within the text.
     fn pattern<T>(&mut self, text: &Spanned<String>, parsed: Result<T, PatternError>) -> Option<T> {
         match parsed {
@@ -155,7 +135,8 @@ impl<'a> Compiling<'a> {
         let Some(rewrite) = rewrite else { return };
         road.access.log_in_on(&hosts, policies);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
-        let chain = self.chain(road, policies, LimitedRoute { key: &key.value, written, around });
+        let route = LimitedRoute { key: &key.value, written, around };
+        let (chain, preflights) = self.chain(road, policies, &methods, route);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -164,6 +145,7 @@ impl<'a> Compiling<'a> {
             api: api_name.map(Into::into),
             action,
             chain,
+            preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
             retries: retries(policies.retries),
             forward: Forward {
@@ -181,14 +163,21 @@ impl<'a> Compiling<'a> {
         });
     }
 
-    fn chain(&mut self, road: &mut Road<'_>, policies: Policies<'_>, route: LimitedRoute<'_>) -> Chain {
+    fn chain(
+        &mut self,
+        road: &mut Road<'_>,
+        policies: Policies<'_>,
+        methods: &Methods,
+        route: LimitedRoute<'_>,
+    ) -> (Chain, Preflights) {
         let mut chain = ChainBuilder::default();
         if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
             BodyLimit::new(bytes).attach(&mut chain);
         }
         self.access_policies(road.access, policies, &mut chain);
         self.limits(policies, route, &mut chain);
-        chain.build()
+        let preflights = self.cors(policies, methods, &mut chain);
+        (chain.build(), preflights)
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
@@ -247,7 +236,7 @@ impl<'a> Compiling<'a> {
                 self.problems.error(text.place, "a rewritten path begins with `/`");
                 return None;
             }
-            return Some(Rewrite::Template(template));
+            return Some(Rewrite::Template(Box::new(template)));
         }
         let api_strips = level.api.as_ref().and_then(|around| around.written.strip).unwrap_or(true);
         let strip = written.strip.map_or(api_strips, |strip| strip.value);
@@ -264,7 +253,7 @@ impl<'a> Compiling<'a> {
         if let Some(redirect) = &written.redirect {
             let to = self.pattern(&redirect.to, Template::parse(&redirect.to.value, path))?;
             let status = StatusCode::from_u16(redirect.status.value).unwrap_or(StatusCode::PERMANENT_REDIRECT);
-            return Some(Action::Redirect(Redirect { status, to }));
+            return Some(Action::Redirect(Box::new(Redirect { status, to })));
         }
         let respond = written.respond.as_ref()?;
         let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::new();
@@ -290,7 +279,7 @@ impl<'a> Compiling<'a> {
             fields.push((header::CONTENT_TYPE, HeaderValue::from_static(kind)));
         }
         let status = StatusCode::from_u16(respond.status.value).unwrap_or(StatusCode::OK);
-        Some(Action::Respond(Fixed { status, fields, body }))
+        Some(Action::Respond(Box::new(Fixed { status, fields, body })))
     }
 
     fn target(&mut self, road: &mut Road<'_>, name: &str, written: &Spanned<TargetConfig>) -> Option<Target> {

@@ -219,3 +219,22 @@ fn framing_of_a_response_is_not_the_clients_to_guess() {
         }
     }
 }
+
+#[test]
+fn a_chunked_body_that_is_none_is_answered_before_the_end() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin.url());
+    let bodies =
+        ["-3\r\nabc\r\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n", "3\r\nabcdef\r\n0\r\n\r\n", "zz\r\n", "3\nabc\n0\n\n"];
+    for body in bodies {
+        let mut client = gateway.connect();
+        client.send_raw(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}").as_bytes());
+        let reply = client.read();
+        assert_eq!(
+            (reply.status, &reply.json()["type"]),
+            (400, &"urn:tollgate:problem:bad-request".into()),
+            "{body:?}"
+        );
+        assert!(!reply.keeps_alive(), "{body:?}");
+    }
+}

@@ -1,6 +1,10 @@
-//! One file a policy, named as operators name it.
+//! Policies over real sockets, one file for each, named as in `src/policy`.
 
+mod connections;
+mod cors;
 mod csrf;
 mod fault;
+mod ip;
 mod limit;
 mod oidc;
+mod security_headers;

@@ -1,7 +1,11 @@
 //! HTTP/2 over TLS and in clear text, by the h2 crate and by curl.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use crate::support::client::h2::Client;
 use crate::support::client::{Client as Http1, Request};
+use crate::support::gate::Gate;
 use crate::support::gateway::Gateway;
 use crate::support::origin::h2::{Answer as Answer2, Origin as Origin2};
 use crate::support::origin::{Answer, Ending, Origin};
@@ -143,4 +147,27 @@ fn http_2_to_the_upstream_shares_a_connection() {
         assert_eq!((&response.json()["version"], &response.json()["body"]), (&"HTTP/2.0".into(), &"x".into()));
     }
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_an_answer_is_told_as_such() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let origin = Origin::start(move |_| Answer::ok("first").chunked().then_wait(&held).body("second"));
+    let gateway = clear(&origin.url());
+    let mut client = TcpStream::connect(gateway.listener("clear")).expect("a connection");
+    let settings = b"\0\0\0\x04\0\0\0\0\0";
+    // GET http://a/ from the static table (RFC 7541, appendix A): END_STREAM and END_HEADERS on stream 1.
+    let head = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01a";
+    client.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], settings, head].concat()).expect("a request");
+    let mut received = Vec::new();
+    while !received.windows(5).any(|bytes| bytes == b"first") {
+        let mut piece = [0; 1024];
+        let count = client.read(&mut piece).expect("an answer that begins");
+        assert!(count > 0, "closed after {received:?}");
+        received.extend_from_slice(&piece[..count]);
+    }
+    drop(client);
+    gateway.await_metric("tollgate_refusals_total", &["client-closed"], 1.0);
+    gate.open();
 }

@@ -111,3 +111,65 @@ fn a_post_on_a_connection_that_went_stale_is_sent_at_most_once() {
     assert_eq!(targets.len(), sent, "a POST was sent twice");
     assert!(answered >= 20, "{answered} of 40 answered");
 }
+
+#[test]
+fn a_switch_of_protocols_that_nobody_asked_for_is_502() {
+    let switch = "HTTP/1.1 101 Test\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\nwhatever";
+    let origin = Origin::start(move |_| Answer::raw(switch));
+    let gateway = Gateway::before(&origin.url());
+    let reply = gateway.get("/");
+    assert_eq!((reply.status, &reply.json()["type"]), (502, &"urn:tollgate:problem:upstream-invalid".into()));
+    assert!(reply.early.is_empty(), "{reply:#?}");
+}
+
+#[test]
+fn a_transfer_coding_that_was_never_offered_is_502() {
+    let origin = Origin::start(|request| {
+        let coding = request.target.trim_start_matches('/').replace('+', ", ");
+        Answer::raw(format!("HTTP/1.1 200 Test\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n"))
+    });
+    let gateway = Gateway::before(&origin.url());
+    for coding in ["identity", "gzip", "gzip+chunked", "chunked+chunked"] {
+        let reply = gateway.get(&format!("/{coding}"));
+        assert_eq!(
+            (reply.status, &reply.json()["type"]),
+            (502, &"urn:tollgate:problem:upstream-invalid".into()),
+            "{coding}"
+        );
+    }
+    assert_eq!(gateway.get("/Chunked").text(), "ok");
+}
+
+#[test]
+fn the_version_is_the_gateways_own() {
+    let origin = Origin::start(|request| match request.target.as_str() {
+        "/length" => Answer::raw("HTTP/1.0 200 Test\r\nContent-Length: 2\r\n\r\nok"),
+        _ => Answer::raw("HTTP/1.0 200 Test\r\n\r\nok"),
+    });
+    let gateway = Gateway::before(&origin.url());
+    let mut client = gateway.connect();
+    // The client refuses another version than HTTP/1.1, and a body without an end on a connection that goes on.
+    for target in ["/length", "/until-close", "/length"] {
+        let response = client.send(&Request::get(target));
+        assert_eq!((response.status, response.text(), response.keeps_alive()), (200, "ok", true), "{target}");
+    }
+}
+
+#[test]
+fn what_belongs_to_one_connection_only_ends_at_the_gateway() {
+    let origin = Origin::start(|_| {
+        Answer::status(204).header("Content-Length", "0").header("Proxy-Authenticate", "Basic realm=inner")
+    });
+    let gateway = Gateway::before(&origin.url());
+    let response = gateway.get("/");
+    assert_eq!((response.header("content-length"), response.header("proxy-authenticate")), (None, None));
+}
+
+#[test]
+fn a_flood_of_interim_answers_has_an_end() {
+    let origin = Origin::start(|_| (0..1_000).fold(Answer::ok("body"), |answer, _| answer.early(103, &[])));
+    let gateway = Gateway::before(&origin.url());
+    let reply = gateway.get("/");
+    assert_eq!((reply.status, &reply.json()["type"]), (502, &"urn:tollgate:problem:upstream-invalid".into()));
+    assert!(reply.early.len() <= 100, "{} interim answers", reply.early.len());
+}
