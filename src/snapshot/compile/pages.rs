@@ -48,7 +48,7 @@ impl Compiling<'_> {
             road.places.push(provider);
             road.routes.push(Route {
                 metrics: road.handles.route(None, &own.page.path),
-                key: own.page.path.into(),
+                key: own.page.path,
                 api: None,
                 action: Action::Policies,
                 chain: chain.build(),

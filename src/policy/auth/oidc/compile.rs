@@ -7,7 +7,7 @@ use super::issuer::Issuer;
 use super::login::{Login, Places};
 use super::return_to::is_local;
 use super::seal::{SHORTEST_SECRET, Sealer};
-use super::session::{Lifetime, Naming};
+use super::session::{ClaimField, Lifetime, Naming};
 use super::token::Client;
 use crate::policy::Setup;
 use crate::policy::auth::jwks::{Algorithms, Family, Keys, Source, Wanted};
@@ -239,7 +239,7 @@ fn secrets(written: &Spanned<OidcConfig>, setup: &mut Setup<'_>) -> Option<Vec<S
     (all.len() == list.len()).then_some(all)
 }
 
-fn headers(config: &OidcConfig, setup: &mut Setup<'_>) -> Option<Box<[(HeaderName, Box<str>)]>> {
+fn headers(config: &OidcConfig, setup: &mut Setup<'_>) -> Option<Box<[ClaimField]>> {
     let mut all = Vec::new();
     for (name, claim) in config.headers.iter() {
         match HeaderName::from_bytes(name.value.as_bytes()) {

@@ -87,6 +87,9 @@ impl Session {
     }
 }
 
+/// A field for the upstream, and the claim it tells.
+pub type ClaimField = (HeaderName, Box<str>);
+
 /// How a session becomes a caller.
 pub struct Naming {
     /// The provider.
@@ -96,7 +99,7 @@ pub struct Naming {
     /// The claim that lists groups.
     pub groups: Option<Box<str>>,
     /// Fields for the upstream and the claims they tell.
-    pub headers: Box<[(HeaderName, Box<str>)]>,
+    pub headers: Box<[ClaimField]>,
 }
 
 impl Naming {
