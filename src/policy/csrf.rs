@@ -295,10 +295,13 @@ mod tests {
         csrf.forged(&cx, &view).is_some()
     }
 
+    /// Whether it is refused, the method, the fields.
+    type Case<'a> = (bool, &'a str, &'a [(&'a str, &'a str)]);
+
     #[test]
     fn the_table_of_who_may_send_what() {
         const COOKIE: (&str, &str) = ("cookie", "a=b");
-        let cases: &[(bool, &str, &[(&str, &str)])] = &[
+        let cases: &[Case<'_>] = &[
             (true, "POST", &[COOKIE]),
             (false, "POST", &[]),
             (false, "GET", &[COOKIE, ("sec-fetch-site", "cross-site")]),

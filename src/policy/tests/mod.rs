@@ -2,6 +2,8 @@
 
 use super::Setup;
 use crate::config::yaml::{parse, read};
+use crate::observe::metrics::{Metrics, MetricsSettings};
+use crate::reply::Reason;
 use crate::value::{Problems, SourceId, Sources};
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -43,9 +45,11 @@ pub fn with_setup<T>(folder: &Path, compile: impl FnOnce(&mut Setup<'_>) -> T) -
     sources.add("gateway.yaml", folder, "");
     let (mut problems, mut tended, mut identity) = (Problems::new(), Vec::new(), Vec::new());
     let fetcher = std::sync::Arc::default();
+    let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 1, reasons: Reason::SLUGS });
     let mut setup = Setup {
         problems: &mut problems,
         sources: &sources,
+        metrics: &metrics,
         limits: &Default::default(),
         fetcher: &fetcher,
         tended: &mut tended,

@@ -216,7 +216,7 @@ fn a_changed_answer_is_refused() {
             all.insert((*name).into(), (*value).into());
         }
         let mut text = form_urlencoded::Serializer::new(String::new());
-        all.iter().filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| drop(text.append_pair(name, value)));
+        text.extend_pairs(all.iter().filter(|(_, value)| !value.is_empty()));
         format!("{path}?{}", text.finish())
     };
     let state = &given["state"];

@@ -83,7 +83,8 @@ impl Pace {
 
     /// A token names a key that is not known; `known` says whether any is.
     pub fn asked(&mut self, now: Instant, known: bool) -> Told {
-        if self.under_way && !(self.failures > 0 && !known) {
+        let hopeful = known || self.failures == 0;
+        if self.under_way && hopeful {
             return Told::Wait;
         }
         if !known {

@@ -45,20 +45,6 @@ impl Browser {
         self.follow(url, "none", 12)
     }
 
-    /// Opens a page, and follows so many redirects; the last answer may be one more.
-    #[track_caller]
-    pub fn open_up_to(&mut self, url: &str, redirects: usize) -> Response {
-        let mut url = url.to_owned();
-        let mut site = "none";
-        for _ in 0..redirects {
-            let response = self.visit(&url, site);
-            let Some(next) = location(&url, &response) else { return response };
-            site = if split(&next).0 == split(&url).0 && site != "cross-site" { site } else { "cross-site" };
-            url = next;
-        }
-        self.visit(&url, site)
-    }
-
     /// Follows a link of a page of that site.
     #[track_caller]
     pub fn follow(&mut self, url: &str, site: &'static str, most: usize) -> Response {
