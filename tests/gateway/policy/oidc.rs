@@ -511,6 +511,30 @@ fn a_replayed_answer_is_refused_after_a_reload_too() {
 }
 
 #[test]
+fn a_code_that_was_used_logs_nobody_in_at_another_gateway() {
+    let shop = Shop::open();
+    let second = Gateway::start(&config(&shop.provider, &shop.origin, ""));
+    let mut browser = shop.browser();
+    let callback = shop.callback(&mut browser);
+    let mut copy = browser.clone();
+    assert_eq!(browser.visit(&callback, "cross-site").status, 303);
+    let there = format!("http://{}{}", second.address(), split(&callback).1);
+    is_refused(&copy.visit(&there, "cross-site"), 400, "login-failed");
+    assert_eq!((shop.provider.asked("/token").len(), shop.provider.state().redeemed), (2, 1));
+}
+
+#[test]
+fn a_provider_that_is_slow_is_503_in_time() {
+    let shop = Shop::open();
+    let mut browser = shop.browser();
+    let callback = shop.callback(&mut browser);
+    let gate = Gate::default();
+    shop.provider.behave(|manners| manners.held = Some(gate.clone()));
+    is_refused(&browser.visit(&callback, "cross-site"), 503, "provider-unavailable");
+    gate.open();
+}
+
+#[test]
 fn a_large_session_is_split_and_an_absurd_one_refused() {
     let shop = Shop::open();
     let roles = |count: usize| {

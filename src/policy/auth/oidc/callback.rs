@@ -187,11 +187,14 @@ fn onwards(to: &str) -> Bytes {
 
 /// The decision, with the attempt's cookie cleared.
 fn finish(login: &Login, answered: Result<Fixed, Failed>, name: Option<&str>, cx: &mut RequestCx) -> Decision {
-    let cleared = name.and_then(|name| login.cookies.clear_login(name));
-    cx.changes.response.extend(set_cookies(cleared.into_iter().collect()));
+    let cleared: Vec<HeaderValue> = name.and_then(|name| login.cookies.clear_login(name)).into_iter().collect();
     match answered {
-        Ok(fixed) => Decision::answer(fixed),
+        Ok(mut fixed) => {
+            fixed.fields.extend(cleared.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
+            Decision::answer(fixed)
+        }
         Err(Failed { reply, why }) => {
+            cx.changes.response.extend(set_cookies(cleared));
             log::warn!("auth {}: a login failed: {why}", login.name);
             cx.note(|| why);
             Decision::reply(reply)

@@ -2,8 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
-/// A longer way back is not kept: it would not fit into a cookie beside the rest.
-const LONGEST_RETURN: usize = 2048;
+/// A longer way back is not kept: several logins beside a large session must fit into the head of a request.
+const LONGEST_RETURN: usize = 1024;
 /// So often a path is decoded in search of another meaning.
 const DECODINGS: usize = 4;
 
