@@ -16,7 +16,7 @@ mod tests {
 
     use crate::support::client::{Request, Response, send};
     use crate::support::openid::{self, browser::Browser};
-    use crate::support::tls::{Authority, H1};
+    use crate::support::tls::{Authority, H1, Identity};
     use serde_yaml::Value;
     use tempfile::TempDir;
     use tollgate::config;
@@ -72,6 +72,9 @@ mod tests {
             fs::write(folder.join("secrets/token"), "a-token-for-tests\n").expect("a token");
             fs::write(folder.join("secrets/oidc-client"), openid::SECRET).expect("a client's secret");
             fs::write(folder.join("secrets/oidc-cookie"), "a cookie secret of the tests, 32+ bytes").expect("a secret");
+            for name in ["acme", "acme-next", "crawler"] {
+                fs::write(folder.join("secrets").join(name), format!("the-key-of-{name}-for-tests\n")).expect("a key");
+            }
             fs::create_dir_all(folder.join("lists")).expect("a folder for lists");
             for list in ["office.txt", "blocked.txt"] {
                 fs::copy(root().join("conf/lists").join(list), folder.join("lists").join(list)).expect("a list");
@@ -244,6 +247,16 @@ mod tests {
     }
 
     #[test]
+    fn keys_open_what_is_theirs() {
+        let gateway = Copy::of_file("auth-keys.yaml").start();
+        let refused = get(&gateway, "/orders/1");
+        assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("ApiKey realm=\"keys\"")));
+        let with_key = Request::get("/orders/1").header("X-API-Key", "the-key-of-acme-next-for-tests");
+        assert_eq!(send(main_address(&gateway), &with_key).status, 502, "nobody listens behind it");
+        assert_eq!(get(&gateway, "/catalog/1").status, 502);
+    }
+
+    #[test]
     fn maintenance_says_when_it_is_over() {
         let gateway = Copy::of_file("faults.yaml").start();
         let away = get(&gateway, "/reports/today");
@@ -297,6 +310,36 @@ mod tests {
             stranger.send_raw(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
             assert!(stranger.read_to_close().is_empty());
         }
+    }
+
+    #[test]
+    fn auth_allow_lets_each_caller_do_what_it_may() {
+        let copy = Copy::of_file("auth-allow.yaml");
+        let gateway = copy.start();
+        let secure = gateway.address("secure").expect("a listener");
+        let (acme, auditor) = (copy.authority.client("acme.example"), copy.authority.client("auditor"));
+        let ask = |client: Option<&Identity>, request: &Request| {
+            let connector = copy.authority.connector_as(H1, client);
+            let client = crate::support::client::Client::connect_tls(secure, &connector, "shop.example");
+            client.expect("a handshake").send(request).status
+        };
+        for (method, target, for_acme, for_auditor, for_nobody) in [
+            ("GET", "/orders/1", 200, 403, 401),
+            ("GET", "/reports/1", 200, 200, 401),
+            ("POST", "/reports/1", 403, 200, 401),
+            ("GET", "/exports/acme?format=csv", 200, 403, 401),
+            ("GET", "/exports/acme", 403, 403, 401),
+            ("GET", "/exports/other?format=csv", 403, 403, 401),
+            ("GET", "/tenants/1", 403, 403, 401),
+            ("GET", "/me", 200, 200, 401),
+            ("GET", "/status", 200, 200, 200),
+            ("GET", "/forgotten", 403, 403, 401),
+        ] {
+            let request = Request::new(method, target);
+            let statuses = [Some(&acme), Some(&auditor), None].map(|client| ask(client, &request));
+            assert_eq!(statuses, [for_acme, for_auditor, for_nobody], "{method} {target}");
+        }
+        assert_eq!(ask(Some(&copy.authority.client("stranger")), &Request::get("/me")), 401);
     }
 
     #[test]

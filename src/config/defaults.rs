@@ -1,7 +1,7 @@
 //! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
 //! whole.
 
-use crate::policy::allow::AllowConfig;
+use crate::policy::allow::{AllowConfig, DefaultConfig};
 use crate::policy::auth::RouteAuthConfig;
 use crate::policy::cors::CorsConfig;
 use crate::policy::csrf::CsrfConfig;
@@ -48,7 +48,7 @@ macro_rules! with_defaults {
             pub auth: Option<$crate::value::OrOff<$crate::policy::auth::RouteAuthConfig>>,
             /// What the caller must be or have; `off` for any caller. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
-            pub allow: Option<$crate::value::OrOff<$crate::policy::allow::AllowConfig>>,
+            pub allow: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::policy::allow::AllowConfig>>>,
             /// Which addresses may call; `off` for any. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub ip: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::policy::ip::IpConfig>>>,
@@ -84,6 +84,7 @@ macro_rules! with_defaults {
                     forwarded: self.forwarded,
                     auth: self.auth.as_ref(),
                     allow: self.allow.as_ref(),
+                    default: None,
                     ip: self.ip.as_ref(),
                     cors: self.cors.as_ref(),
                     csrf: self.csrf.as_ref(),
@@ -116,7 +117,9 @@ pub struct Policies<'a> {
     /// Providers.
     pub auth: Option<&'a OrOff<RouteAuthConfig>>,
     /// Authorisation.
-    pub allow: Option<&'a OrOff<AllowConfig>>,
+    pub allow: Option<&'a OrOff<Spanned<AllowConfig>>>,
+    /// Where no authorisation is written.
+    pub default: Option<DefaultConfig>,
     /// Addresses.
     pub ip: Option<&'a OrOff<Spanned<IpConfig>>>,
     /// Other origins.
@@ -134,6 +137,12 @@ pub struct Policies<'a> {
 }
 
 impl<'a> Policies<'a> {
+    /// The same with what a level that is no route says of routes without `allow`.
+    #[must_use]
+    pub fn with_default(self, default: Option<DefaultConfig>) -> Self {
+        Self { default, ..self }
+    }
+
     /// What holds when `outer` stands around these.
     #[must_use]
     pub fn within(self, outer: Policies<'a>) -> Policies<'a> {
@@ -146,6 +155,7 @@ impl<'a> Policies<'a> {
             forwarded: self.forwarded.or(outer.forwarded),
             auth: self.auth.or(outer.auth),
             allow: self.allow.or(outer.allow),
+            default: self.default.or(outer.default),
             ip: self.ip.or(outer.ip),
             cors: self.cors.or(outer.cors),
             csrf: self.csrf.or(outer.csrf),
@@ -159,7 +169,11 @@ impl<'a> Policies<'a> {
 
 with_defaults! {
     /// Policies for every route; an api or a route replaces them by name.
-    RouteDefaults {}
+    RouteDefaults {
+        /// What becomes of requests to routes for which no `allow` is in force: `allow` or `deny`. Default allow.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub default: Option<DefaultConfig>,
+    }
 }
 
 /// What becomes of `%2F` and `%5C` in a path.

@@ -1,6 +1,6 @@
 //! From files to the written configuration: includes merged, everything wrong gathered.
 
-use super::yaml::{self, Document, Node};
+use super::yaml::{self, Document, Kind, Node};
 use super::{Config, ReplyTemplate};
 use crate::value::{Named, Place, Problems, Sources, Spanned};
 use serde::Deserialize;
@@ -163,7 +163,13 @@ impl Loading {
         match String::from_utf8(bytes) {
             Ok(text) => {
                 let source = self.sources.add(name, folder, text.as_str());
-                yaml::parse(source, &text, &mut self.problems)
+                let document = yaml::parse(source, &text, &mut self.problems)?;
+                if matches!(document.root.kind, Kind::Null) {
+                    let hint = "write at least `listen: :8080` and a map of `routes:`";
+                    self.problems.error(document.root.place, "the file holds no configuration").hint(hint);
+                    return None;
+                }
+                Some(document)
             }
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();

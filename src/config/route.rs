@@ -2,6 +2,7 @@
 
 use super::defaults::with_defaults;
 use super::{ReplyTemplate, Routes, TargetConfig};
+use crate::policy::allow::DefaultConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::{Named, OneOrMany, Spanned};
 use schemars::JsonSchema;
@@ -20,6 +21,9 @@ with_defaults! {
         /// Whether the base is stripped. Default true.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub strip: Option<bool>,
+        /// What becomes of requests to its routes for which no `allow` is in force: `allow` or `deny`. Default allow.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub default: Option<DefaultConfig>,
         /// Bodies of the gateway's own replies, by reason or `default`.
         pub replies: Named<ReplyTemplate>,
         /// Its routes; their paths stand below the base.

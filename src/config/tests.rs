@@ -150,6 +150,8 @@ fn says_what_was_found_and_what_was_expected() {
         ),
         ("trusted_proxies: [10.0.0.1/8, x]", "1:19 `10.0.0.1/8` has bits set beyond its prefix (write `10.0.0.0/8`)"),
         ("- a", "1:1 expected a map, found a list"),
+        ("", "1:1 the file holds no configuration (write at least `listen: :8080` and a map of `routes:`)"),
+        ("# a comment\n", "1:1 the file holds no configuration"),
         ("a", "1:1 expected a map, found the text `a`"),
         ("listen: !x a", "1:12 the tag `!x` has no meaning here"),
     ] {

@@ -4,8 +4,10 @@
 //! one by what a provider has established: its id, or the subject a token or a certificate names. Providers ask it anew
 //! for each request, so that a reload that changes a consumer changes what its credentials mean at once.
 
+mod key;
 mod registry;
 
+pub use key::{Key, KeyDigest};
 pub use registry::{Consumers, SubjectKind};
 
 /// A known caller.

@@ -1,6 +1,6 @@
 //! Consumers by what proves them.
 
-use super::Consumer;
+use super::{Consumer, Key, KeyDigest};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,13 +20,14 @@ pub struct Consumers {
     revision: u64,
     by_id: HashMap<Box<str>, Arc<Consumer>>,
     by_subject: HashMap<(SubjectKind, Box<str>), Arc<Consumer>>,
+    by_key: HashMap<KeyDigest, Key>,
 }
 
 impl Default for Consumers {
     fn default() -> Self {
         static REVISIONS: AtomicU64 = AtomicU64::new(1);
         let revision = REVISIONS.fetch_add(1, Relaxed);
-        Self { revision, by_id: HashMap::new(), by_subject: HashMap::new() }
+        Self { revision, by_id: HashMap::new(), by_subject: HashMap::new(), by_key: HashMap::new() }
     }
 }
 
@@ -35,7 +36,7 @@ impl Consumers {
     ///
     /// # Errors
     /// Another consumer has that id or subject already.
-    pub fn add(&mut self, consumer: Consumer, subjects: &[(SubjectKind, &str)]) -> Result<(), String> {
+    pub fn add(&mut self, consumer: Consumer, subjects: &[(SubjectKind, &str)]) -> Result<Arc<Consumer>, String> {
         let consumer = Arc::new(consumer);
         if self.by_id.contains_key(&consumer.id) {
             return Err(consumer.id.to_string());
@@ -46,8 +47,25 @@ impl Consumers {
             }
             self.by_subject.insert((*kind, Box::from(*subject)), Arc::clone(&consumer));
         }
-        self.by_id.insert(consumer.id.clone(), consumer);
+        self.by_id.insert(consumer.id.clone(), Arc::clone(&consumer));
+        Ok(consumer)
+    }
+
+    /// Gives a consumer a key.
+    ///
+    /// # Errors
+    /// The key is another's, or its own already: whose.
+    pub fn add_key(&mut self, digest: KeyDigest, key: Key) -> Result<(), Box<str>> {
+        if let Some(taken) = self.by_key.get(&digest) {
+            return Err(taken.consumer.id.clone());
+        }
+        self.by_key.insert(digest, key);
         Ok(())
+    }
+
+    /// The key of that digest.
+    pub fn key(&self, digest: &KeyDigest) -> Option<&Key> {
+        self.by_key.get(digest)
     }
 
     /// The consumer of that id.
@@ -92,8 +110,8 @@ mod tests {
     fn no_two_consumers_share_a_name() {
         let mut consumers = Consumers::default();
         consumers.add(consumer("acme"), &[(SubjectKind::Token, "7")]).unwrap();
-        assert_eq!(consumers.add(consumer("acme"), &[]), Err("acme".to_owned()));
-        assert_eq!(consumers.add(consumer("other"), &[(SubjectKind::Token, "7")]), Err("7".to_owned()));
+        assert_eq!(consumers.add(consumer("acme"), &[]).unwrap_err(), "acme");
+        assert_eq!(consumers.add(consumer("other"), &[(SubjectKind::Token, "7")]).unwrap_err(), "7");
     }
 
     #[test]

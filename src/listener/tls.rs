@@ -2,6 +2,7 @@
 
 use super::certificates::Certificates;
 use super::spec::Protocols;
+use crate::request::ClientCertificate;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::listeners::TlsAccept;
@@ -10,8 +11,8 @@ use pingora_core::protocols::ALPN;
 use pingora_core::protocols::tls::TlsRef;
 use pingora_core::tls::ext;
 use pingora_core::tls::ssl::{NameType, SslVerifyMode, SslVersion};
-use pingora_core::tls::x509::X509;
 use pingora_core::tls::x509::store::X509StoreBuilder;
+use pingora_core::tls::x509::{X509, X509VerifyResult};
 use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct ListenerTls {
 pub struct TlsName {
     /// The name the client asked for.
     pub sni: Option<String>,
+    /// The certificate the client has shown and the handshake has verified, now or when the resumed session began.
+    pub client: Option<Arc<ClientCertificate>>,
 }
 
 impl ListenerTls {
@@ -125,6 +128,15 @@ impl TlsAccept for Handshake {
     }
 
     async fn handshake_complete_callback(&self, ssl: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
-        Some(Arc::new(TlsName { sni: ssl.servername(NameType::HOST_NAME).map(str::to_owned) }))
+        let client = match self.tls.clients {
+            ClientCertificates::Ignore => None,
+            // A session that is resumed brings the certificate and the result of its verification with it.
+            ClientCertificates::Request(_) | ClientCertificates::Require(_) => ssl
+                .peer_certificate()
+                .filter(|_| ssl.verify_result() == X509VerifyResult::OK)
+                .and_then(|certificate| ClientCertificate::read(&certificate)),
+        };
+        let sni = ssl.servername(NameType::HOST_NAME).map(str::to_owned);
+        Some(Arc::new(TlsName { sni, client: client.map(Arc::new) }))
     }
 }

@@ -1,6 +1,7 @@
 //! The compiled hooks of one route.
 
 use super::{BodyDecision, Decision, OnRequest, OnRequestBody, OnResponse, Seen, Stage};
+use crate::observe::metrics::ProviderMetrics;
 use crate::request::{RequestCx, RequestView, ResponseView};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ pub struct ChainBuilder {
     on_request: Vec<(Stage, Arc<dyn OnRequest>)>,
     on_request_body: Vec<(Stage, Arc<dyn OnRequestBody>)>,
     on_response: Vec<ResponseHook>,
+    providers: Box<[Arc<ProviderMetrics>]>,
 }
 
 impl ChainBuilder {
@@ -28,6 +30,11 @@ impl ChainBuilder {
         self.on_response.push((stage, seen, hook));
     }
 
+    /// Has what the providers say counted there, in the order they are asked.
+    pub fn count(&mut self, providers: Box<[Arc<ProviderMetrics>]>) {
+        self.providers = providers;
+    }
+
     /// The chain, sorted by stage; the hooks on the answer in reverse.
     pub fn build(mut self) -> Chain {
         self.on_request.sort_by_key(|(stage, _)| *stage);
@@ -37,6 +44,7 @@ impl ChainBuilder {
             on_request: self.on_request.into(),
             on_request_body: self.on_request_body.into_iter().map(|(_, hook)| hook).collect(),
             on_response: self.on_response.into(),
+            providers: self.providers,
         }
     }
 }
@@ -50,6 +58,7 @@ pub struct Chain {
     on_request: Box<[(Stage, Arc<dyn OnRequest>)]>,
     on_request_body: Box<[Arc<dyn OnRequestBody>]>,
     on_response: Box<[ResponseHook]>,
+    providers: Box<[Arc<ProviderMetrics>]>,
 }
 
 /// How far a request has come in its chain.
@@ -112,6 +121,11 @@ impl Chain {
     /// Whether the route changes answers.
     pub fn changes_responses(&self) -> bool {
         !self.on_response.is_empty()
+    }
+
+    /// Counters of the providers that are asked for the caller, in their order.
+    pub fn providers(&self) -> &[Arc<ProviderMetrics>] {
+        &self.providers
     }
 
     /// One line for each policy on the head, in order.

@@ -23,6 +23,8 @@ pub struct Setup<'a> {
     pub metrics: &'a Metrics,
     /// What has work of its own in the background while the snapshot runs.
     pub tended: &'a mut Vec<Arc<dyn Tend>>,
+    /// Query parameters that carry credentials: their values are never logged.
+    pub redacted: &'a mut Vec<String>,
     /// Fields that tell upstreams who the caller is: dropped from what clients send, on every route.
     pub identity: &'a mut Vec<HeaderName>,
 }

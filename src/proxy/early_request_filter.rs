@@ -5,15 +5,20 @@ use super::answer::is_short;
 use super::ctx::ProxyCtx;
 use super::fields::{TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
 use super::{Gate, Random};
+use crate::listener::TlsName;
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
-use crate::request::{Body, Client, IDENTITY_FIELDS, Scheme, remove_inbound};
+use crate::request::{
+    Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, ORIGIN_FIELDS, Scheme, is_certificate_field,
+    may_look_alike, remove_inbound, remove_lookalikes, remove_nominations,
+};
 use crate::routing::{Found, Target, normalise, normalise_host, split_target};
 use crate::snapshot::EncodedSlash;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri, Version, header, request::Parts};
 use pingora_proxy::Session;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// A kept request id is at most this long; a longer one is replaced.
 const LONGEST_REQUEST_ID: usize = 128;
@@ -24,8 +29,13 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
     session.set_read_timeout(Some(bounds.body));
     session.set_write_timeout(Some(bounds.write));
     session.set_total_drain_timeout(Some(bounds.body));
+    // A client of HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+    session.downstream_session.set_ignore_info_resp(session.req_header().version == Version::HTTP_10);
     let peer = peer_address(session);
     let body_is_empty = session.is_body_empty();
+    if gate.listener.tls.is_some() {
+        ctx.cx.identity.certificate = client_certificate(session);
+    }
     // Pingora keeps a target that is not in origin form beside the URI it makes of it; the change below forgets it.
     let raw = session.req_header().raw_path();
     let raw_target = (!raw.starts_with(b"/")).then(|| raw.to_vec());
@@ -52,6 +62,12 @@ fn peer_address(session: &Session) -> IpAddr {
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), std::net::SocketAddr::ip)
 }
 
+/// The certificate the connection was made with.
+fn client_certificate(session: &Session) -> Option<Arc<ClientCertificate>> {
+    let digest = session.digest()?.ssl_digest.as_ref()?;
+    digest.extension.get::<TlsName>()?.client.clone()
+}
+
 fn body_of(parts: &Parts, is_empty: bool) -> Body {
     if is_empty {
         return Body::None;
@@ -67,6 +83,16 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
     let told = Told::by(headers);
     // Operators may have chosen names that begin otherwise.
     let all_begin_with_x = ctx.snapshot.identity.len() == IDENTITY_FIELDS.len();
+    if told.lookalikes {
+        remove_lookalikes(headers, &ctx.snapshot.identity);
+        if !trusted {
+            remove_lookalikes(headers, &CERTIFICATE_FIELDS);
+            remove_lookalikes(headers, &ORIGIN_FIELDS);
+        }
+    }
+    if told.connection {
+        remove_nominations(headers, &ctx.snapshot.identity);
+    }
     if told.extensions || !all_begin_with_x {
         if !trusted {
             headers.remove(X_REQUEST_ID);
@@ -98,19 +124,25 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
 struct Told {
     /// Names that begin with `x-`.
     extensions: bool,
-    /// `Forwarded` (RFC 7239).
+    /// `Forwarded` (RFC 7239), `Client-Cert` (RFC 9440) and its like.
     forwarded: bool,
+    /// Names that some services take for others.
+    lookalikes: bool,
+    /// `Connection`, which may nominate fields to be removed.
+    connection: bool,
     /// `traceparent` and `tracestate`.
     trace: bool,
 }
 
 impl Told {
     fn by(headers: &HeaderMap) -> Self {
-        let mut told = Self { extensions: false, forwarded: false, trace: false };
+        let mut told = Self { extensions: false, forwarded: false, lookalikes: false, connection: false, trace: false };
         for name in headers.keys() {
             told.extensions |= name.as_str().starts_with("x-");
             told.trace |= name.as_str().starts_with("trace");
-            told.forwarded |= *name == header::FORWARDED;
+            told.forwarded |= *name == header::FORWARDED || is_certificate_field(name);
+            told.lookalikes |= may_look_alike(name);
+            told.connection |= *name == header::CONNECTION;
         }
         told
     }

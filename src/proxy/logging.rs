@@ -35,6 +35,10 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
         bytes_out: ctx.outcome.bytes_out,
         refusal: ctx.outcome.reason.and_then(|reason| u8::try_from(reason.index()).ok()).map(ReasonIndex),
     });
+    let providers = ctx.route().map_or(&[][..], |route| route.chain.providers());
+    for (provider, outcome) in providers.iter().zip(&ctx.cx.identity.said) {
+        provider.record(gate.worker, *outcome);
+    }
     let timings = Timings { total, gateway, upstream: (ctx.exchange.attempts > 0).then_some(ctx.exchange.spent) };
     if gate.shared.access_log.is_on() {
         write_line(gate, session, ctx, status, timings);

@@ -30,7 +30,8 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
     let speaks_h2 = picked.is_some_and(|endpoint| endpoint.protocol() == Protocol::Http2);
     let client_host = named_host(session.req_header());
     let rewritten = edit_request(request, |parts| {
-        parts.headers.reserve(ADDED);
+        // Over the map's own bound nothing is made room for, and what is added then is left out.
+        let _ = parts.headers.try_reserve(ADDED);
         let prefix = rewrite_path(parts, &route.forward, &matched.captures)?;
         set_host(parts, route.forward.host, picked, client_host.as_ref());
         let forwarding = Forwarding {

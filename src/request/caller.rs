@@ -1,8 +1,10 @@
 //! The caller: who was established to have sent this request, and what the connection itself proves.
 
-use super::HeadersMut;
+use super::{ClientCertificate, HeadersMut};
 use crate::consumer::Consumer;
+use crate::observe::metrics::AuthOutcome;
 use http::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Who sent a request, as a provider established it. Made once per credential and shared by its requests.
@@ -85,19 +87,6 @@ fn escaped(text: &str, also: fn(char) -> bool) -> String {
     out
 }
 
-/// A client certificate that the handshake verified, or a trusted proxy vouches for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The common name of its subject.
-    pub common_name: Option<Box<str>>,
-    /// Its subject (RFC 4514 text).
-    pub subject: Box<str>,
-    /// Its subject alternative names, typed: `dns:…`, `email:…`, `uri:…`, `ip:…`.
-    pub names: Box<[Box<str>]>,
-    /// SHA-256 over its DER form, in lower-case hexadecimal.
-    pub fingerprint: Box<str>,
-}
-
 /// What is known of who is at the other end.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
@@ -105,6 +94,8 @@ pub struct Identity {
     pub caller: Option<Arc<Caller>>,
     /// The certificate of the connection.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// What the providers of the route have said, in their order; for the metrics.
+    pub said: SmallVec<[AuthOutcome; 8]>,
 }
 
 /// What policies want changed beside the header fields of the request.

@@ -5,13 +5,19 @@
 //! representations of a request.
 
 mod caller;
+mod certificate;
 mod client;
+mod distinguished_name;
 mod forwarded;
 mod headers;
 mod view;
 
-pub use caller::{Caller, Changes, Charged, ClientCertificate, IDENTITY_FIELDS, Identity, tell_anonymous};
+pub use caller::{Caller, Changes, Charged, IDENTITY_FIELDS, Identity, tell_anonymous};
+pub use certificate::ClientCertificate;
 pub use client::{Client, TrustedProxies};
-pub use forwarded::{Forwarding, forward_fields, remove_inbound};
+pub use forwarded::{
+    CERTIFICATE_FIELDS, Forwarding, ORIGIN_FIELDS, forward_fields, is_certificate_field, may_look_alike,
+    remove_inbound, remove_lookalikes, remove_nominations,
+};
 pub use headers::{Headers, HeadersMut};
 pub use view::{Answered, Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use super::method::{Asked, Fit};
-use super::path::literal_key;
+use super::path::{lenient_key, literal_key};
 use super::pattern::{PathPattern, Segment, Shape};
 use super::rule::{Entry, RouteRule};
 use super::{Methods, Predicate, Router, Target};
@@ -157,7 +157,10 @@ fn mismatch(pattern: &PathPattern, path: &str) -> Option<Option<usize>> {
 
 fn segment_matches(segment: &Segment, given: &str) -> bool {
     match segment {
-        Segment::Literal(key) => *literal_key(given) == **key,
+        Segment::Literal(key) => {
+            let given = literal_key(given);
+            *given == **key || lenient_key(&given).is_some_and(|given| *given == **key)
+        }
         _ if given.is_empty() => false,
         Segment::Constrained(expression) => expression.matches(given.as_bytes()),
         Segment::Capture | Segment::Star => true,

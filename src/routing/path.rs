@@ -12,7 +12,8 @@
 //! | `//` | merged, before dot segments are removed: `/a//../b` is `/b` |
 //! | `%2F`, `%5C` | kept, and told by [`NormalPath::has_encoded_slash`]: the route decides |
 //! | `..` or `.` behind `%2F`, `%5C`, or before `;` or `%3B`; a bare `;x` segment | refused: servers disagree about them |
-//! | other `;` parameters (§3.3) | kept |
+//! | the same where it only shows once escapes are decoded again (`%252e%252e`) | refused |
+//! | other `;` parameters (§3.3) | kept; a literal of a route is compared without them, too |
 //! | `%00`, malformed escapes, overlong UTF-8 (`%C0%AE`) | refused |
 //! | a raw `"`, `<`, `>`, `[`, `]`, `^`, `` ` ``, `{`, `\|`, `}` | escaped, as clients that send them mean them |
 //! | a raw space, control, backslash, `?`, `#` or non-ASCII character | refused (§3.3 does not allow them) |
@@ -132,6 +133,21 @@ pub(super) fn literal_key(segment: &str) -> Cow<'_, str> {
     }
 }
 
+/// The key of a segment as a lenient service reads it, one that drops path parameters or decodes until nothing changes;
+/// `None` where it reads what [`literal_key`] does. A literal that no segment is equal to is found by this, so that a
+/// route is not passed by a spelling that its upstream takes for it all the same.
+pub(super) fn lenient_key(key: &str) -> Option<String> {
+    if !key.contains(';') && !key.contains("%25") {
+        return None;
+    }
+    let mut text = key.to_owned();
+    while text.contains("%25") {
+        text = literal_key(&text.replace("%25", "%")).into_owned();
+    }
+    text.truncate(text.find(';').unwrap_or(text.len()));
+    Some(text)
+}
+
 /// What a raw byte means in a path.
 enum Class {
     /// Stands for itself: unreserved (§2.3), sub-delims (§2.2), `:` and `@`.
@@ -235,7 +251,7 @@ fn is_plainly_normal(path: &[u8]) -> bool {
 fn is_settled(high: u8, low: u8) -> bool {
     let upper = |digit: u8| matches!(digit, b'0'..=b'9' | b'A'..=b'F');
     let doubtful =
-        |byte: u8| is_unreserved(byte) || matches!(byte, 0 | b'/' | b'\\' | b';' | 0xC0 | 0xC1 | 0xE0 | 0xF0);
+        |byte: u8| is_unreserved(byte) || matches!(byte, 0 | b'/' | b'\\' | b';' | b'%' | 0xC0 | 0xC1 | 0xE0 | 0xF0);
     upper(high) && upper(low) && unescape(high, low).is_some_and(|byte| !doubtful(byte))
 }
 
@@ -313,6 +329,14 @@ fn is_overlong(lead: u8, tail: &[u8]) -> bool {
 /// Whether a server behind us could read a segment as a dot segment, or as nothing: one that decodes escaped slashes,
 /// or one that drops path parameters (as servlet containers do) before it removes dot segments.
 fn hides_dots(segment: &str) -> bool {
+    if segment.contains("%25") {
+        let once = segment.replace("%25", "%");
+        let escapes = [("%2e", "."), ("%2E", "."), ("%2f", "%2F"), ("%5c", "%5C"), ("%3b", "%3B")];
+        return hides_dots(&escapes.iter().fold(once, |text, (from, to)| text.replace(from, to)));
+    }
+    if matches!(segment, "." | "..") {
+        return true;
+    }
     segment.split("%2F").flat_map(|part| part.split("%5C")).any(|part| {
         let name = part.split(';').next().and_then(|name| name.split("%3B").next()).unwrap_or(part);
         matches!(name, "." | "..") || (name.is_empty() && !part.is_empty())

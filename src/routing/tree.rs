@@ -10,7 +10,7 @@ use ahash::AHashMap;
 
 use super::Expression;
 use super::captures::Captures;
-use super::path::literal_key;
+use super::path::{lenient_key, literal_key};
 use super::pattern::Segment;
 use super::rule::Entry;
 use super::target::split_at_byte;
@@ -160,6 +160,14 @@ impl Tree {
     }
 }
 
+impl Node {
+    /// The child of the literal that a segment spells.
+    fn literal(&self, segment: &str) -> Option<NodeId> {
+        let key = literal_key(segment);
+        self.literals.get(&key).or_else(|| self.literals.get(&lenient_key(&key)?))
+    }
+}
+
 struct Walk<'t, 'p, C> {
     tree: &'t Tree,
     path: &'p str,
@@ -180,7 +188,7 @@ impl<'t, C: FnMut(&'t [Entry]) -> Option<&'t Entry>> Walk<'t, '_, C> {
             None => (tail, None),
         };
         if !node.literals.is_empty()
-            && let Some(child) = node.literals.get(&literal_key(segment))
+            && let Some(child) = node.literal(segment)
             && let Some(found) = self.descend(child, next)
         {
             return Some(found);

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::program::{Site, tollgate};
+use crate::program::{PROGRAM, Site, tollgate};
+use crate::support::run::run;
 
 const GOOD: &str = "listen: 127.0.0.1:0
 upstreams:
@@ -183,4 +184,47 @@ fn the_schema_is_json_and_knows_routes() {
 fn completions_for_bash_know_the_verbs() {
     let script = tollgate(&["completions", "bash"]).success();
     assert!(script.contains("complete -F") && script.contains("explain"), "{script}");
+}
+
+/// Expressions of a configuration are parsed by a library that has been seen to take gigabytes for short texts dense with
+/// brackets: here under a bound of memory that such a text would break.
+#[test]
+fn hostile_expressions_cost_neither_memory_nor_time() {
+    const KIBIBYTES: usize = 1_500_000;
+    let site = Site::new();
+    let cut = |mut text: String| {
+        text.truncate(2_048);
+        text
+    };
+    let texts = [
+        "(".repeat(24),
+        "[".repeat(2_048),
+        "([{".repeat(600),
+        "{1:[".repeat(12),
+        format!("{}1{}", "[".repeat(24), "]".repeat(24)),
+        format!("{}1{}", "{1:".repeat(24), "}".repeat(24)),
+        format!("{}1{}", "f(".repeat(24), ")".repeat(24)),
+        "[]".repeat(80),
+        "}])".repeat(53),
+        cut("a.".repeat(2_048)),
+        cut("a?b:".repeat(2_048)),
+        cut("a||".repeat(2_048)),
+        cut("!".repeat(2_048)),
+        cut("now-".repeat(2_048)),
+        cut("a in ".repeat(2_048)),
+        "(".repeat(100_000),
+    ];
+    let routes: String = texts
+        .iter()
+        .enumerate()
+        .map(|(n, text)| format!("  /{n}: {{ allow: {{ when: \"{text}\" }}, respond: {{}} }}\n"))
+        .collect();
+    site.write(&format!("listen: 127.0.0.1:0\nroutes:\n{routes}"));
+    let command = format!("ulimit -v {KIBIBYTES}; exec \"$0\" check \"$1\"");
+    let output = run("sh", &["-c", &command, PROGRAM, &site.file()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let printed = output.stdout + &output.stderr;
+    for n in 0..texts.len() {
+        assert!(printed.contains(&format!(":{}:", n + 3)), "route {n} is accepted:\n{printed}");
+    }
 }

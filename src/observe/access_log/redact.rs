@@ -36,6 +36,13 @@ impl Redaction {
         Self { names: names.into_iter().map(|name| name.as_bytes().into()).collect() }
     }
 
+    /// Replaces the values of these parameters too.
+    #[must_use]
+    pub fn and<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let more = names.into_iter().map(|name| Box::from(name.as_bytes()));
+        Self { names: self.names.into_iter().chain(more).collect() }
+    }
+
     /// Appends a query, cut after `bound` bytes. Cutting comes first, so nothing behind the cut can show.
     pub(super) fn push(&self, query: &[u8], bound: usize, escape: Escape, out: &mut Vec<u8>) {
         let kept = query.get(..bound).unwrap_or(query);

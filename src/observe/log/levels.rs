@@ -17,8 +17,13 @@ pub struct Levels {
 }
 
 /// Targets that say more than an operator wants at the general level: Pingora tells of every failed try and of every
-/// client that goes away, which the access log tells too.
-const QUIET: [(&str, LevelFilter); 2] = [("pingora_core", LevelFilter::Warn), ("pingora_proxy", LevelFilter::Error)];
+/// client that goes away, which the access log tells too; and of each second in which a successor waits for the sockets, as
+/// an error, while `server::handover` tells how the waiting ended. The narrower target first.
+const QUIET: [(&str, LevelFilter); 3] = [
+    ("pingora_core::server::transfer_fd", LevelFilter::Off),
+    ("pingora_core", LevelFilter::Warn),
+    ("pingora_proxy", LevelFilter::Error),
+];
 
 /// What is wrong with written levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +51,7 @@ impl Levels {
 
     fn with_targets(everywhere: LevelFilter, mut targets: Vec<(String, LevelFilter)>) -> Self {
         for (target, level) in QUIET {
-            if targets.iter().all(|(named, _)| named != target) {
+            if targets.iter().all(|(named, _)| !target.starts_with(named.as_str())) {
                 targets.push((target.to_owned(), level.min(everywhere)));
             }
         }
@@ -121,6 +126,8 @@ mod tests {
         assert_eq!(levels("debug").of("tollgate"), LevelFilter::Debug);
         assert_eq!(levels("debug,pingora_core=info").of("pingora_core::server"), LevelFilter::Info);
         assert_eq!(levels("off").of("pingora_core::server"), LevelFilter::Off);
+        assert_eq!(levels("debug").of("pingora_core::server::transfer_fd"), LevelFilter::Off);
+        assert_eq!(levels("pingora_core=info").of("pingora_core::server::transfer_fd"), LevelFilter::Info);
         assert_eq!(levels("").of("tollgate"), LevelFilter::Info);
     }
 

@@ -107,6 +107,20 @@ label_set! {
 }
 
 label_set! {
+    /// What a provider said of a request it was asked about.
+    AuthOutcome {
+        /// It knows the caller.
+        Passed = "passed",
+        /// Nothing in the request is for it.
+        Absent = "absent",
+        /// There is a credential, and it is not good.
+        Refused = "refused",
+        /// Whoever would know cannot be asked.
+        Unavailable = "unavailable",
+    }
+}
+
+label_set! {
     /// What a client connection speaks.
     Protocol {
         /// HTTP/1.0 or HTTP/1.1.

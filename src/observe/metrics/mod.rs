@@ -10,6 +10,7 @@ mod keys;
 mod labels;
 mod listener;
 mod names;
+mod provider;
 mod requests;
 mod route;
 mod series;
@@ -29,8 +30,9 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
 pub use keys::KeyMetrics;
-pub use labels::{AttemptOutcome, ConnectionKind, ConnectionRefusal, FetchOutcome, Method, Protocol};
+pub use labels::{AttemptOutcome, AuthOutcome, ConnectionKind, ConnectionRefusal, FetchOutcome, Method, Protocol};
 pub use listener::{ListenerMetrics, OpenConnection};
+pub use provider::ProviderMetrics;
 pub use route::{Finished, ReasonIndex, RouteMetrics};
 pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
 pub use upstream::{FinishedAttempt, UpstreamMetrics};
@@ -74,6 +76,7 @@ pub struct Metrics {
     other: Arc<RouteMetrics>,
     unrouted: Arc<RouteMetrics>,
     upstreams: Series<UpstreamMetrics>,
+    providers: Series<ProviderMetrics>,
     listeners: Series<ListenerMetrics>,
     keys: Series<KeyMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
@@ -92,6 +95,7 @@ impl Metrics {
             other: Arc::new(RouteMetrics::new(None, OTHER, workers, reasons)),
             unrouted: Arc::new(RouteMetrics::new(None, UNROUTED, workers, reasons)),
             upstreams: Series::default(),
+            providers: Series::default(),
             listeners: Series::default(),
             keys: Series::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
@@ -109,6 +113,11 @@ impl Metrics {
     /// The counters of requests for which there is no route: `route="none"`.
     pub fn unrouted(&self) -> Arc<RouteMetrics> {
         Arc::clone(&self.unrouted)
+    }
+
+    /// The counters of a provider of callers, with all they have counted if a live snapshot has the provider already.
+    pub fn provider(&self, name: &str) -> Arc<ProviderMetrics> {
+        self.providers.resolve(name.to_owned(), || ProviderMetrics::new(name, self.settings.workers))
     }
 
     /// The counters of a listener, which go on over reloads as long as somebody holds them.
@@ -172,6 +181,7 @@ impl Metrics {
         listener::write(self.listeners.live(), &mut text);
         text.family(&names::REQUESTS_IN_FLIGHT).single(self.in_flight() as u64);
         route::write(routes, &mut text);
+        provider::write(self.providers.live(), &mut text);
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);

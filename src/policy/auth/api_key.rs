@@ -1,44 +1,145 @@
-//! `api_key:` — not built yet; refused by `check`.
+//! `api_key:`: a key the consumer was given.
+//!
+//! Looked up by its digest among the keys of `consumers:`; removed before the upstream. Nothing is carried over a reload:
+//! there is nothing to learn. A key in two places is refused, since which of them counts is not plain. Example:
+//! `conf/auth-keys.yaml`.
 
-use super::{Authenticate, Refusal, Verdict};
-use crate::consumer::Consumers;
+use super::place::{CredentialPlace, Found};
+use super::{Authenticate, Refusal, Verdict, challenge};
+use crate::consumer::{Consumers, Key, KeyDigest};
 use crate::policy::Setup;
-use crate::request::{RequestCx, RequestView};
+use crate::request::{Caller, RequestCx, RequestView};
 use crate::value::Spanned;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, header};
+use quick_cache::sync::Cache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The written form.
+/// More than this is no key.
+const LONGEST: usize = 4_096;
+
+/// A key the consumer was given.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct ApiKeyConfig {}
+pub struct ApiKeyConfig {
+    /// The header field it stands in; `Authorization` takes it as `ApiKey …`. Default X-API-Key, unless `query` or
+    /// `cookie` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<Spanned<String>>,
+    /// The query parameter it stands in. URLs are written to many logs: a header is better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<Spanned<String>>,
+    /// The cookie it stands in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<Spanned<String>>,
+    /// What a 401 calls the place that asks. Default: the provider's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+}
 
 /// The compiled provider.
-pub struct ApiKey {}
+pub struct ApiKey {
+    name: Box<str>,
+    places: Box<[CredentialPlace]>,
+    challenge: Option<HeaderValue>,
+    /// What upstreams are told of the keys used lately, with the revision of the registry it was concluded from.
+    callers: Cache<KeyDigest, (u64, Arc<Caller>)>,
+}
+
+/// So many keys used lately have their callers kept; of others they are made anew.
+const CALLERS: usize = 4_096;
 
 impl ApiKey {
     /// Compiles what is written; `None` where a problem was recorded.
     pub fn compile(
-        _name: &str,
+        name: &str,
         written: &Spanned<ApiKeyConfig>,
         _previous: Option<&Self>,
         setup: &mut Setup<'_>,
     ) -> Option<Arc<Self>> {
-        setup.problems.error(written.place, "`api_key` is not built yet");
-        None
+        let mut places = Vec::new();
+        if let Some(header) = &written.header {
+            let Ok(field) = HeaderName::from_bytes(header.as_bytes()) else {
+                setup.problems.error(header.place, "this is not the name of a header");
+                return None;
+            };
+            places.push(match field {
+                header::AUTHORIZATION => CredentialPlace::Scheme(field, "ApiKey".into()),
+                _ => CredentialPlace::Header(field),
+            });
+        }
+        if let Some(query) = &written.query {
+            if query.is_empty() {
+                setup.problems.error(query.place, "the parameter has no name");
+            }
+            setup.redacted.push(query.value.clone());
+            places.push(CredentialPlace::Query(query.value.as_str().into()));
+        }
+        if let Some(cookie) = &written.cookie {
+            if HeaderName::from_bytes(cookie.as_bytes()).is_err() {
+                setup.problems.error(cookie.place, "this is not the name of a cookie");
+            }
+            places.push(CredentialPlace::Cookie(cookie.value.as_str().into()));
+        }
+        if places.is_empty() {
+            places.push(CredentialPlace::Header(HeaderName::from_static("x-api-key")));
+        }
+        let realm = written.realm.as_deref().unwrap_or(name);
+        let challenge = challenge("ApiKey", &[("realm", realm)]);
+        Some(Arc::new(Self { name: name.into(), places: places.into(), challenge, callers: Cache::new(CALLERS) }))
     }
 }
 
 impl Authenticate for ApiKey {
-    fn authenticate(&self, _cx: &mut RequestCx, _request: &RequestView<'_>, _consumers: &Arc<Consumers>) -> Verdict {
-        Verdict::Absent
+    fn authenticate(&self, cx: &mut RequestCx, request: &RequestView<'_>, consumers: &Arc<Consumers>) -> Verdict {
+        let key = match CredentialPlace::find_in(&self.places, cx, request) {
+            Found::Nothing => return Verdict::Absent,
+            Found::Several => return Verdict::Ambiguous("Send one API key, in one place."),
+            Found::One(key) => key,
+        };
+        if key.is_empty() || key.len() > LONGEST {
+            return Verdict::refused("The API key is empty or too long.");
+        }
+        let digest = KeyDigest::of(&key);
+        let Some(key) = consumers.key(&digest) else {
+            return Verdict::refused("The API key is not known.");
+        };
+        if key.expires.is_some_and(|expires| expires <= cx.time.unix_seconds()) {
+            return Verdict::expired("The API key has expired.");
+        }
+        Verdict::Passed(self.caller(digest, key, consumers.revision()))
     }
 
     fn challenge(&self, _refusal: Option<&Refusal>) -> Option<HeaderValue> {
-        None
+        self.challenge.clone()
     }
 
-    fn strip(&self, _cx: &mut RequestCx, _request: &mut RequestView<'_>) {}
+    fn strip(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) {
+        self.places.iter().for_each(|place| place.strip(cx, request));
+    }
+}
+
+impl ApiKey {
+    /// The caller a key proves: the one concluded before, if the consumers are still the same.
+    fn caller(&self, digest: KeyDigest, key: &Key, revision: u64) -> Arc<Caller> {
+        if let Some((of, caller)) = self.callers.get(&digest)
+            && of == revision
+        {
+            return caller;
+        }
+        let Key { consumer, id, expires } = key;
+        let caller = Caller {
+            id: consumer.id.clone(),
+            groups: consumer.groups.clone(),
+            consumer: Some(Arc::clone(consumer)),
+            provider: self.name.clone(),
+            credential: Some(id.clone()),
+            expires: *expires,
+            ..Caller::default()
+        };
+        let caller = caller.told();
+        self.callers.insert(digest, (revision, Arc::clone(&caller)));
+        caller
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{Authenticate, Provider, Refusal, Verdict};
 use crate::consumer::Consumers;
+use crate::observe::metrics::AuthOutcome;
 use crate::policy::{ChainBuilder, Decision, OnRequest, Stage, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Caller, RequestCx, RequestView, tell_anonymous};
@@ -58,6 +59,11 @@ impl Auth {
         Self(Arc::new(plan))
     }
 
+    /// The names of the providers, in the order they are asked.
+    pub fn provider_names(&self) -> impl Iterator<Item = &str> {
+        self.0.providers.iter().map(|provider| &*provider.name)
+    }
+
     /// Adds the policy's hook to a route.
     pub fn attach(self, chain: &mut ChainBuilder) {
         chain.on_request(Stage::Authenticate, Arc::new(self));
@@ -100,6 +106,7 @@ impl Auth {
     ) -> Option<Decision> {
         let name = self.0.providers.get(position).map_or("", |provider| &*provider.name);
         cx.note(|| format!("auth {name}: {}", plain(&verdict)));
+        cx.identity.said.push(outcome(&verdict));
         match verdict {
             Verdict::Absent => {}
             Verdict::Passed(caller) => return Some(self.pass(caller, cx, request)),
@@ -158,6 +165,11 @@ impl Auth {
         }
     }
 
+    /// The answer to a request of nobody known that only somebody known may send.
+    pub fn unknown(&self) -> Decision {
+        Decision::reply(self.challenged(Reason::NoCredentials.into(), None))
+    }
+
     /// The reply with the challenges of every way the route accepts.
     fn challenged(&self, reply: Reply, refusal: Option<(usize, &Refusal)>) -> Reply {
         let mut challenges = Vec::new();
@@ -181,6 +193,16 @@ fn plainly(verdict: Verdict, cx: &mut RequestCx) -> Verdict {
             plainly(*inner, cx)
         }
         verdict => verdict,
+    }
+}
+
+/// A verdict as the metrics count it.
+fn outcome(verdict: &Verdict) -> AuthOutcome {
+    match verdict {
+        Verdict::Passed(_) => AuthOutcome::Passed,
+        Verdict::Absent | Verdict::Login(_) => AuthOutcome::Absent,
+        Verdict::Refused(_) | Verdict::Foreign(_) | Verdict::Ambiguous(_) => AuthOutcome::Refused,
+        Verdict::Unavailable(_) | Verdict::Wait(_) | Verdict::With(..) => AuthOutcome::Unavailable,
     }
 }
 

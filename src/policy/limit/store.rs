@@ -99,7 +99,7 @@ impl LimitStore {
 }
 
 /// Gathers what is hashed, for a hash over the whole.
-struct Written(SmallVec<[u8; 160]>);
+struct Written(SmallVec<[u8; 256]>);
 
 impl Hasher for Written {
     fn write(&mut self, bytes: &[u8]) {

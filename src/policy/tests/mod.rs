@@ -53,6 +53,7 @@ pub fn with_setup<T>(folder: &Path, compile: impl FnOnce(&mut Setup<'_>) -> T) -
         limits: &Default::default(),
         fetcher: &fetcher,
         tended: &mut tended,
+        redacted: &mut Vec::new(),
         identity: &mut identity,
     };
     let made = compile(&mut setup);

@@ -126,7 +126,10 @@ fn a_literal_is_not_passed_by_escaping_its_reserved_characters() {
     let router = router(&["/users/@me", "/users/{id}", "/a%3Ab", "/**"]);
     assert_eq!(find(&router, "GET h/users/@me"), Found::Route(0));
     assert_eq!(find(&router, "GET h/users/%40me"), Found::Route(0));
-    assert_eq!(find(&router, "GET h/users/%2540me"), Found::Route(1));
+    // A service that decodes twice would read the literal; so does one that drops path parameters.
+    assert_eq!(find(&router, "GET h/users/%2540me"), Found::Route(0));
+    assert_eq!(find(&router, "GET h/users/@me;x=1"), Found::Route(0));
+    assert_eq!(find(&router, "GET h/users/@you;x=1"), Found::Route(1));
     assert_eq!(find(&router, "GET h/a:b"), Found::Route(2));
 }
 

@@ -2,10 +2,11 @@
 
 use super::Compiling;
 use super::pages::OwnPage;
-use crate::config::{ConsumerConfig, Policies};
-use crate::consumer::{Consumer, Consumers, SubjectKind};
+use crate::config::{ConsumerConfig, KeyConfig, Policies};
+use crate::consumer::{Consumer, Consumers, Key, KeyDigest, SubjectKind};
+use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
 use crate::policy::auth::oidc::Cookies;
-use crate::policy::auth::{Anonymous, Auth, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
+use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::csrf::Csrf;
 use crate::policy::ip::{Addresses, IpConfig};
@@ -14,6 +15,9 @@ use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// A key with fewer characters is worth a warning: 16 of hexadecimal are 64 bits.
+const SHORTEST_KEY: usize = 16;
 
 /// What the routes of a configuration may ask for.
 pub(super) struct Access {
@@ -86,6 +90,7 @@ impl Compiling<'_> {
             metrics: self.surroundings.metrics,
             tended: &mut self.tended,
             identity: &mut self.identity,
+            redacted: &mut self.redacted,
         }
     }
 
@@ -98,11 +103,32 @@ impl Compiling<'_> {
         let mut providers = BTreeMap::new();
         for (name, written) in loaded.config.auth.iter() {
             let previous = self.surroundings.previous.and_then(|previous| previous.providers.get(&name.value));
+            self.warn_of_certificates(&name.value, written);
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
         let (used, logins) = (BTreeSet::new(), BTreeMap::new());
         Access { consumers: Arc::new(consumers), providers, used, logins, addresses: Addresses::default() }
+    }
+
+    /// A provider that reads certificates where none can come from knows nobody.
+    fn warn_of_certificates(&mut self, name: &str, written: &AuthConfig) {
+        let Some(mtls) = &written.mtls else { return };
+        let config = &self.loaded.config;
+        let tls = config.listeners.iter().filter_map(|(_, listener)| listener.tls.as_ref());
+        let asked = tls.into_iter().any(|tls| tls.client_ca.is_some());
+        let (message, hint) = match (&mtls.value.allow_from_header, asked) {
+            (Some(_), _) if config.trusted_proxies.is_empty() => (
+                format!("no proxy is trusted, so `{name}` takes no certificate from a field"),
+                "name the proxy in front under `trusted_proxies`",
+            ),
+            (None, false) => (
+                format!("no listener asks for client certificates, so `{name}` knows nobody"),
+                "give the `tls` of a listener a `client_ca`, or take certificates from a proxy by `allow_from_header`",
+            ),
+            _ => return,
+        };
+        self.problems.warn(mtls.place, message).hint(hint);
     }
 
     fn consumer(&mut self, all: &mut Consumers, name: &Spanned<String>, written: &ConsumerConfig) {
@@ -114,20 +140,49 @@ impl Compiling<'_> {
         let tokens = written.jwt_subject.iter().map(|subject| (SubjectKind::Token, subject.value.as_str()));
         let certificates = written.subject.iter().map(|subject| (SubjectKind::Certificate, subject.value.as_str()));
         let subjects: Vec<(SubjectKind, &str)> = tokens.chain(certificates).collect();
-        if let Err(taken) = all.add(consumer, &subjects) {
-            self.problems.error(name.place, format!("`{taken}` names another consumer already"));
+        match all.add(consumer, &subjects) {
+            Ok(consumer) => written.keys.iter().for_each(|key| self.key(all, &consumer, key)),
+            Err(taken) => {
+                self.problems.error(name.place, format!("`{taken}` names another consumer already"));
+            }
+        }
+    }
+
+    /// Gives a consumer a key; the key itself is forgotten once its digest is known.
+    fn key(&mut self, all: &mut Consumers, consumer: &Arc<Consumer>, written: &KeyConfig) {
+        let Some(secret) = self.setup().secret(&written.key) else { return };
+        let place = written.key.place;
+        if secret.expose().len() < SHORTEST_KEY {
+            self.problems
+                .warn(place, format!("a key of `{}` is shorter than {SHORTEST_KEY} characters", consumer.id))
+                .hint("short keys can be guessed; make one with `openssl rand -hex 24`");
+        }
+        let digest = KeyDigest::of(secret.expose().as_bytes());
+        let id = written.id.as_ref().map_or_else(|| digest.name(), |id| id.value.clone());
+        let expires = written.expires.as_ref().map(|expires| expires.unix_seconds());
+        let key = Key { consumer: Arc::clone(consumer), id: id.into(), expires };
+        if let Err(other) = all.add_key(digest, key) {
+            self.problems
+                .error(place, format!("this key of `{}` is one of `{other}` already", consumer.id))
+                .hint("a key proves exactly one consumer; make a new one");
         }
     }
 
     /// Adds the policies that decide who may pass to a route's chain.
     pub(super) fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
-        if let Some(OrOff::On(auth)) = policies.auth
-            && let Some(auth) = self.auth(access, auth)
-        {
-            auth.attach(chain);
-        }
-        if let Some(OrOff::On(allow)) = policies.allow {
-            allow.attach(chain, &mut self.setup());
+        let (asked, auth) = match policies.auth {
+            Some(OrOff::On(written)) => (true, self.auth(access, written)),
+            Some(OrOff::Off) | None => (false, None),
+        };
+        match policies.allow {
+            Some(OrOff::On(allow)) if asked && auth.is_none() => {
+                AllowConfig::check_only(allow, &access.consumers, &mut self.setup());
+            }
+            Some(OrOff::On(allow)) => {
+                AllowConfig::attach(allow, auth.as_ref(), &access.consumers, (chain, &mut self.setup()));
+            }
+            None if policies.default == Some(DefaultConfig::Deny) => DenyAll::attach(chain),
+            Some(OrOff::Off) | None => {}
         }
         if let Some(OrOff::On(ip)) = policies.ip {
             if !self.loaded.problems.is_fatal() {
@@ -147,6 +202,11 @@ impl Compiling<'_> {
         }
         if let Some(OrOff::On(security_headers)) = policies.security_headers {
             security_headers.attach(chain, &mut self.setup());
+        }
+        if let Some(auth) = auth {
+            let metrics = self.surroundings.metrics;
+            chain.count(auth.provider_names().map(|name| metrics.provider(name)).collect());
+            auth.attach(chain);
         }
     }
 
@@ -174,6 +234,7 @@ impl Compiling<'_> {
                 }
                 AuthEntry::Inline(inline) => {
                     let name = Spanned::new("inline".to_owned(), inline.place);
+                    self.warn_of_certificates(&name.value, &inline.value);
                     Arc::new(Provider::compile(&name, &inline.value, None, &mut self.setup())?)
                 }
             });

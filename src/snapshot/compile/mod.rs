@@ -55,6 +55,7 @@ struct Compiling<'a> {
     problems: Problems,
     tended: Vec<Arc<dyn Tend>>,
     identity: Vec<HeaderName>,
+    redacted: Vec<String>,
 }
 
 impl Compiling<'_> {
@@ -79,6 +80,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         problems: Problems::new(),
         tended: Vec::new(),
         identity: IDENTITY_FIELDS.to_vec(),
+        redacted: Vec::new(),
     };
     let replies = compiling.gateway_replies();
     let mut upstreams = compiling.upstreams();

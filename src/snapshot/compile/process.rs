@@ -54,6 +54,7 @@ impl Compiling<'_> {
             Some(names) => Redaction::new(names.iter().map(String::as_str)),
             None => Redaction::default(),
         };
+        let redaction = redaction.and(self.redacted.iter().map(String::as_str));
         AccessLogSettings { to, shape, redaction }
     }
 }

@@ -66,7 +66,7 @@ impl<'a> Compiling<'a> {
         replies: &Arc<Templates>,
     ) -> Option<(Router, Vec<Route>)> {
         let loaded = self.loaded;
-        let defaults = loaded.config.defaults.policies();
+        let defaults = loaded.config.defaults.policies().with_default(loaded.config.defaults.default);
         let handles = self.surroundings.metrics.handles();
         let mut road = Road { upstreams, access, handles, rules: Vec::new(), routes: Vec::new(), places: Vec::new() };
         let outside = Level { api: None, policies: defaults, replies: Arc::clone(replies) };
@@ -78,7 +78,7 @@ impl<'a> Compiling<'a> {
             let hosts = self.hosts(&api.host);
             let level = Level {
                 api: Some(Around { name: &name.value, written: api, base, hosts }),
-                policies: api.policies().within(defaults),
+                policies: api.policies().with_default(api.default).within(defaults),
                 replies: self.replies_within(&api.replies, replies),
             };
             for (key, written) in api.routes.iter() {

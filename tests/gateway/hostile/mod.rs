@@ -1,5 +1,6 @@
 //! Requests meant to harm: ambiguous framing, tricks of the path, slow and greedy clients.
 
+mod auth_paths;
 mod framing;
 mod http2;
 mod paths;

@@ -1,10 +1,14 @@
-//! Policies over real sockets, one file for each, named as in `src/policy`.
+//! One file a policy, named as operators name it.
 
+mod allow;
+mod api_key;
 mod connections;
 mod cors;
 mod csrf;
 mod fault;
+mod identity;
 mod ip;
 mod limit;
+mod mtls;
 mod oidc;
 mod security_headers;

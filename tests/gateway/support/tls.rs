@@ -69,6 +69,43 @@ impl Authority {
         self.leaf(common_name, &["-subj", &subject, "-addext", "extendedKeyUsage=clientAuth"])
     }
 
+    /// A client certificate with that subject, as `openssl req -subj` reads it, and these alternative names.
+    #[track_caller]
+    pub fn client_of(&self, file: &str, subject: &str, names: &str) -> Identity {
+        let names = format!("subjectAltName={names}");
+        let mut arguments = vec!["-utf8", "-subj", subject, "-addext", "extendedKeyUsage=clientAuth"];
+        if names.len() > "subjectAltName=".len() {
+            arguments.extend(["-addext", &names]);
+        }
+        self.leaf(file, &arguments)
+    }
+
+    /// A client certificate whose common name is a string of that type (its ASN.1 tag) and these bytes, which need not be
+    /// a name that `openssl` would write.
+    #[track_caller]
+    pub fn client_of_bytes(&self, file: &str, tag: u8, common_name: &[u8]) -> Identity {
+        let stand_in = "Z".repeat(common_name.len());
+        let identity = self.client(&stand_in);
+        let (certificate, der) = (text(&identity.certificate), text(&self.folder.path().join("changed.der")));
+        run("openssl", &["x509", "-in", &certificate, "-outform", "DER", "-out", &der]).success();
+        let mut bytes = std::fs::read(&der).expect("a certificate in DER");
+        let mut element = vec![0x0c, u8::try_from(stand_in.len()).expect("a short name")];
+        element.extend_from_slice(stand_in.as_bytes());
+        let at = bytes.windows(element.len()).position(|window| window == element).expect("the common name");
+        bytes[at] = tag;
+        bytes[at + 2..at + element.len()].copy_from_slice(common_name);
+        std::fs::write(&der, bytes).expect("a file written");
+        let changed = Identity { key: identity.key, ..Identity::in_folder(self.folder.path(), file) };
+        let (request, out) = (text(&self.folder.path().join("changed.csr")), text(&changed.certificate));
+        let own_key = text(&changed.key);
+        let asked = ["x509", "-inform", "DER", "-in", &der, "-x509toreq", "-signkey", &own_key, "-out", &request];
+        run("openssl", &asked).success();
+        let (ca, key) = (text(&self.own.certificate), text(&self.own.key));
+        let signed = ["x509", "-req", "-in", &request, "-CA", &ca, "-CAkey", &key, "-CAcreateserial", "-out", &out];
+        run("openssl", &signed).success();
+        changed
+    }
+
     #[track_caller]
     fn leaf(&self, file: &str, arguments: &[&str]) -> Identity {
         let identity = Identity::in_folder(self.folder.path(), file);

@@ -39,6 +39,16 @@ fn interim_answers_pass_to_clients_of_http_1_1() {
 }
 
 #[test]
+fn a_client_of_http_1_0_is_spared_interim_answers() {
+    let origin = Origin::start(|_| Answer::ok("body").early(100, &[]).early(103, &[]));
+    let gateway = Gateway::before(&origin.url());
+    let mut client = gateway.connect();
+    client.send_raw(b"GET / HTTP/1.0\r\n\r\n");
+    let response = client.read();
+    assert_eq!((response.text(), response.early.len()), ("body", 0));
+}
+
+#[test]
 fn an_answer_that_outlasts_the_deadline_is_cut_and_never_completed() {
     let gate = Gate::default();
     let held = gate.clone();

@@ -60,6 +60,8 @@ impl Oidc {
         if !named {
             return None;
         }
+        // The code that comes back from the provider is good for tokens until it is redeemed.
+        setup.redacted.push("code".into());
         setup.identity.extend(headers.iter().map(|(name, _)| name.clone()));
         let id = &config.client_id.value;
         let sealer = Sealer::new(&secrets, &[name, issuer.as_str(), id])?;

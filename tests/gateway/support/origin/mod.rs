@@ -96,6 +96,11 @@ impl Origin {
         self.shared.requests.lock().expect("requests").clone()
     }
 
+    /// Forgets the requests received so far.
+    pub fn forget(&self) {
+        self.shared.requests.lock().expect("requests").clear();
+    }
+
     /// The only request received.
     ///
     /// # Panics
