@@ -48,6 +48,10 @@ mod tests {
         if compiled.warnings.is_empty() { Ok(compiled.snapshot.routes.len()) } else { Err(compiled.warnings) }
     }
 
+    /// RFC 9421, B.1.4.
+    const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=\n-----END PUBLIC KEY-----\n";
+
     /// A copy of a configuration in a folder of its own, with what it names beside it: certificates of an authority of the
     /// test, and a token in place of one from the environment.
     struct Copy {
@@ -75,6 +79,9 @@ mod tests {
             for name in ["acme", "acme-next", "crawler"] {
                 fs::write(folder.join("secrets").join(name), format!("the-key-of-{name}-for-tests\n")).expect("a key");
             }
+            fs::write(folder.join("secrets/partner"), "a-secret-that-is-shared-with-a-partner").expect("a secret");
+            fs::create_dir_all(folder.join("keys")).expect("a folder for keys");
+            fs::write(folder.join("keys/mobile.pem"), PUBLIC_KEY).expect("a key");
             fs::create_dir_all(folder.join("lists")).expect("a folder for lists");
             for list in ["office.txt", "blocked.txt"] {
                 fs::copy(root().join("conf/lists").join(list), folder.join("lists").join(list)).expect("a list");
@@ -254,6 +261,21 @@ mod tests {
         let with_key = Request::get("/orders/1").header("X-API-Key", "the-key-of-acme-next-for-tests");
         assert_eq!(send(main_address(&gateway), &with_key).status, 502, "nobody listens behind it");
         assert_eq!(get(&gateway, "/catalog/1").status, 502);
+    }
+
+    #[test]
+    fn callers_that_others_vouch_for() {
+        let gateway = Copy::of_file("auth-ask.yaml").start();
+        let with = |target: &str, name: &str, value: &str| {
+            send(main_address(&gateway), &Request::get(target).header(name, value)).status
+        };
+        assert_eq!(get(&gateway, "/orders/1").header("www-authenticate"), Some("Bearer realm=\"tollgate\""));
+        // Left to another provider, of which this route has none; nobody is asked.
+        assert_eq!(with("/orders/1", "Authorization", "Bearer eyJhbGciOiJub25lIn0.e30."), 401);
+        // Nothing of this test listens on port 9180; whoever does has not said yes.
+        assert_ne!(get(&gateway, "/account/1").status, 200);
+        assert_eq!(get(&gateway, "/partner/1").headers("www-authenticate").len(), 2);
+        assert_eq!(with("/partner/1", "Signature-Input", "s=(\"@method\");created=1;keyid=\"mobile\""), 401);
     }
 
     #[test]

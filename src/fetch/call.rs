@@ -1,5 +1,6 @@
 //! One call and what comes of it.
 
+use super::Trust;
 use crate::value::Url;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -7,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// A call to make.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     /// The method.
     pub method: Method,
@@ -15,7 +16,7 @@ pub struct Call {
     pub url: Url,
     /// Path and query.
     pub target: String,
-    /// Header fields beside `Host` and `Content-Length`.
+    /// Header fields beside `Host`, `Content-Length`, `User-Agent` and `Accept-Encoding`.
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
@@ -23,10 +24,19 @@ pub struct Call {
     pub timeout: Duration,
     /// The longest answer that is taken, in bytes.
     pub most: usize,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+}
+
+impl fmt::Debug for Call {
+    /// Fields and body may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, certificates by {:?}", self.method, self.url, self.trust)
+    }
 }
 
 impl Call {
-    /// A GET with 5 seconds and 1 MiB.
+    /// A GET with 5 seconds and 1 MiB, certificates verified by the system's authorities.
     pub fn get(url: Url, target: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
@@ -36,7 +46,14 @@ impl Call {
             body: Bytes::new(),
             timeout: Duration::from_secs(5),
             most: 1 << 20,
+            trust: Trust::default(),
         }
+    }
+
+    /// Whether the call may be made twice after that error (RFC 9110 §9.2.2): the connection broke, and the method says
+    /// that doing it again does nothing more.
+    pub(super) fn is_repeatable(&self, error: &FetchError) -> bool {
+        self.method.is_idempotent() && matches!(error, FetchError::Connection(_))
     }
 }
 

@@ -4,7 +4,7 @@
 //! that do not declare their length. Nothing is carried over a reload. Fails closed: a body over the limit is 413 and the
 //! connection is closed, since the rest of the body is not worth reading. Example: `conf/limits.yaml`.
 
-use super::{BodyDecision, ChainBuilder, Decision, OnRequest, OnRequestBody, Stage};
+use super::{BodyDecision, BodyPiece, ChainBuilder, Decision, OnRequest, OnRequestBody, Stage};
 use crate::reply::{Reason, Reply};
 use crate::request::{Body, RequestCx, RequestView};
 use crate::value::ByteSize;
@@ -52,7 +52,7 @@ impl OnRequest for BodyLimit {
 }
 
 impl OnRequestBody for BodyLimit {
-    fn on_request_body(&self, cx: &mut RequestCx, _bytes: usize) -> BodyDecision {
+    fn on_request_body(&self, cx: &mut RequestCx, _piece: BodyPiece<'_>) -> BodyDecision {
         self.refusal(cx.body_bytes).map_or(BodyDecision::Continue, BodyDecision::Reply)
     }
 }
@@ -61,6 +61,8 @@ impl OnRequestBody for BodyLimit {
 mod tests {
     use super::*;
     use http::HeaderMap;
+
+    const PIECE: BodyPiece<'_> = BodyPiece { bytes: b"1", last: false };
 
     fn on_head(body: Body) -> Option<Reason> {
         let mut headers = HeaderMap::new();
@@ -79,9 +81,9 @@ mod tests {
     #[test]
     fn an_undeclared_body_is_cut_off_at_the_limit() {
         let mut cx = RequestCx { body: Body::Unknown, body_bytes: 10, ..RequestCx::at(0) };
-        assert_eq!(BodyLimit::new(10).on_request_body(&mut cx, 10), BodyDecision::Continue);
+        assert_eq!(BodyLimit::new(10).on_request_body(&mut cx, PIECE), BodyDecision::Continue);
         cx.body_bytes += 1;
-        let decision = BodyLimit::new(10).on_request_body(&mut cx, 1);
+        let decision = BodyLimit::new(10).on_request_body(&mut cx, PIECE);
         assert!(matches!(decision, BodyDecision::Reply(reply) if reply.reason == Reason::BodyTooLarge));
     }
 }

@@ -1,6 +1,6 @@
 //! The compiled hooks of one route.
 
-use super::{BodyDecision, Decision, OnRequest, OnRequestBody, OnResponse, Seen, Stage};
+use super::{BodyDecision, BodyPiece, Decision, OnRequest, OnRequestBody, OnResponse, Seen, Stage};
 use crate::observe::metrics::ProviderMetrics;
 use crate::request::{RequestCx, RequestView, ResponseView};
 use std::sync::Arc;
@@ -93,9 +93,9 @@ impl Chain {
     }
 
     /// Runs the hooks on a piece of the body until one replies.
-    pub fn on_request_body(&self, cx: &mut RequestCx, bytes: usize) -> BodyDecision {
+    pub fn on_request_body(&self, cx: &mut RequestCx, piece: BodyPiece<'_>) -> BodyDecision {
         for hook in &self.on_request_body {
-            let decision = hook.on_request_body(cx, bytes);
+            let decision = hook.on_request_body(cx, piece);
             if decision != BodyDecision::Continue {
                 return decision;
             }

@@ -94,8 +94,17 @@ pub enum BodyDecision {
 
 /// For each piece of the request's body on its way up.
 pub trait OnRequestBody: Send + Sync {
-    /// Decides on a piece of `bytes` length; `cx.body_bytes` already counts it.
-    fn on_request_body(&self, cx: &mut RequestCx, bytes: usize) -> BodyDecision;
+    /// Decides on a piece; `cx.body_bytes` already counts it.
+    fn on_request_body(&self, cx: &mut RequestCx, piece: BodyPiece<'_>) -> BodyDecision;
+}
+
+/// A piece of the request's body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyPiece<'a> {
+    /// Its bytes; there may be none.
+    pub bytes: &'a [u8],
+    /// Whether none follow. It may be said more than once.
+    pub last: bool,
 }
 
 /// When the head of an answer is about to go to the client, the upstream's or the gateway's own.

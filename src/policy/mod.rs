@@ -21,7 +21,7 @@ mod setup;
 mod stage;
 
 pub use chain::{Chain, ChainBuilder, Progress};
-pub use hook::{BodyDecision, Decision, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait};
+pub use hook::{BodyDecision, BodyPiece, Decision, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait};
 pub use setup::{Setup, Tend};
 pub use stage::Stage;
 

@@ -1,16 +1,18 @@
 //! A piece of the request's body on its way up.
 
 use super::ctx::ProxyCtx;
-use crate::policy::BodyDecision;
+use crate::policy::{BodyDecision, BodyPiece};
 use crate::reply::{Reason, Reply};
+use crate::request::Body;
 use bytes::Bytes;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 /// Runs the moment; `end` with the last piece. A refusal ends the exchange; `fail_to_proxy` writes it.
 pub fn run(session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut ProxyCtx) -> Result<()> {
-    if let Some(chunk) = body.as_ref() {
-        decide(session, chunk.len(), ctx)?;
+    let bytes = body.as_deref().unwrap_or_default();
+    if end || !bytes.is_empty() {
+        decide(session, BodyPiece { bytes, last: end }, ctx)?;
     }
     ctx.exchange.grpc_web.request_chunk(body, end).map_err(|_| {
         let detail = "The body is not the base64 that application/grpc-web-text stands for.";
@@ -18,15 +20,17 @@ pub fn run(session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut
     })
 }
 
-/// What the route's policies say to a piece of that many bytes.
-fn decide(session: &Session, length: usize, ctx: &mut ProxyCtx) -> Result<()> {
-    ctx.cx.body_bytes += length as u64;
+/// What the route's policies say to a piece. A body of declared length has ended with its last byte: the upstream would
+/// take it for whole, whether or not an end is told apart from it.
+fn decide(session: &Session, mut piece: BodyPiece<'_>, ctx: &mut ProxyCtx) -> Result<()> {
+    ctx.cx.body_bytes += piece.bytes.len() as u64;
+    piece.last |= ctx.cx.body == Body::Length(ctx.cx.body_bytes);
     let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
     let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Ok(()) };
     if !route.chain.reads_request_body() || session.was_upgraded() {
         return Ok(());
     }
-    match route.chain.on_request_body(cx, length) {
+    match route.chain.on_request_body(cx, piece) {
         BodyDecision::Continue => Ok(()),
         BodyDecision::Reply(reply) => Err(refuse(ctx, reply)),
     }

@@ -106,8 +106,11 @@ async fn wait_for(mut wait: Wait, session: &mut Session, ctx: &mut ProxyCtx) -> 
 
 /// Runs the policies until one does not let the request pass at once; what a wait has brought decides first.
 fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> Decision {
-    let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
+    let ProxyCtx { snapshot, matched, cx, ids, .. } = &mut *ctx;
     let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else { return Decision::Continue };
+    if cx.identity.request_id.is_none() {
+        cx.identity.request_id = Some(ids.request.clone());
+    }
     let request = session.downstream_session.req_header_mut();
     // Copies of two reference counts: the fields alone may be changed while these are read.
     let (method, uri) = (request.method.clone(), request.uri.clone());

@@ -32,6 +32,9 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box
     }
     ctx.exchange.attempts += 1;
     ctx.cx.body_bytes = 0; // a replayed body is counted anew
+    if let Some(digest) = &mut ctx.cx.identity.body {
+        digest.restart();
+    }
     ctx.exchange.connection = None;
     let Some(picked) = &ctx.exchange.picked else { return Err(Error::new_up(ErrorType::InternalError)) };
     let own = picked.prebuilt().options.read_timeout;

@@ -1,6 +1,6 @@
 //! The caller: who was established to have sent this request, and what the connection itself proves.
 
-use super::{ClientCertificate, HeadersMut};
+use super::{BodyDigest, ClientCertificate, HeadersMut};
 use crate::consumer::Consumer;
 use crate::observe::metrics::AuthOutcome;
 use http::{HeaderName, HeaderValue};
@@ -96,6 +96,10 @@ pub struct Identity {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// What the providers of the route have said, in their order; for the metrics.
     pub said: SmallVec<[AuthOutcome; 8]>,
+    /// The name under which the request is found again, for services that are asked about it.
+    pub request_id: Option<HeaderValue>,
+    /// What the body must be for the caller to be who it says.
+    pub body: Option<Box<BodyDigest>>,
 }
 
 /// What policies want changed beside the header fields of the request.

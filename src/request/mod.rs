@@ -7,6 +7,7 @@
 mod caller;
 mod certificate;
 mod client;
+mod digest;
 mod distinguished_name;
 mod forwarded;
 mod headers;
@@ -15,6 +16,7 @@ mod view;
 pub use caller::{Caller, Changes, Charged, IDENTITY_FIELDS, Identity, tell_anonymous};
 pub use certificate::ClientCertificate;
 pub use client::{Client, TrustedProxies};
+pub use digest::{BodyDigest, DigestKind};
 pub use forwarded::{
     CERTIFICATE_FIELDS, Forwarding, ORIGIN_FIELDS, forward_fields, is_certificate_field, may_look_alike,
     remove_inbound, remove_lookalikes, remove_nominations,

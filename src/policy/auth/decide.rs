@@ -3,7 +3,7 @@
 use super::{Authenticate, Provider, Refusal, Verdict};
 use crate::consumer::Consumers;
 use crate::observe::metrics::AuthOutcome;
-use crate::policy::{ChainBuilder, Decision, OnRequest, Stage, Wait};
+use crate::policy::{BodyDecision, BodyPiece, ChainBuilder, Decision, OnRequest, OnRequestBody, Stage, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Caller, RequestCx, RequestView, tell_anonymous};
 use http::header;
@@ -51,6 +51,8 @@ struct Said {
     refused: Option<(usize, Refusal)>,
     foreign: Option<(usize, Refusal)>,
     login: Option<Box<Fixed>>,
+    /// Refusals in words of the service that was asked.
+    answer: Option<Box<Fixed>>,
 }
 
 impl Auth {
@@ -66,7 +68,11 @@ impl Auth {
 
     /// Adds the policy's hook to a route.
     pub fn attach(self, chain: &mut ChainBuilder) {
-        chain.on_request(Stage::Authenticate, Arc::new(self));
+        let hook = Arc::new(self);
+        if hook.0.providers.iter().any(|provider| provider.vouches_for_bodies()) {
+            chain.on_request_body(Stage::Authenticate, hook.clone());
+        }
+        chain.on_request(Stage::Authenticate, hook);
     }
 
     /// Asks the providers from position `next` on.
@@ -125,6 +131,7 @@ impl Auth {
                 said.unavailable = true;
             }
             Verdict::Login(fixed) => said.login = said.login.take().or(Some(fixed)),
+            Verdict::Answer(fixed) => said.answer = said.answer.take().or(Some(fixed)),
             // A verdict that waits for another is none; refusing is the safe reading.
             Verdict::Wait(_) | Verdict::With(..) => said.unavailable = true,
         }
@@ -149,6 +156,12 @@ impl Auth {
     fn conclude(&self, said: Said, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
         if said.unavailable {
             return Decision::reply(Reason::ProviderUnavailable);
+        }
+        // A refusal of ours tells more than one in the words of a service, and that more than "not for me".
+        if said.refused.is_none()
+            && let Some(fixed) = said.answer
+        {
+            return Decision::Answer(fixed);
         }
         if let Some((position, refusal)) = said.refused.or(said.foreign) {
             let reply = Reply::new(refusal.reason).detail(refusal.detail.clone());
@@ -201,7 +214,7 @@ fn outcome(verdict: &Verdict) -> AuthOutcome {
     match verdict {
         Verdict::Passed(_) => AuthOutcome::Passed,
         Verdict::Absent | Verdict::Login(_) => AuthOutcome::Absent,
-        Verdict::Refused(_) | Verdict::Foreign(_) | Verdict::Ambiguous(_) => AuthOutcome::Refused,
+        Verdict::Refused(_) | Verdict::Foreign(_) | Verdict::Ambiguous(_) | Verdict::Answer(_) => AuthOutcome::Refused,
         Verdict::Unavailable(_) | Verdict::Wait(_) | Verdict::With(..) => AuthOutcome::Unavailable,
     }
 }
@@ -217,8 +230,22 @@ fn plain(verdict: &Verdict) -> String {
         Verdict::Ambiguous(detail) => (*detail).to_owned(),
         Verdict::Unavailable(why) => format!("unavailable: {why}"),
         Verdict::Login(_) => "no session; sends the browser to log in".into(),
+        Verdict::Answer(fixed) => format!("refused by the service that was asked: {}", fixed.status.as_u16()),
         Verdict::Wait(_) => "asks another service".into(),
         Verdict::With(_, verdict) => plain(verdict),
+    }
+}
+
+impl OnRequestBody for Auth {
+    /// Checks the digest that a signature covers before the last piece has gone up.
+    fn on_request_body(&self, cx: &mut RequestCx, piece: BodyPiece<'_>) -> BodyDecision {
+        let Some(digest) = &mut cx.identity.body else { return BodyDecision::Continue };
+        digest.update(piece.bytes);
+        if !piece.last || cx.identity.body.take().is_some_and(|digest| digest.holds()) {
+            return BodyDecision::Continue;
+        }
+        let reply = Reply::new(Reason::BadCredentials).detail("The body is not the one that was signed.");
+        BodyDecision::Reply(Box::new(self.challenged(reply, None)))
     }
 }
 

@@ -11,6 +11,8 @@ mod config;
 mod decide;
 mod place;
 mod provider;
+mod service;
+mod token;
 mod verdict;
 
 pub mod api_key;

@@ -86,6 +86,11 @@ macro_rules! kinds {
                 }
             }
 
+            /// Whether what it says of a caller holds only for a certain body.
+            pub fn vouches_for_bodies(&self) -> bool {
+                matches!(self.kind, Kind::Signature(_))
+            }
+
             fn inner(&self) -> &dyn Authenticate {
                 match &self.kind { $(Kind::$kind(kind) => kind.as_ref(),)* }
             }

@@ -28,6 +28,8 @@ pub enum Verdict {
     Unavailable(Cow<'static, str>),
     /// It brings nothing, and a browser can be sent to log in.
     Login(Box<Fixed>),
+    /// It brings a credential, and whoever was asked about it says this to the client: a refusal in words of its own.
+    Answer(Box<Fixed>),
     /// Somebody must be asked first.
     Wait(Pending),
     /// That verdict, and fields for the answer, whoever makes it: a session's cookie, renewed or cleared.
@@ -67,6 +69,7 @@ impl fmt::Debug for Verdict {
             Self::Ambiguous(detail) => write!(f, "Ambiguous({detail})"),
             Self::Unavailable(detail) => write!(f, "Unavailable({detail})"),
             Self::Login(fixed) => write!(f, "Login({})", fixed.status),
+            Self::Answer(fixed) => write!(f, "Answer({})", fixed.status),
             Self::Wait(_) => f.write_str("Wait"),
             Self::With(_, verdict) => verdict.fmt(f),
         }
