@@ -2,15 +2,18 @@
 
 use super::Compiling;
 use super::limits::LimitedRoute;
+use super::pages::OwnPage;
 use super::routes::on_or;
 use crate::config::{ConsumerConfig, KeyConfig, Policies};
 use crate::consumer::{Consumer, Consumers, Key, KeyDigest, SubjectKind};
 use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
+use crate::policy::auth::oidc::Cookies;
 use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::cors::{CorsConfig, Preflights};
+use crate::policy::csrf::Csrf;
 use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit};
-use crate::routing::{Methods, OPTIONS};
+use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +27,8 @@ pub(super) struct Access {
     consumers: Arc<Consumers>,
     providers: BTreeMap<String, Arc<Provider>>,
     used: BTreeSet<String>,
+    /// On which hosts browsers log in at which provider; `None` for any.
+    logins: BTreeMap<String, Vec<Option<HostPattern>>>,
     addresses: Addresses,
 }
 
@@ -31,6 +36,49 @@ impl Access {
     /// The compiled consumers and providers.
     pub(super) fn into_parts(self) -> (Arc<Consumers>, BTreeMap<String, Arc<Provider>>) {
         (self.consumers, self.providers)
+    }
+
+    /// Notes on which hosts browsers log in, where the route has a provider of that kind.
+    pub(super) fn log_in_on(&mut self, hosts: &[HostPattern], policies: Policies<'_>) {
+        let Some(OrOff::On(auth)) = policies.auth else { return };
+        for entry in &auth.any {
+            let AuthEntry::Name(name) = entry else { continue };
+            if self.providers.get(&name.value).is_none_or(|provider| provider.oidc().is_none()) {
+                continue;
+            }
+            let known = self.logins.entry(name.value.clone()).or_default();
+            let all = hosts.iter().cloned().map(Some);
+            let any = hosts.is_empty().then_some(None);
+            for host in all.chain(any) {
+                if !known.contains(&host) {
+                    known.push(host);
+                }
+            }
+        }
+    }
+
+    /// The paths that providers answer themselves, on the hosts of the routes that use them.
+    pub(super) fn pages(&self) -> Vec<OwnPage> {
+        let mut all = Vec::new();
+        for (provider, hosts) in &self.logins {
+            let Some(oidc) = self.providers.get(provider).and_then(|provider| provider.oidc()) else { continue };
+            let named: Vec<HostPattern> = hosts.iter().flatten().cloned().collect();
+            let lists = [(!named.is_empty()).then_some(named), hosts.contains(&None).then(Vec::new)];
+            for hosts in lists.into_iter().flatten() {
+                let own = |page| OwnPage { provider: provider.clone(), hosts: hosts.clone(), page };
+                all.extend(oidc.pages().map(own));
+            }
+        }
+        all
+    }
+
+    /// The cookies of the sessions that a route takes.
+    fn sessions(&self, auth: &RouteAuthConfig) -> Vec<Cookies> {
+        let oidc = |entry: &AuthEntry| match entry {
+            AuthEntry::Name(name) => Some(self.providers.get(&name.value)?.oidc()?.cookies().clone()),
+            AuthEntry::Inline(_) => None,
+        };
+        auth.any.iter().filter_map(oidc).collect()
     }
 }
 
@@ -62,7 +110,8 @@ impl Compiling<'_> {
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
-        Access { consumers: Arc::new(consumers), providers, used: BTreeSet::new(), addresses: Addresses::default() }
+        let (used, logins) = (BTreeSet::new(), BTreeMap::new());
+        Access { consumers: Arc::new(consumers), providers, used, logins, addresses: Addresses::default() }
     }
 
     /// A provider that reads certificates where none can come from knows nobody.
@@ -162,8 +211,15 @@ impl Compiling<'_> {
             }
             access.addresses.attach(ip, chain, &mut self.setup());
         }
-        if let Some(OrOff::On(csrf)) = policies.csrf {
-            csrf.attach(chain, &mut self.setup());
+        match (policies.csrf, policies.auth) {
+            (Some(OrOff::On(csrf)), _) => csrf.attach(chain, &mut self.setup()),
+            (None, Some(OrOff::On(auth))) => {
+                let sessions = access.sessions(auth);
+                if !sessions.is_empty() {
+                    Csrf::for_sessions(sessions).add_to(chain);
+                }
+            }
+            _ => {}
         }
         if let Some(OrOff::On(security_headers)) = policies.security_headers {
             security_headers.attach(chain, &mut self.setup());
@@ -191,6 +247,12 @@ impl Compiling<'_> {
         for entry in &written.any {
             providers.push(match entry {
                 AuthEntry::Name(name) => self.provider(access, name)?,
+                AuthEntry::Inline(inline) if inline.oidc.is_some() => {
+                    self.problems
+                        .error(inline.place, "a login has paths and cookies of its own, and so needs a name")
+                        .hint("write it under `auth:` and name it here");
+                    return None;
+                }
                 AuthEntry::Inline(inline) => {
                     let name = Spanned::new("inline".to_owned(), inline.place);
                     self.warn_of_certificates(&name.value, &inline.value);

@@ -2,8 +2,10 @@
 //! whole.
 
 mod access;
+mod conflicts;
 mod limits;
 mod listeners;
+mod pages;
 mod process;
 mod replies;
 mod routes;

@@ -12,8 +12,7 @@ use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
 use crate::reply::{Fixed, Templates};
 use crate::routing::{
-    Conflict, ConflictKind, Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router,
-    Subject, Template, Test,
+    Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
 };
 use crate::snapshot::{
     Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
@@ -25,7 +24,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use std::time::Duration;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a name is looked up in.
 type MakeSubject = fn(Box<str>) -> Subject;
@@ -46,13 +45,13 @@ struct Level<'a> {
 }
 
 /// What the compilation of routes draws on and adds to.
-struct Road<'a> {
+pub(super) struct Road<'a> {
     upstreams: &'a mut Upstreams,
-    access: &'a mut Access,
-    handles: Handles<'a>,
-    rules: Vec<RouteRule>,
-    routes: Vec<Route>,
-    places: Vec<Place>,
+    pub(super) access: &'a mut Access,
+    pub(super) handles: Handles<'a>,
+    pub(super) rules: Vec<RouteRule>,
+    pub(super) routes: Vec<Route>,
+    pub(super) places: Vec<Place>,
 }
 
 impl<'a> Compiling<'a> {
@@ -83,6 +82,7 @@ impl<'a> Compiling<'a> {
                 self.route(&mut road, &level, key, written);
             }
         }
+        self.pages(&mut road, replies);
         let Road { rules, routes, places, .. } = road;
         match Router::build(rules) {
             Ok(router) => Some((router, routes)),
@@ -91,26 +91,6 @@ impl<'a> Compiling<'a> {
                 None
             }
         }
-    }
-
-    fn conflict(&mut self, conflict: &Conflict, routes: &[Route], places: &[Place]) {
-        let key = |number: usize| routes.get(number).map_or("", |route| &*route.key);
-        let place = |number: usize| places.get(number).copied().unwrap_or(Place::NOWHERE);
-        let (loser, winner) = (key(conflict.loser), key(conflict.winner));
-        let (message, hint) = match conflict.kind {
-            ConflictKind::Tie => (
-                format!("`{loser}` and `{winner}` take the same requests and neither is more specific"),
-                "tell them apart by `match:`, by method, or remove one",
-            ),
-            ConflictKind::Shadowed => (
-                format!("`{loser}` can never win: `{winner}` takes all of its requests"),
-                "remove it, or make it more specific",
-            ),
-        };
-        self.problems
-            .error(place(conflict.loser), message)
-            .hint(hint)
-            .related(place(conflict.winner), "the other is here");
     }
 
     /// The value, or a problem at the right place within the text.
@@ -150,6 +130,7 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
+        road.access.log_in_on(&hosts, policies);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
         let limited = LimitedRoute { key: &key.value, written, around };
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
@@ -357,7 +338,7 @@ pub(super) fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&
     }
 }
 
-fn retries(written: Option<&RetriesConfig>) -> Retries {
+pub(super) fn retries(written: Option<&RetriesConfig>) -> Retries {
     let default = RetriesConfig::default();
     let written = written.unwrap_or(&default);
     let on = written.on.iter().map(|cause| match cause {
