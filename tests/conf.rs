@@ -15,6 +15,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::support::client::{Request, Response, send};
+    use crate::support::openid::{self, browser::Browser};
     use crate::support::tls::{Authority, H1, Identity};
     use serde_yaml::Value;
     use tempfile::TempDir;
@@ -73,6 +74,8 @@ mod tests {
             fs::create_dir_all(folder.join("secrets")).expect("a folder for secrets");
             fs::create_dir_all(folder.join("run")).expect("a folder for the access log");
             fs::write(folder.join("secrets/token"), "a-token-for-tests\n").expect("a token");
+            fs::write(folder.join("secrets/oidc-client"), openid::SECRET).expect("a client's secret");
+            fs::write(folder.join("secrets/oidc-cookie"), "a cookie secret of the tests, 32+ bytes").expect("a secret");
             for name in ["acme", "acme-next", "crawler"] {
                 fs::write(folder.join("secrets").join(name), format!("the-key-of-{name}-for-tests\n")).expect("a key");
             }
@@ -415,6 +418,32 @@ mod tests {
             let response = send(main_address(&gateway), &Request::get(target).header("X-Forwarded-For", address));
             assert_eq!(response.status, status, "{address} {target}");
         }
+    }
+
+    #[test]
+    fn people_log_in_and_out_as_its_comments_say() {
+        let provider = openid::Provider::start();
+        let text = fs::read_to_string(root().join("conf/auth-oidc.yaml")).expect("a file of conf/");
+        let local = format!("issuer: {}\n      insecure: true", provider.issuer());
+        let text =
+            text.replace("issuer: https://idp.example", &local).replace("client_id: shop", "client_id: shop client");
+        let gateway = Copy::of(&text).start();
+        let url = |target: &str| format!("http://{}{target}", main_address(&gateway));
+        let mut browser = Browser::default();
+        assert_eq!(browser.fetch(&url("/shop/cart")).status, 401);
+        assert_eq!(browser.open(&url("/shop/cart")).text(), "Welcome.\n");
+        assert_eq!(browser.submit(&url("/shop/cart"), "cross-site").status, 403);
+        assert_eq!(browser.submit(&url("/shop/cart"), "same-origin").status, 200);
+        assert_eq!(get(&gateway, "/news").text(), "News.\n");
+        assert_eq!(browser.follow(&url("/oauth2/logout"), "same-origin", 5).text(), "See you.\n");
+        assert_eq!(browser.fetch(&url("/shop/cart")).status, 401);
+        let legacy = |name: &str, value: &str| {
+            let request =
+                Request::post("/legacy/x", "y").header("Cookie", "a=b").header("Sec-Fetch-Site", "cross-site");
+            send(main_address(&gateway), &request.header(name, value)).status
+        };
+        assert_eq!((legacy("X-Requested-With", "x"), legacy("Origin", "https://app.example")), (200, 200));
+        assert_eq!(legacy("Origin", "https://evil.example"), 403);
     }
 
     #[test]

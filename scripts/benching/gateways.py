@@ -11,6 +11,16 @@ EVER = 1_000_000_000  # keep-alive without end, where a program counts requests
 
 
 @dataclass
+class Policy:
+    """Who may pass, as each gateway is told it; empty where it is not told."""
+
+    top: str = ""  # lines of our own configuration
+    route: str = ""  # and fields of its route
+    haproxy: str = ""  # lines of the frontend
+    envoy: str = ""  # an HTTP filter, with a comma behind it
+
+
+@dataclass
 class Work:
     """What a gateway is to do."""
 
@@ -19,6 +29,7 @@ class Work:
     routes: int = 1
     workers: int = 1
     log: bool = False
+    policy: Policy = field(default_factory=Policy)
     port: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
 
@@ -42,7 +53,7 @@ def write_gateway(work, file, revision=0):
     origin = f"http://127.0.0.1:{work.origin}"
     routes = [f"  /r{n}/**: {{ to: origin, timeout: {30 + revision}s }}" for n in range(work.routes)]
     if work.routes == 1:
-        routes = ["  /**: { to: origin }"]
+        routes = [f"  /**: {{ to: origin{work.policy.route} }}"]
     log = f"{{ to: {work.access_log('gateway')} }}" if work.log else "off"
     lines = [
         f"listen: 127.0.0.1:{work.port}",
@@ -52,6 +63,7 @@ def write_gateway(work, file, revision=0):
         # One client address stands for all of them here, and no connection is closed for its number of requests.
         f"limits: {{ connections_per_client: 100000, requests_per_connection: {EVER} }}",
         f"upstreams:\n  origin: {{ endpoints: [{origin}] }}",
+        *work.policy.top.splitlines(),
         "routes:",
         *routes,
     ]
@@ -116,6 +128,7 @@ defaults
 frontend front
   bind 127.0.0.1:{work.port}
   {rules}
+  {work.policy.haproxy}
   default_backend origin
 backend origin
   server one 127.0.0.1:{work.origin} pool-max-conn 1024 pool-purge-delay 60s
@@ -142,7 +155,7 @@ static_resources:
           "@type": {kind}.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: http{log if work.log else ""}
           route_config: {{virtual_hosts: [{{name: all, domains: ["*"], routes: [{routes}]}}]}}
-          http_filters: [{{name: router, typed_config: {{"@type": {kind}.http.router.v3.Router}}}}]
+          http_filters: [{work.policy.envoy}{{name: router, typed_config: {{"@type": {kind}.http.router.v3.Router}}}}]
   clusters:
   - name: origin
     connect_timeout: 2s

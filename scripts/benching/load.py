@@ -4,7 +4,7 @@ import http.client
 import json
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000}
 
@@ -17,6 +17,12 @@ class Load:
     body: int | None
     path: str = "/"
     post: bytes | None = None
+    headers: dict = field(default_factory=dict)
+    refused: dict | None = None  # headers with which a policy must not let it pass
+
+    def lines(self):
+        """The wrk script."""
+        return self.script + "".join(f'\nwrk.headers["{name}"] = "{value}"' for name, value in self.headers.items())
 
 
 SMALL = Load("", 1_024)
@@ -46,7 +52,7 @@ class Result:
 def run(wrk, load, port, folder, seconds, connections, cpus):
     """Loads a gateway for so many seconds; every answer must be a good one."""
     script = folder / "load.lua"
-    script.write_text(load.script)
+    script.write_text(load.lines())
     command = ["taskset", "-c", ",".join(map(str, cpus)), wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["-s", script, f"http://127.0.0.1:{port}{load.path}"]
     output = subprocess.run(map(str, command), capture_output=True, text=True, check=True).stdout
@@ -72,7 +78,7 @@ def require_work(name, load, work):
     before = origin_counts(work.origin)
     connection = http.client.HTTPConnection("127.0.0.1", work.port, timeout=10)
     for turn in range(20):
-        connection.request("POST" if load.post else "GET", load.path, load.post)
+        connection.request("POST" if load.post else "GET", load.path, load.post, load.headers)
         local = connection.sock and connection.sock.getsockname()
         response = connection.getresponse()
         body = response.read()
@@ -87,6 +93,13 @@ def require_work(name, load, work):
     if work.routes > 1 and name != "floor":
         connection.request("GET", "/nowhere")
         check(name, connection.getresponse().status == 404, "routes what has no route")
+
+
+def status(port, headers):
+    """The status of the answer to a request with these headers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/", headers=headers)
+    return connection.getresponse().status
 
 
 def require_log(name, work, requests):

@@ -78,18 +78,19 @@ class Bench:
 
     @contextmanager
     def contenders(self, wanted, cpus, asked, **work):
-        """Starts an origin and the wanted gateways (label → name, workers); each is seen to do the work."""
+        """Starts an origin and the wanted gateways (label → name, workers, perhaps a policy); each is seen to do the work."""
         running = []
         try:
             origin = free_port()
             running.append(Process("origin", [self.programs["origin"], "--listen", f"127.0.0.1:{origin}"], cpus.load, self.folder))
             running[0].await_port(origin)
             found = {}
-            for label, (name, workers) in wanted.items():
+            for label, (name, workers, *policy) in wanted.items():
                 self.progress.say(f"starting {label}")
                 place = self.folder / label.replace(" ", "-")
                 place.mkdir(exist_ok=True)
-                task = gateways.Work(origin, place, workers=workers, **work)
+                more = {"policy": policy[0]} if policy else {}
+                task = gateways.Work(origin, place, workers=workers, **work, **more)
                 running.append(gateways.start(name, task, self.programs, cpus.gateway))
                 load.require_work(name, asked, task)
                 found[label] = Contender(running[-1], task, asked)
@@ -101,17 +102,19 @@ class Bench:
     def one_worker_each(self):
         return {name: (name, 1) for name in self.peers}
 
-    def rounds(self, title, contenders, cpus):
-        """Measures every contender in every round, each round beginning with another one."""
+    def rounds(self, title, contenders, cpus, times=1):
+        """Measures every contender in every round, each round beginning with another one; `times` as many rounds, each
+        that much shorter."""
+        rounds, seconds = self.plan.rounds * times, max(1, self.plan.seconds // times)
         labels = list(contenders)
         for label in labels:
             self.once(contenders[label], 1, cpus)
-        for turn in range(self.plan.rounds):
+        for turn in range(rounds):
             shift = turn % len(labels)
             for label in labels[shift:] + labels[:shift]:
-                self.progress.say(f"{title}: round {turn + 1} of {self.plan.rounds}, {label}")
+                self.progress.say(f"{title}: round {turn + 1} of {rounds}, {label}")
                 contender = contenders[label]
-                cpu, result = self.once(contender, self.plan.seconds, cpus)
+                cpu, result = self.once(contender, seconds, cpus)
                 contender.cpu.append(cpu)
                 contender.p50.append(result.p50)
                 contender.p99.append(result.p99)

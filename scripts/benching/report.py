@@ -17,7 +17,7 @@ def markdown(results):
     lines = [f"# Bench of {results['when']}", "", results["machine"], ""]
     for scenario in results["scenarios"]:
         lines += [f"## {scenario['name']}: {scenario['about']}", ""]
-        lines += ["| | value | to floor | to nginx | two to one | p50 µs | p99 µs |", "|---|---:|---:|---:|---:|---:|---:|"]
+        lines += ["| | value | to floor | to nginx | two to one | to itself without | p50 µs | p99 µs |", "|---|---:|---:|---:|---:|---:|---:|---:|"]
         lines += [table_row(row) for row in scenario["rows"]]
         for target in scenario["targets"]:
             verdict = "ok" if target["ok"] else "**over**"
@@ -28,7 +28,7 @@ def markdown(results):
 
 def table_row(row):
     cells = [f"{row['value']:.2f} {row['unit']}"]
-    for key, form in (("to_floor", ".2f"), ("to_nginx", ".2f"), ("to_one", ".2f"), ("p50_us", ".0f"), ("p99_us", ".0f")):
+    for key, form in (("to_floor", ".2f"), ("to_nginx", ".2f"), ("to_one", ".2f"), ("to_without", ".3f"), ("p50_us", ".0f"), ("p99_us", ".0f")):
         value = row.get(key)
         cells.append("" if value is None or isinstance(value, list) else format(value, form))
     return f"| {row['label']} | " + " | ".join(cells) + " |"
@@ -61,8 +61,8 @@ def svg(results):
 def bar(row, top, longest):
     length = max(1, round((WIDTH - LEFT - 300) * max(row["value"], 0) / longest))
     notes = [f"{row['value']:.2f} {row['unit']}"]
-    notes += [f"{row[key]:.2f} × {name}" for key, name in (("to_floor", "floor"), ("to_one", "one worker")) if key in row]
-    colour = COLOURS.get(row["label"], "#333333")
+    notes += [f"{row[key]:.2f} × {name}" for key, name in (("to_floor", "floor"), ("to_one", "one worker"), ("to_without", "without")) if key in row]
+    colour = COLOURS.get(row["label"].split()[0], "#333333")
     return [
         text(LEFT - 10, top + 15, row["label"], anchor="end"),
         f'<rect x="{LEFT}" y="{top}" width="{length}" height="{BAR}" rx="2" fill="{colour}"/>',

@@ -15,6 +15,7 @@ mod hook;
 pub mod ip;
 pub mod limit;
 pub mod maintenance;
+mod origin;
 pub mod security_headers;
 mod setup;
 mod stage;

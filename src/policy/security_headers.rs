@@ -7,7 +7,7 @@
 
 use super::{ChainBuilder, OnResponse, Seen, Setup, Stage};
 use crate::request::{RequestCx, ResponseView, Scheme};
-use crate::value::form::{short_form, with_short_form};
+use crate::value::form::{short_form, with_short_form, with_true};
 use crate::value::{Duration, Invalid, OrOff, Spanned};
 use http::header::{
     CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -29,7 +29,7 @@ const PRELOAD_SECONDS: u64 = 365 * 86_400;
 /// Header fields that tell browsers to be careful.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(remote = "SecurityHeadersConfig", deny_unknown_fields, default)]
-#[schemars(transform = with_short_form("`true` for the defaults."))]
+#[schemars(transform = with_true("The defaults."))]
 pub struct SecurityHeadersConfig {
     /// How long browsers use TLS only for this host (`Strict-Transport-Security`); sent over TLS only. Default 365d.
     pub hsts: OrOff<Spanned<HstsConfig>>,
@@ -428,6 +428,12 @@ mod tests {
         for yaml in ["{ csp: \"\" }", "{ permissions: \"caf\\u00e9\\u0001\" }"] {
             assert!(compiled(yaml).1[0].starts_with("this is not the value of a header"), "{yaml}");
         }
+    }
+
+    #[test]
+    fn editors_know_the_short_form() {
+        let schema = schemars::schema_for!(SecurityHeadersConfig);
+        assert_eq!(schema.get("anyOf").unwrap()[0]["const"], true);
     }
 
     #[test]

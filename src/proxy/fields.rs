@@ -29,8 +29,10 @@ pub fn edit_request<T>(request: &mut RequestHeader, edit: impl FnOnce(&mut http:
 pub struct HeadFields<'a>(pub &'a mut RequestHeader);
 
 impl Headers for HeadFields<'_> {
+    /// Over HTTP/2 the host stands in `:authority`, which means the same (RFC 9113 §8.3.1).
     fn first(&self, name: &HeaderName) -> Option<&[u8]> {
-        self.0.headers.first(name)
+        let authority = || self.0.uri.authority().map(|authority| authority.as_str().as_bytes());
+        self.0.headers.first(name).or_else(|| if name == http::header::HOST { authority() } else { None })
     }
 
     fn each(&self, name: &HeaderName, visit: &mut dyn FnMut(&[u8])) {

@@ -60,7 +60,9 @@ async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
     let snapshot = ctx.snapshot.clone();
     let action = ctx.matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.action);
     match action {
-        None | Some(Action::Forward(_)) => write_refusal(session, ctx, &Reason::NoRoute.into()).await,
+        None | Some(Action::Forward(_) | Action::Policies) => {
+            write_refusal(session, ctx, &Reason::NoRoute.into()).await
+        }
         Some(Action::Respond(fixed)) => write(session, ctx, Fixed::clone(fixed)).await,
         Some(Action::Redirect(redirect)) => {
             let uri = &session.req_header().uri;

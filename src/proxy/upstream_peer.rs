@@ -65,7 +65,7 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
                 let chosen = target.choose(ticket)?;
                 target.choices().iter().position(|choice| std::ptr::eq(choice, chosen))
             }
-            Action::Redirect(_) | Action::Respond(_) => None,
+            Action::Redirect(_) | Action::Respond(_) | Action::Policies => None,
         });
     }
     let Some(choice) = choice(ctx) else { return Err(Reason::Internal.into()) };

@@ -76,6 +76,9 @@ reasons! {
     /// Credentials are given in more ways than one, so that which of them counts is not plain (RFC 6750 §3.1).
     AmbiguousCredentials = "ambiguous-credentials", 400, grpc 3, Client, Open, "http_request_denied", "Ambiguous credentials",
         "Credentials are given more than once. Send them once, in one place.";
+    /// A browser came back from a login that cannot be completed.
+    LoginFailed = "login-failed", 400, grpc 16, Client, Open, "http_request_denied", "Login failed",
+        "The login could not be completed; try again.";
     /// The route asks for credentials and the request brings none.
     NoCredentials = "no-credentials", 401, grpc 16, Client, Open, "http_request_denied", "Unauthorized",
         "This route asks for credentials; see WWW-Authenticate.";

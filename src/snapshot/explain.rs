@@ -86,6 +86,7 @@ fn name_of(route: &Route) -> String {
 fn action(route: &Route) -> String {
     match &route.action {
         Action::Respond(fixed) => format!("answers {} ({} bytes)", fixed.status.as_str(), fixed.body.len()),
+        Action::Policies => "answered by its policies".to_owned(),
         Action::Redirect(redirect) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
         Action::Forward(target) => {
             let choices: Vec<String> = target

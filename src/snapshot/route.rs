@@ -52,6 +52,8 @@ pub enum Action {
     Redirect(Box<Redirect>),
     /// Answers as written.
     Respond(Box<Fixed>),
+    /// One of its policies answers: a path of a provider's own.
+    Policies,
 }
 
 /// The upstreams of a route, by weight.

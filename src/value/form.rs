@@ -216,23 +216,24 @@ pub(crate) use list_form;
 
 /// For `#[schemars(transform)]`: adds a short form that is an element or a list of them.
 pub(crate) fn with_list_form(short: &'static str) -> impl Fn(&mut Schema) {
-    move |schema| {
-        let mut long = std::mem::take(schema);
-        let description = long.remove("description");
-        let list = json_schema!({ "type": ["string", "array"], "items": { "type": "string" }, "description": short });
-        *schema = json_schema!({ "anyOf": [list, long] });
-        if let Some(description) = description {
-            schema.insert("description".to_owned(), description);
-        }
-    }
+    beside(json_schema!({ "type": ["string", "array"], "items": { "type": "string" }, "description": short }))
+}
+
+/// For `#[schemars(transform)]`: adds `true` as the short form.
+pub(crate) fn with_true(short: &'static str) -> impl Fn(&mut Schema) {
+    beside(json_schema!({ "const": true, "description": short }))
 }
 
 /// For `#[schemars(transform)]`: adds the short form to the schema of the long one.
 pub(crate) fn with_short_form(short: &'static str) -> impl Fn(&mut Schema) {
+    beside(json_schema!({ "type": ["string", "number"], "description": short }))
+}
+
+fn beside(short: Schema) -> impl Fn(&mut Schema) {
     move |schema| {
         let mut long = std::mem::take(schema);
         let description = long.remove("description");
-        *schema = json_schema!({ "anyOf": [{ "type": ["string", "number"], "description": short }, long] });
+        *schema = json_schema!({ "anyOf": [short, long] });
         if let Some(description) = description {
             schema.insert("description".to_owned(), description);
         }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::consumer::Consumer;
 use crate::fetch::Fetcher;
+use crate::observe::metrics::{Metrics, MetricsSettings};
 use crate::policy::Progress;
 use crate::policy::auth::{Anonymous, AuthPlan, Credentials};
 use crate::request::Caller;
@@ -47,17 +48,17 @@ fn rule(json: Value) -> Spanned<AllowConfig> {
 fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec<String>> {
     let (mut problems, sources, fetcher) = (Problems::new(), Sources::default(), Arc::new(Fetcher::default()));
     let limits = Arc::default();
-    let metrics = crate::policy::tests::metrics();
     let (mut tended, mut identity, mut chain) = (Vec::new(), Vec::new(), ChainBuilder::default());
+    let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 1, reasons: Reason::SLUGS });
     let mut setup = Setup {
         problems: &mut problems,
+        metrics: &metrics,
         sources: &sources,
         fetcher: &fetcher,
         tended: &mut tended,
         identity: &mut identity,
         limits: &limits,
         redacted: &mut Vec::new(),
-        metrics: &metrics,
     };
     let mut consumers = Consumers::default();
     consumers.add(Consumer { id: "acme".into(), groups: Box::default(), plan: None }, &[]).unwrap();

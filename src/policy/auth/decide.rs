@@ -79,12 +79,13 @@ impl Auth {
     fn ask(&self, next: usize, mut said: Said, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
         let consumers = self.0.consumers.load();
         for (position, provider) in self.0.providers.iter().enumerate().skip(next) {
-            match provider.authenticate(cx, request, &consumers) {
+            match plainly(provider.authenticate(cx, request, &consumers), cx) {
                 Verdict::Wait(pending) => {
                     let auth = self.clone();
                     return Decision::Wait(Wait::new(async move {
                         let verdict = pending.await;
                         Box::new(move |cx: &mut RequestCx, request: &mut RequestView<'_>| {
+                            let verdict = plainly(verdict, cx);
                             match auth.take(position, verdict, &mut said, (cx, request)) {
                                 Some(decision) => decision,
                                 None => auth.ask(position + 1, said, cx, request),
@@ -133,7 +134,7 @@ impl Auth {
             Verdict::Login(fixed) => said.login = said.login.take().or(Some(fixed)),
             Verdict::Answer(fixed) => said.answer = said.answer.take().or(Some(fixed)),
             // A verdict that waits for another is none; refusing is the safe reading.
-            Verdict::Wait(_) => said.unavailable = true,
+            Verdict::Wait(_) | Verdict::With(..) => said.unavailable = true,
         }
         None
     }
@@ -198,13 +199,24 @@ impl Auth {
     }
 }
 
+/// The verdict alone; what it wants said in the answer is noted.
+fn plainly(verdict: Verdict, cx: &mut RequestCx) -> Verdict {
+    match verdict {
+        Verdict::With(fields, inner) => {
+            cx.changes.response.extend(fields);
+            plainly(*inner, cx)
+        }
+        verdict => verdict,
+    }
+}
+
 /// A verdict as the metrics count it.
 fn outcome(verdict: &Verdict) -> AuthOutcome {
     match verdict {
         Verdict::Passed(_) => AuthOutcome::Passed,
         Verdict::Absent | Verdict::Login(_) => AuthOutcome::Absent,
         Verdict::Refused(_) | Verdict::Foreign(_) | Verdict::Ambiguous(_) | Verdict::Answer(_) => AuthOutcome::Refused,
-        Verdict::Unavailable(_) | Verdict::Wait(_) => AuthOutcome::Unavailable,
+        Verdict::Unavailable(_) | Verdict::Wait(_) | Verdict::With(..) => AuthOutcome::Unavailable,
     }
 }
 
@@ -221,6 +233,7 @@ fn plain(verdict: &Verdict) -> String {
         Verdict::Login(_) => "no session; sends the browser to log in".into(),
         Verdict::Answer(fixed) => format!("refused by the service that was asked: {}", fixed.status.as_u16()),
         Verdict::Wait(_) => "asks another service".into(),
+        Verdict::With(_, verdict) => plain(verdict),
     }
 }
 

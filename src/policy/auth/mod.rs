@@ -25,6 +25,11 @@ pub mod mtls;
 pub mod oidc;
 pub mod signature;
 
+#[cfg(test)]
+#[path = "../../../tests/gateway/support/tokens.rs"]
+#[expect(dead_code, reason = "unit tests move time by hand; those over sockets ask for the time")]
+mod tokens;
+
 pub use challenge::challenge;
 pub use config::{AuthConfig, AuthEntry, RouteAuthConfig};
 pub use decide::{Anonymous, Auth, AuthPlan, Credentials};

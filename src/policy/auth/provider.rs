@@ -78,6 +78,14 @@ macro_rules! kinds {
                 match &self.kind { $(Kind::$kind(_) => $word,)* }
             }
 
+            /// The login of browsers, where it is one: it has paths and cookies of its own.
+            pub fn oidc(&self) -> Option<&Oidc> {
+                match &self.kind {
+                    Kind::Oidc(oidc) => Some(oidc),
+                    _ => None,
+                }
+            }
+
             /// Whether what it says of a caller holds only for a certain body.
             pub fn vouches_for_bodies(&self) -> bool {
                 matches!(self.kind, Kind::Signature(_))

@@ -2,6 +2,7 @@
 
 use crate::reply::{Fixed, Reason};
 use crate::request::Caller;
+use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
@@ -31,6 +32,8 @@ pub enum Verdict {
     Answer(Box<Fixed>),
     /// Somebody must be asked first.
     Wait(Pending),
+    /// That verdict, and fields for the answer, whoever makes it: a session's cookie, renewed or cleared.
+    With(Vec<(HeaderName, HeaderValue)>, Box<Verdict>),
 }
 
 impl Verdict {
@@ -48,6 +51,12 @@ impl Verdict {
     pub fn wait(future: impl Future<Output = Verdict> + Send + 'static) -> Self {
         Self::Wait(Box::pin(future))
     }
+
+    /// The same verdict with fields for the answer.
+    #[must_use]
+    pub fn with(self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
+        if fields.is_empty() { self } else { Self::With(fields, Box::new(self)) }
+    }
 }
 
 impl fmt::Debug for Verdict {
@@ -62,6 +71,7 @@ impl fmt::Debug for Verdict {
             Self::Login(fixed) => write!(f, "Login({})", fixed.status),
             Self::Answer(fixed) => write!(f, "Answer({})", fixed.status),
             Self::Wait(_) => f.write_str("Wait"),
+            Self::With(_, verdict) => verdict.fmt(f),
         }
     }
 }

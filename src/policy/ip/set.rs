@@ -5,16 +5,22 @@
 //! the processor's nearest cache, and the second over one cache line.
 
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Ranges in a block: sixteen starts of IPv4 ranges fill a cache line.
 const BLOCK: usize = 16;
+
+/// The bits of an IPv6 address behind those that a site is given (RFC 4291 §2.5.4).
+const INTERFACE: u8 = 64;
 
 /// A set of networks. IPv4 and IPv6 are apart: `::/0` holds no IPv4 address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkSet {
     v4: Ranges<u32>,
-    v6: Ranges<u128>,
+    /// Networks of IPv6 with a prefix of at most 64 bits, nearly all there are: half of an address tells.
+    sites: Ranges<u64>,
+    /// Those with a longer one.
+    hosts: Ranges<u128>,
 }
 
 /// Disjoint ranges in ascending order, both ends belonging to them.
@@ -31,44 +37,61 @@ impl NetworkSet {
     pub fn contains(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.v4.contains(address.to_bits()),
-            IpAddr::V6(address) => self.v6.contains(address.to_bits()),
+            IpAddr::V6(address) => self.sites.contains(site(address)) || self.hosts.contains(address.to_bits()),
         }
     }
 
-    /// Whether it holds every address of the network.
+    /// Whether it is known to hold every address of the network. For a network of IPv6 with a prefix of at most 64 bits
+    /// that only many longer ones hold together, it is not.
     pub fn covers(&self, network: IpNet) -> bool {
         match network {
             IpNet::V4(net) => self.v4.covers(net.network().to_bits(), net.broadcast().to_bits()),
-            IpNet::V6(net) => self.v6.covers(net.network().to_bits(), net.broadcast().to_bits()),
+            IpNet::V6(net) => {
+                self.sites.covers(site(net.network()), site(net.broadcast()))
+                    || self.hosts.covers(net.network().to_bits(), net.broadcast().to_bits())
+            }
         }
     }
 
     /// Whether it holds no address at all.
     pub fn is_empty(&self) -> bool {
-        self.v4.starts.is_empty() && self.v6.starts.is_empty()
+        self.ranges() == 0
     }
 
     /// How many ranges are left once those that overlap or touch are one.
     pub fn ranges(&self) -> usize {
-        self.v4.starts.len() + self.v6.starts.len()
+        self.v4.starts.len() + self.sites.starts.len() + self.hosts.starts.len()
     }
 
     /// Bytes of memory its ranges take.
     pub fn bytes(&self) -> usize {
-        self.v4.bytes() + self.v6.bytes()
+        self.v4.bytes() + self.sites.bytes() + self.hosts.bytes()
     }
+}
+
+/// The first half of an address.
+fn site(address: Ipv6Addr) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = address.octets();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl FromIterator<IpNet> for NetworkSet {
     fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let (mut v4, mut sites, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
         for network in networks {
             match network {
                 IpNet::V4(net) => v4.push((net.network().to_bits(), net.broadcast().to_bits())),
-                IpNet::V6(net) => v6.push((net.network().to_bits(), net.broadcast().to_bits())),
+                IpNet::V6(net) if net.prefix_len() <= INTERFACE => {
+                    sites.push((site(net.network()), site(net.broadcast())))
+                }
+                IpNet::V6(net) => hosts.push((net.network().to_bits(), net.broadcast().to_bits())),
             }
         }
-        Self { v4: Ranges::new(v4, |end| end.checked_add(1)), v6: Ranges::new(v6, |end| end.checked_add(1)) }
+        Self {
+            v4: Ranges::new(v4, |end| end.checked_add(1)),
+            sites: Ranges::new(sites, |end| end.checked_add(1)),
+            hosts: Ranges::new(hosts, |end| end.checked_add(1)),
+        }
     }
 }
 
@@ -144,6 +167,22 @@ mod tests {
         let (v4, v6) = (set(&["0.0.0.0/0"]), set(&["::/0"]));
         assert!(holds(&v4, "0.0.0.0") && holds(&v4, "255.255.255.255") && !holds(&v4, "::1"));
         assert!(holds(&v6, "::") && holds(&v6, "ffff::ffff") && !holds(&v6, "127.0.0.1"));
+    }
+
+    #[test]
+    fn long_and_short_prefixes_of_ipv6_stand_together() {
+        let set = set(&["2001:db8:1::/48", "2001:db8:2::/64", "2001:db8:3::8/125", "2001:db8:3::1/128"]);
+        for inside in
+            ["2001:db8:1:ffff::1", "2001:db8:2::ffff:0:0:1", "2001:db8:3::1", "2001:db8:3::8", "2001:db8:3::f"]
+        {
+            assert!(holds(&set, inside), "{inside}");
+        }
+        for outside in ["2001:db8:2:1::", "2001:db8:3::", "2001:db8:3::7", "2001:db8:3::10", "2001:db8:3:1::1"] {
+            assert!(!holds(&set, outside), "{outside}");
+        }
+        assert!(set.covers("2001:db8:1:2::/64".parse().unwrap()) && set.covers("2001:db8:1::9/128".parse().unwrap()));
+        assert!(!set.covers("2001:db8:3::/64".parse().unwrap()) && set.covers("2001:db8:3::c/126".parse().unwrap()));
+        assert_eq!(set.ranges(), 3, "the first two touch");
     }
 
     #[test]

@@ -43,12 +43,12 @@ pub fn with_setup<T>(folder: &Path, compile: impl FnOnce(&mut Setup<'_>) -> T) -
     let mut sources = Sources::default();
     sources.add("gateway.yaml", folder, "");
     let (mut problems, mut tended, mut identity) = (Problems::new(), Vec::new(), Vec::new());
-    let fetcher = std::sync::Arc::default();
+    let (fetcher, limits) = Default::default();
     let mut setup = Setup {
         problems: &mut problems,
         sources: &sources,
-        limits: &Default::default(),
         fetcher: &fetcher,
+        limits: &limits,
         tended: &mut tended,
         redacted: &mut Vec::new(),
         metrics: &metrics(),

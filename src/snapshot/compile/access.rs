@@ -1,23 +1,32 @@
-//! Who may pass: consumers, providers, and the policies of a route that draw on them.
+//! Who may pass: consumers, providers, and the policies of a route.
 
 use super::Compiling;
+use super::limits::LimitedRoute;
+use super::pages::OwnPage;
+use super::routes::on_or;
 use crate::config::Policies;
 use crate::consumer::CurrentConsumers;
 use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
+use crate::policy::auth::oidc::Cookies;
 use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
 use crate::policy::cors::{CorsConfig, Preflights};
+use crate::policy::csrf::Csrf;
 use crate::policy::ip::{Addresses, IpConfig};
-use crate::policy::{ChainBuilder, Setup};
-use crate::routing::{Methods, OPTIONS};
+use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit};
+use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+const BODY_LIMIT: u64 = 10 << 20;
 
 /// What the routes of a configuration may ask for.
 pub(super) struct Access {
     consumers: Arc<CurrentConsumers>,
     providers: BTreeMap<String, Arc<Provider>>,
     used: BTreeSet<String>,
+    /// On which hosts browsers log in at which provider; `None` for any.
+    logins: BTreeMap<String, Vec<Option<HostPattern>>>,
     addresses: Addresses,
 }
 
@@ -25,6 +34,49 @@ impl Access {
     /// The compiled consumers and providers.
     pub(super) fn into_parts(self) -> (Arc<CurrentConsumers>, BTreeMap<String, Arc<Provider>>) {
         (self.consumers, self.providers)
+    }
+
+    /// Notes on which hosts browsers log in, where the route has a provider of that kind.
+    pub(super) fn log_in_on(&mut self, hosts: &[HostPattern], policies: Policies<'_>) {
+        let Some(OrOff::On(auth)) = policies.auth else { return };
+        for entry in &auth.any {
+            let AuthEntry::Name(name) = entry else { continue };
+            if self.providers.get(&name.value).is_none_or(|provider| provider.oidc().is_none()) {
+                continue;
+            }
+            let known = self.logins.entry(name.value.clone()).or_default();
+            let all = hosts.iter().cloned().map(Some);
+            let any = hosts.is_empty().then_some(None);
+            for host in all.chain(any) {
+                if !known.contains(&host) {
+                    known.push(host);
+                }
+            }
+        }
+    }
+
+    /// The paths that providers answer themselves, on the hosts of the routes that use them.
+    pub(super) fn pages(&self) -> Vec<OwnPage> {
+        let mut all = Vec::new();
+        for (provider, hosts) in &self.logins {
+            let Some(oidc) = self.providers.get(provider).and_then(|provider| provider.oidc()) else { continue };
+            let named: Vec<HostPattern> = hosts.iter().flatten().cloned().collect();
+            let lists = [(!named.is_empty()).then_some(named), hosts.contains(&None).then(Vec::new)];
+            for hosts in lists.into_iter().flatten() {
+                let own = |page| OwnPage { provider: provider.clone(), hosts: hosts.clone(), page };
+                all.extend(oidc.pages().map(own));
+            }
+        }
+        all
+    }
+
+    /// The cookies of the sessions that a route takes.
+    fn sessions(&self, auth: &RouteAuthConfig) -> Vec<Cookies> {
+        let oidc = |entry: &AuthEntry| match entry {
+            AuthEntry::Name(name) => Some(self.providers.get(&name.value)?.oidc()?.cookies().clone()),
+            AuthEntry::Inline(_) => None,
+        };
+        auth.any.iter().filter_map(oidc).collect()
     }
 }
 
@@ -53,7 +105,8 @@ impl Compiling<'_> {
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
-        Access { consumers, providers, used: BTreeSet::new(), addresses: Addresses::default() }
+        let (used, logins) = (BTreeSet::new(), BTreeMap::new());
+        Access { consumers, providers, used, logins, addresses: Addresses::default() }
     }
 
     /// A provider that reads certificates where none can come from knows nobody.
@@ -76,8 +129,26 @@ impl Compiling<'_> {
         self.problems.warn(mtls.place, message).hint(hint);
     }
 
+    /// The policies of a route, in the order they act in; and who answers the preflights that reach it.
+    pub(super) fn chain(
+        &mut self,
+        access: &mut Access,
+        policies: Policies<'_>,
+        route: LimitedRoute<'_>,
+        methods: &Methods,
+    ) -> (Chain, Preflights) {
+        let mut chain = ChainBuilder::default();
+        if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
+            BodyLimit::new(bytes).attach(&mut chain);
+        }
+        self.access_policies(access, policies, &mut chain);
+        let preflights = self.cors(policies, methods, &mut chain);
+        self.limits(policies, route, &mut chain);
+        (chain.build(), preflights)
+    }
+
     /// Adds the policies that decide who may pass to a route's chain.
-    pub(super) fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
+    fn access_policies(&mut self, access: &mut Access, policies: Policies<'_>, chain: &mut ChainBuilder) {
         let (asked, auth) = match policies.auth {
             Some(OrOff::On(written)) => (true, self.auth(access, written)),
             Some(OrOff::Off) | None => (false, None),
@@ -98,8 +169,15 @@ impl Compiling<'_> {
             }
             access.addresses.attach(ip, chain, &mut self.setup());
         }
-        if let Some(OrOff::On(csrf)) = policies.csrf {
-            csrf.attach(chain, &mut self.setup());
+        match (policies.csrf, policies.auth) {
+            (Some(OrOff::On(csrf)), _) => csrf.attach(chain, &mut self.setup()),
+            (None, Some(OrOff::On(auth))) => {
+                let sessions = access.sessions(auth);
+                if !sessions.is_empty() {
+                    Csrf::for_sessions(sessions).add_to(chain);
+                }
+            }
+            _ => {}
         }
         if let Some(OrOff::On(security_headers)) = policies.security_headers {
             security_headers.attach(chain, &mut self.setup());
@@ -112,7 +190,7 @@ impl Compiling<'_> {
     }
 
     /// Adds `cors` to a route's chain; says who answers the preflights that reach it.
-    pub(super) fn cors(&mut self, policies: Policies<'_>, methods: &Methods, chain: &mut ChainBuilder) -> Preflights {
+    fn cors(&mut self, policies: Policies<'_>, methods: &Methods, chain: &mut ChainBuilder) -> Preflights {
         let Some(OrOff::On(cors)) = policies.cors else { return Preflights::Passed };
         if !self.loaded.problems.is_fatal() {
             self.problems.extend(CorsConfig::missing(cors));
@@ -127,6 +205,12 @@ impl Compiling<'_> {
         for entry in &written.any {
             providers.push(match entry {
                 AuthEntry::Name(name) => self.provider(access, name)?,
+                AuthEntry::Inline(inline) if inline.oidc.is_some() => {
+                    self.problems
+                        .error(inline.place, "a login has paths and cookies of its own, and so needs a name")
+                        .hint("write it under `auth:` and name it here");
+                    return None;
+                }
                 AuthEntry::Inline(inline) => {
                     let name = Spanned::new("inline".to_owned(), inline.place);
                     self.warn_of_certificates(&name.value, &inline.value);

@@ -2,9 +2,11 @@
 //! whole.
 
 mod access;
+mod conflicts;
 mod consumers;
 mod limits;
 mod listeners;
+mod pages;
 mod process;
 mod replies;
 mod routes;

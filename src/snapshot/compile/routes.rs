@@ -10,11 +10,9 @@ use crate::config::{
 };
 use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
-use crate::policy::{Chain, ChainBuilder, body_limit::BodyLimit, cors::Preflights};
 use crate::reply::{Fixed, Templates};
 use crate::routing::{
-    Conflict, ConflictKind, Expression, HostPattern, Methods, PathPattern, PatternError, Predicate, RouteKey,
-    RouteRule, Router, Subject, Template, Test,
+    Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
 };
 use crate::snapshot::{
     Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
@@ -26,8 +24,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use std::time::Duration;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
-const BODY_LIMIT: u64 = 10 << 20;
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a name is looked up in.
 type MakeSubject = fn(Box<str>) -> Subject;
@@ -48,13 +45,13 @@ struct Level<'a> {
 }
 
 /// What the compilation of routes draws on and adds to.
-struct Road<'a> {
+pub(super) struct Road<'a> {
     upstreams: &'a mut Upstreams,
-    access: &'a mut Access,
-    handles: Handles<'a>,
-    rules: Vec<RouteRule>,
-    routes: Vec<Route>,
-    places: Vec<Place>,
+    pub(super) access: &'a mut Access,
+    pub(super) handles: Handles<'a>,
+    pub(super) rules: Vec<RouteRule>,
+    pub(super) routes: Vec<Route>,
+    pub(super) places: Vec<Place>,
 }
 
 impl<'a> Compiling<'a> {
@@ -85,6 +82,7 @@ impl<'a> Compiling<'a> {
                 self.route(&mut road, &level, key, written);
             }
         }
+        self.pages(&mut road, replies);
         let Road { rules, routes, places, .. } = road;
         match Router::build(rules) {
             Ok(router) => Some((router, routes)),
@@ -93,26 +91,6 @@ impl<'a> Compiling<'a> {
                 None
             }
         }
-    }
-
-    fn conflict(&mut self, conflict: &Conflict, routes: &[Route], places: &[Place]) {
-        let key = |number: usize| routes.get(number).map_or("", |route| &*route.key);
-        let place = |number: usize| places.get(number).copied().unwrap_or(Place::NOWHERE);
-        let (loser, winner) = (key(conflict.loser), key(conflict.winner));
-        let (message, hint) = match conflict.kind {
-            ConflictKind::Tie => (
-                format!("`{loser}` and `{winner}` take the same requests and neither is more specific"),
-                "tell them apart by `match:`, by method, or remove one",
-            ),
-            ConflictKind::Shadowed => (
-                format!("`{loser}` can never win: `{winner}` takes all of its requests"),
-                "remove it, or make it more specific",
-            ),
-        };
-        self.problems
-            .error(place(conflict.loser), message)
-            .hint(hint)
-            .related(place(conflict.winner), "the other is here");
     }
 
     /// The value, or a problem at the right place within the text.
@@ -152,9 +130,10 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let Some(action) = self.action(road, &name, written, &path) else { return };
         let Some(rewrite) = rewrite else { return };
+        road.access.log_in_on(&hosts, policies);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
-        let route = LimitedRoute { key: &key.value, written, around };
-        let (chain, preflights) = self.chain(road, policies, &methods, route);
+        let limited = LimitedRoute { key: &key.value, written, around };
+        let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
@@ -179,23 +158,6 @@ impl<'a> Compiling<'a> {
             metrics: road.handles.route(api_name, &key.value),
             lane,
         });
-    }
-
-    fn chain(
-        &mut self,
-        road: &mut Road<'_>,
-        policies: Policies<'_>,
-        methods: &Methods,
-        route: LimitedRoute<'_>,
-    ) -> (Chain, Preflights) {
-        let mut chain = ChainBuilder::default();
-        if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
-            BodyLimit::new(bytes).attach(&mut chain);
-        }
-        self.access_policies(road.access, policies, &mut chain);
-        self.limits(policies, route, &mut chain);
-        let preflights = self.cors(policies, methods, &mut chain);
-        (chain.build(), preflights)
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
@@ -369,14 +331,14 @@ fn inline_name(route: &str, endpoints: &[(EndpointConfig, Place)]) -> String {
 }
 
 /// A switchable setting: what is written, else the default.
-fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&T) -> U) -> Option<U> {
+pub(super) fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&T) -> U) -> Option<U> {
     match written {
         None => Some(default),
         Some(setting) => setting.on().map(get),
     }
 }
 
-fn retries(written: Option<&RetriesConfig>) -> Retries {
+pub(super) fn retries(written: Option<&RetriesConfig>) -> Retries {
     let default = RetriesConfig::default();
     let written = written.unwrap_or(&default);
     let on = written.on.iter().map(|cause| match cause {

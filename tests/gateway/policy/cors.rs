@@ -154,6 +154,24 @@ fn answers_are_readable_by_listed_pages_whoever_makes_them() {
 }
 
 #[test]
+fn a_preflight_needs_no_credentials_and_a_401_is_readable() {
+    let gateway = Gateway::start(&format!(
+        "auth: {{ keys: {{ api_key: {{ header: X-API-Key }} }} }}\n\
+         consumers: {{ acme: {{ keys: [{{ value: 0123456789abcdef0123, insecure_inline: true }}] }} }}\n\
+         routes: {{ GET /: {{ cors: {SHOP}, auth: keys, respond: {{ body: a }} }} }}"
+    ));
+    let asked = preflight("/", SHOP, "GET").header("Access-Control-Request-Headers", "x-api-key");
+    let allowed = gateway.send(&asked);
+    assert_eq!((allowed.status, allowed.header("access-control-allow-headers")), (204, Some("x-api-key")));
+    let refused = gateway.send(&from(SHOP, Request::get("/")));
+    assert_eq!(refused.status, 401);
+    is_readable(&refused);
+    let passed = gateway.send(&from(SHOP, Request::get("/").header("X-API-Key", "0123456789abcdef0123")));
+    assert_eq!((passed.status, passed.text()), (200, "a"));
+    is_readable(&passed);
+}
+
+#[test]
 fn any_origin_gets_the_same_answer() {
     let gateway = Gateway::start("routes: { /: { cors: \"*\", respond: { body: a } } }");
     for request in [Request::get("/"), from(SHOP, Request::get("/")), from("null", Request::get("/"))] {

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod gate;
 pub mod gateway;
+pub mod openid;
 pub mod origin;
 pub mod ports;
 pub mod run;

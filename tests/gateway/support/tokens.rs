@@ -26,7 +26,7 @@ enum Private {
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Ec(EcdsaKeyPair, &'static str),
     Ed(Ed25519KeyPair),
-    Secret(hmac::Key, Vec<u8>),
+    Secret(Box<hmac::Key>, Vec<u8>),
 }
 
 /// Bytes as tokens write them.
@@ -50,7 +50,7 @@ impl Signer {
             let mut bytes = vec![0; length];
             aws_lc_rs::rand::fill(&mut bytes).expect("random bytes");
             let text: Vec<u8> = base64url(bytes).into_bytes();
-            Private::Secret(hmac::Key::new(algorithm, &text), text)
+            Private::Secret(Box::new(hmac::Key::new(algorithm, &text)), text)
         };
         let private = match alg {
             "RS256" => rsa(&signature::RSA_PKCS1_SHA256),
@@ -79,7 +79,7 @@ impl Signer {
 
     /// One that signs with a secret of your own.
     pub fn with_secret(secret: &[u8]) -> Self {
-        let private = Private::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret), secret.to_vec());
+        let private = Private::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)), secret.to_vec());
         Self { alg: "HS256", kid: None, private }
     }
 

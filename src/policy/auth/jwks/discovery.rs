@@ -17,6 +17,12 @@ pub struct Discovery {
     pub end_session_endpoint: Option<WebUrl>,
     /// Where claims about the holder of an access token are had.
     pub userinfo_endpoint: Option<WebUrl>,
+    /// How clients may prove themselves at the token endpoint; `None` where it does not say.
+    pub client_auth: Option<Vec<String>>,
+    /// How codes may be tied to who asked for them (RFC 7636); `None` where it does not say.
+    pub code_challenges: Option<Vec<String>>,
+    /// Whether its answers to browsers say who they are from (RFC 9207 §3).
+    pub names_itself: bool,
 }
 
 /// Where the document of an issuer is: a slash at the end of the issuer is dropped first (§4).
@@ -39,7 +45,15 @@ pub fn read(document: &[u8], issuer: &WebUrl) -> Result<Discovery, String> {
         token_endpoint: url(&object, "token_endpoint", issuer)?,
         end_session_endpoint: url(&object, "end_session_endpoint", issuer)?,
         userinfo_endpoint: url(&object, "userinfo_endpoint", issuer)?,
+        client_auth: words(&object, "token_endpoint_auth_methods_supported"),
+        code_challenges: words(&object, "code_challenge_methods_supported"),
+        names_itself: object.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
     })
+}
+
+fn words(object: &Map<String, Value>, name: &str) -> Option<Vec<String>> {
+    let list = object.get(name)?.as_array()?;
+    Some(list.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
 }
 
 fn url(object: &Map<String, Value>, name: &str, issuer: &WebUrl) -> Result<Option<WebUrl>, String> {

@@ -23,7 +23,7 @@ pub enum Material {
 /// How a key checks one algorithm.
 enum Way {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// A key.
@@ -104,7 +104,7 @@ fn ways(material: &Material, allowed: Algorithms) -> Result<Box<[(Algorithm, Way
             Material::Secret(secret) => algorithm
                 .hmac()
                 .filter(|(_, shortest)| secret.len() >= *shortest)
-                .map(|(hmac, _)| Way::Secret(hmac::Key::new(hmac, secret))),
+                .map(|(hmac, _)| Way::Secret(Box::new(hmac::Key::new(hmac, secret)))),
             Material::Point(..) | Material::Ed25519(_) => None,
         };
         ways.extend(key.map(|key| (algorithm, key)));

@@ -83,7 +83,7 @@ impl Pace {
 
     /// A token names a key that is not known; `known` says whether any is.
     pub fn asked(&mut self, now: Instant, known: bool) -> Told {
-        if self.under_way && !(self.failures > 0 && !known) {
+        if self.under_way && (known || self.failures == 0) {
             return Told::Wait;
         }
         if !known {

@@ -1,12 +1,8 @@
 //! Keys and sets of them, from documents as issuers publish them.
 
-#[path = "../../../../tests/gateway/support/tokens.rs"]
-#[expect(dead_code, reason = "these tests use a part of it")]
-mod tokens;
-
 use super::*;
+use crate::policy::auth::tokens::{Signer, base64url, jwks};
 use serde_json::{Value, json};
-use tokens::{Signer, base64url, jwks};
 
 fn all() -> Algorithms {
     Algorithm::ALL.into_iter().collect()

@@ -24,6 +24,9 @@ pub enum Audience {
     Any,
 }
 
+/// A claim, by its path, and the values of which it must have one; with none of them it may say anything.
+pub type Required = (Box<str>, Box<[Value]>);
+
 /// What a token must say.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -33,8 +36,8 @@ pub struct Rules {
     pub audience: Audience,
     /// How far the clocks may be apart, in seconds.
     pub leeway: u64,
-    /// What else it must say: a claim, and the values of which it must have one; whatever it says where there are none.
-    pub required: Box<[(Box<str>, Box<[Value]>)]>,
+    /// What else it must say.
+    pub required: Box<[Required]>,
 }
 
 /// The seconds between which a token is good: from the first, before the second.
@@ -167,7 +170,8 @@ mod tests {
         let missing = |name: &'static str| move |claims: &mut Value| drop(claims.as_object_mut().unwrap().remove(name));
         let set = |name: &'static str, value: Value| move |claims: &mut Value| claims[name] = value;
         let at = |change: Box<dyn FnOnce(&mut Value)>| judge(&rules(), change, 150).err().unwrap_or_default();
-        let cases: Vec<(Box<dyn FnOnce(&mut Value)>, &str)> = vec![
+        type Change = Box<dyn FnOnce(&mut Value)>;
+        let cases: Vec<(Change, &str)> = vec![
             (Box::new(|_| {}), ""),
             (Box::new(set("aud", json!(["x", "carts"]))), ""),
             (Box::new(set("azp", json!(7))), ""),

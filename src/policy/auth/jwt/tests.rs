@@ -1,11 +1,8 @@
 //! What is written, accepted and refused; tokens, hostile ones among them. Time is the request's own, moved by hand.
 
-#[path = "../../../../tests/gateway/support/tokens.rs"]
-#[expect(dead_code, reason = "these tests use a part of it")]
-mod tokens;
-
 use crate::config::load_str;
 use crate::observe::metrics::{Metrics, MetricsSettings};
+use crate::policy::auth::tokens::{self, Signer, base64url};
 use crate::policy::auth::{Authenticate, Provider, Verdict};
 use crate::reply::Reason;
 use crate::request::{RequestCx, RequestView};
@@ -13,7 +10,6 @@ use crate::snapshot::{Snapshot, Surroundings, compile};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokens::{Signer, base64url};
 
 const NOW: u64 = 1_000_000;
 const PUBLIC: [&str; 10] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
@@ -293,7 +289,8 @@ fn the_token_stands_in_one_place_and_leaves_alone_what_is_not_it() {
         (left["cookie"].to_str().unwrap(), left.contains_key("authorization")),
         ("xsession=1; session2=2", true)
     );
-    let ambiguous: [(&[(&str, &str)], Option<String>); 6] = [
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let ambiguous: [(Fields<'_>, Option<String>); 6] = [
         (&[("authorization", &bearer), ("authorization", &bearer)], None),
         (&[("authorization", "Basic YTpi"), ("authorization", &bearer)], None),
         (&[("authorization", &bearer)], Some(format!("token={token}"))),
