@@ -61,7 +61,7 @@ fn tokens_cost(criterion: &mut Criterion) {
             let view = RequestView { method: "GET", host: "h", path: "/", query: None, headers: &mut headers };
             group.bench_function(format!("{alg} {what}"), |bencher| {
                 bencher.iter(|| {
-                    let verdict = provider.authenticate(&mut cx, black_box(&view), &snapshot.consumers);
+                    let verdict = provider.authenticate(&mut cx, black_box(&view), &snapshot.consumers.load());
                     assert!(matches!(verdict, Verdict::Passed(_)), "{verdict:?}");
                 });
             });

@@ -79,11 +79,12 @@ mod tests {
             for name in ["acme", "acme-next", "crawler"] {
                 fs::write(folder.join("secrets").join(name), format!("the-key-of-{name}-for-tests\n")).expect("a key");
             }
+            fs::write(folder.join("secrets/ann"), "the-password-of-ann-for-tests\n").expect("a password");
             fs::write(folder.join("secrets/partner"), "a-secret-that-is-shared-with-a-partner").expect("a secret");
             fs::create_dir_all(folder.join("keys")).expect("a folder for keys");
             fs::write(folder.join("keys/mobile.pem"), PUBLIC_KEY).expect("a key");
             fs::create_dir_all(folder.join("lists")).expect("a folder for lists");
-            for list in ["office.txt", "blocked.txt"] {
+            for list in ["office.txt", "blocked.txt", "consumers.csv"] {
                 fs::copy(root().join("conf/lists").join(list), folder.join("lists").join(list)).expect("a list");
             }
             fs::write(folder.join("secrets/jwt"), "a-secret-for-tests-that-is-long-enough\n").expect("a secret");
@@ -262,6 +263,15 @@ mod tests {
         let with_key = Request::get("/orders/1").header("X-API-Key", "the-key-of-acme-next-for-tests");
         assert_eq!(send(main_address(&gateway), &with_key).status, 502, "nobody listens behind it");
         assert_eq!(get(&gateway, "/catalog/1").status, 502);
+        let with = |name: &str, value: &str| {
+            send(main_address(&gateway), &Request::get("/back-office/1").header(name, value)).status
+        };
+        assert_eq!(get(&gateway, "/back-office/1").headers("www-authenticate").len(), 2);
+        // Keys of the digests in the configuration and in the list beside it.
+        assert_eq!(["test", "test2", "unknown"].map(|key| with("X-API-Key", key)), [502, 502, 401]);
+        // ann:the-password-of-ann-for-tests
+        let ann = "Basic YW5uOnRoZS1wYXNzd29yZC1vZi1hbm4tZm9yLXRlc3Rz";
+        assert_eq!([ann, "Basic YW5uOm90aGVy"].map(|field| with("Authorization", field)), [502, 401]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Known callers as they are written.
 
 use crate::value::form::text_form;
-use crate::value::written::{Head, NODE, Node, ReadNode, Shape, read_node};
-use crate::value::{Invalid, OneOrMany, SecretConfig, Spanned};
+use crate::value::written::{Head, NODE, Node, ReadNode, SECRET_NODE, Shape, read_node};
+use crate::value::{Invalid, OneOrMany, Place, Secret, SecretConfig, Spanned};
 use chrono::{DateTime, FixedOffset, NaiveDate, SecondsFormat};
-use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,8 +14,11 @@ use std::str::FromStr;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsumerConfig {
-    /// Its API keys, by reference; two at once let it change from one to the other.
+    /// Its API keys, by reference or by their digests; two at once let it change from one to the other.
     pub keys: OneOrMany<KeyConfig>,
+    /// Its password: a reference to its argon2id or bcrypt hash or to the password itself, or the hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<ProofConfig>,
     /// The subjects of its client certificates; its name names it too.
     pub subject: OneOrMany<Spanned<String>>,
     /// The subjects of its tokens; its name names it too.
@@ -29,8 +33,8 @@ pub struct ConsumerConfig {
 /// An API key.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct KeyConfig {
-    /// The key itself, by reference.
-    pub key: SecretConfig,
+    /// The key by reference, or `sha256:` and its digest in hexadecimal digits.
+    pub key: ProofConfig,
     /// Names it in logs and to upstreams. Default: the beginning of its digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Spanned<String>>,
@@ -43,7 +47,7 @@ pub struct KeyConfig {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LongForm {
-    key: SecretConfig,
+    key: ProofConfig,
     #[serde(default)]
     id: Option<Spanned<String>>,
     #[serde(default)]
@@ -71,6 +75,72 @@ impl<'de> Deserialize<'de> for KeyConfig {
             }
         }
         read_node(deserializer, NODE, Forms)
+    }
+}
+
+/// What proves a consumer: by reference, or as a digest or hash from which it cannot be had.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProofConfig {
+    /// By reference.
+    Secret(SecretConfig),
+    /// As it stands there: a digest or a hash of whatever kind; what it is used for decides which may be.
+    Hash(Spanned<Secret>),
+}
+
+impl ProofConfig {
+    /// Where it is written.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Secret(secret) => secret.place,
+            Self::Hash(hash) => hash.place,
+        }
+    }
+}
+
+/// What digests and hashes begin with. What begins otherwise might be the secret itself.
+const HASHES: [&str; 6] = ["sha256:", "$argon2", "$2", "$apr1$", "{SHA}", "{SSHA}"];
+
+impl<'de> Deserialize<'de> for ProofConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms;
+        impl<'de> ReadNode<'de> for Forms {
+            type Value = ProofConfig;
+
+            fn read<N: Node<'de>>(self, head: Head, mut node: N) -> Result<ProofConfig, N::Error> {
+                if head.shape == Shape::Scalar {
+                    let text: String = node.value()?;
+                    if HASHES.iter().any(|start| text.starts_with(start)) {
+                        return Ok(ProofConfig::Hash(Spanned::new(Secret::new(text), head.place)));
+                    }
+                }
+                node.value().map(ProofConfig::Secret)
+            }
+        }
+        read_node(deserializer, SECRET_NODE, Forms)
+    }
+}
+
+impl Serialize for ProofConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Secret(secret) => secret.serialize(serializer),
+            Self::Hash(hash) => hash.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for ProofConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "Proof".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let secret = generator.subschema_for::<SecretConfig>();
+        let hash = r"^(sha256:[0-9a-fA-F]{64}|\$argon2id\$.+|\$2[aby]\$.+)$";
+        json_schema!({
+            "description": "A secret by reference, or its digest or hash.",
+            "anyOf": [secret, { "type": "string", "pattern": hash }],
+        })
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Config {
     pub auth: Named<AuthConfig>,
     /// Known callers, by name.
     pub consumers: Named<ConsumerConfig>,
+    /// Files with more of them, which are watched: a map like `consumers` (`.yaml`), or one key a line (`.csv`).
+    #[serde(deserialize_with = "recovering", skip_serializing_if = "is_empty")]
+    pub consumers_from: OneOrMany<Spanned<String>>,
     /// Pools of endpoints, by name.
     pub upstreams: Named<UpstreamConfig>,
     /// Published APIs, by name.

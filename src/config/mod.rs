@@ -16,7 +16,7 @@ mod upstream;
 pub mod yaml;
 
 pub use check::weight as check_weight;
-pub use consumer::{ConsumerConfig, KeyConfig, Moment};
+pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, ReplyTemplate, ServerConfig};

@@ -19,11 +19,13 @@ mod origin;
 pub mod security_headers;
 mod setup;
 mod stage;
+mod watch;
 
 pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{BodyDecision, BodyPiece, Decision, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait};
 pub use setup::{Setup, Tend};
 pub use stage::Stage;
+pub use watch::Watched;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries,
 pub use shared::Shared;
 pub use store::Store;
 
-use crate::consumer::Consumers;
+use crate::consumer::CurrentConsumers;
 use crate::listener::ListenerSpec;
 use crate::observe::access_log::AccessLogSettings;
 use crate::observe::metrics::RouteMetrics;
@@ -45,7 +45,7 @@ pub struct Snapshot {
     /// By name; inline ones by the route that holds them.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// Known callers.
-    pub consumers: Arc<Consumers>,
+    pub consumers: Arc<CurrentConsumers>,
     /// Ways to establish the caller, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// What has work of its own in the background while this is the running snapshot.

@@ -6,7 +6,7 @@
 
 use super::place::{CredentialPlace, Found};
 use super::{Authenticate, Refusal, Verdict, challenge};
-use crate::consumer::{Consumers, Key, KeyDigest};
+use crate::consumer::{Consumers, Credential, KeyDigest};
 use crate::policy::Setup;
 use crate::request::{Caller, RequestCx, RequestView};
 use crate::value::Spanned;
@@ -27,6 +27,9 @@ pub struct ApiKeyConfig {
     /// `cookie` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<Spanned<String>>,
+    /// The word before the key in that field. Default `ApiKey` in `Authorization`, none in any other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<Spanned<String>>,
     /// The query parameter it stands in. URLs are written to many logs: a header is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<Spanned<String>>,
@@ -43,8 +46,8 @@ pub struct ApiKey {
     name: Box<str>,
     places: Box<[CredentialPlace]>,
     challenge: Option<HeaderValue>,
-    /// What upstreams are told of the keys used lately, with the revision of the registry it was concluded from.
-    callers: Cache<KeyDigest, (u64, Arc<Caller>)>,
+    /// What upstreams are told of the keys used lately, by the revision of the registry and the key's number in it.
+    callers: Cache<(u64, usize), Arc<Caller>>,
 }
 
 /// So many keys used lately have their callers kept; of others they are made anew.
@@ -64,10 +67,22 @@ impl ApiKey {
                 setup.problems.error(header.place, "this is not the name of a header");
                 return None;
             };
-            places.push(match field {
-                header::AUTHORIZATION => CredentialPlace::Scheme(field, "ApiKey".into()),
-                _ => CredentialPlace::Header(field),
+            let scheme = match &written.prefix {
+                None => (field == header::AUTHORIZATION).then_some("ApiKey"),
+                Some(prefix) => Some(prefix.value.as_str()),
+            };
+            places.push(match scheme {
+                Some(scheme) => CredentialPlace::Scheme(field, scheme.into()),
+                None => CredentialPlace::Header(field),
             });
+        }
+        if let Some(prefix) = &written.prefix
+            && (written.header.is_none() || HeaderName::from_bytes(prefix.value.as_bytes()).is_err())
+        {
+            setup
+                .problems
+                .error(prefix.place, "`prefix` is one word before the key in a header field")
+                .hint("write `{ header: Authorization, prefix: ApiKey }`");
         }
         if let Some(query) = &written.query {
             if query.is_empty() {
@@ -101,14 +116,13 @@ impl Authenticate for ApiKey {
         if key.is_empty() || key.len() > LONGEST {
             return Verdict::refused("The API key is empty or too long.");
         }
-        let digest = KeyDigest::of(&key);
-        let Some(key) = consumers.key(&digest) else {
+        let Some(credential) = consumers.credential(&KeyDigest::of(&key)) else {
             return Verdict::refused("The API key is not known.");
         };
-        if key.expires.is_some_and(|expires| expires <= cx.time.unix_seconds()) {
+        if credential.key.expires.is_some_and(|expires| expires <= cx.time.unix_seconds()) {
             return Verdict::expired("The API key has expired.");
         }
-        Verdict::Passed(self.caller(digest, key, consumers.revision()))
+        Verdict::Passed(self.caller(&credential, consumers.revision()))
     }
 
     fn challenge(&self, _refusal: Option<&Refusal>) -> Option<HeaderValue> {
@@ -122,24 +136,23 @@ impl Authenticate for ApiKey {
 
 impl ApiKey {
     /// The caller a key proves: the one concluded before, if the consumers are still the same.
-    fn caller(&self, digest: KeyDigest, key: &Key, revision: u64) -> Arc<Caller> {
-        if let Some((of, caller)) = self.callers.get(&digest)
-            && of == revision
-        {
+    fn caller(&self, credential: &Credential<'_>, revision: u64) -> Arc<Caller> {
+        let number = (revision, credential.number);
+        if let Some(caller) = self.callers.get(&number) {
             return caller;
         }
-        let Key { consumer, id, expires } = key;
+        let Credential { consumer, key, .. } = credential;
         let caller = Caller {
             id: consumer.id.clone(),
             groups: consumer.groups.clone(),
             consumer: Some(Arc::clone(consumer)),
             provider: self.name.clone(),
-            credential: Some(id.clone()),
-            expires: *expires,
+            credential: Some(credential.name()),
+            expires: key.expires,
             ..Caller::default()
         };
         let caller = caller.told();
-        self.callers.insert(digest, (revision, Arc::clone(&caller)));
+        self.callers.insert(number, Arc::clone(&caller));
         caller
     }
 }

@@ -1,7 +1,7 @@
 //! The policy itself: asks the providers of a route in order and makes one decision of their verdicts.
 
 use super::{Authenticate, Provider, Refusal, Verdict};
-use crate::consumer::Consumers;
+use crate::consumer::CurrentConsumers;
 use crate::observe::metrics::AuthOutcome;
 use crate::policy::{BodyDecision, BodyPiece, ChainBuilder, Decision, OnRequest, OnRequestBody, Stage, Wait};
 use crate::reply::{Fixed, Reason, Reply};
@@ -36,7 +36,7 @@ pub struct AuthPlan {
     /// With good ones.
     pub credentials: Credentials,
     /// Who is known.
-    pub consumers: Arc<Consumers>,
+    pub consumers: Arc<CurrentConsumers>,
 }
 
 /// The compiled policy.
@@ -77,8 +77,9 @@ impl Auth {
 
     /// Asks the providers from position `next` on.
     fn ask(&self, next: usize, mut said: Said, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+        let consumers = self.0.consumers.load();
         for (position, provider) in self.0.providers.iter().enumerate().skip(next) {
-            match plainly(provider.authenticate(cx, request, &self.0.consumers), cx) {
+            match plainly(provider.authenticate(cx, request, &consumers), cx) {
                 Verdict::Wait(pending) => {
                     let auth = self.clone();
                     return Decision::Wait(Wait::new(async move {

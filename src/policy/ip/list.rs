@@ -1,20 +1,14 @@
 //! A file of networks: one a line, read at start and again whenever it changes.
 
 use super::NetworkSet;
-use crate::policy::Tend;
+use crate::policy::{Tend, Watched};
 use crate::value::{Invalid, Network};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often a file is looked at; a change is taken over once it has stood for as long again, so that a file that is
-/// still being written is not read in part.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// More bad lines than this are counted, not listed.
 const MOST_NAMED: usize = 10;
@@ -69,16 +63,7 @@ pub struct ListFile {
     path: PathBuf,
     empty: Empty,
     networks: ArcSwap<NetworkSet>,
-    /// What the file looked like when it was read at start.
-    first: Look,
-}
-
-/// What a file looks like from outside; `None` where it is not there.
-type Look = Option<(u64, u64, i64, i64)>;
-
-fn look(path: &Path) -> Look {
-    let data = std::fs::metadata(path).ok()?;
-    Some((data.ino(), data.len(), data.mtime(), data.mtime_nsec()))
+    watched: Watched,
 }
 
 impl ListFile {
@@ -87,9 +72,9 @@ impl ListFile {
     /// # Errors
     /// Why it is no list.
     pub fn open(path: PathBuf, empty: Empty) -> Result<Self, BadList> {
-        let first = look(&path);
+        let watched = Watched::new([path.clone()]);
         let networks = read(&path, empty)?;
-        Ok(Self { path, empty, networks: ArcSwap::from_pointee(networks), first })
+        Ok(Self { path, empty, networks: ArcSwap::from_pointee(networks), watched })
     }
 
     /// Whether the list holds the address.
@@ -120,38 +105,8 @@ pub struct Watch(pub Arc<ListFile>);
 #[async_trait]
 impl Tend for Watch {
     async fn tend(&self) {
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut steps = Steps { taken: self.0.first, seen: self.0.first };
-        loop {
-            ticks.tick().await;
-            if steps.is_due(look(&self.0.path)) {
-                let file = Arc::clone(&self.0);
-                // Large lists take milliseconds to read: that is not for the thread that checks upstreams.
-                let _ = tokio::task::spawn_blocking(move || file.renew()).await;
-            }
-        }
-    }
-}
-
-/// Tells when a file that is looked at now and then has changed and stands still.
-struct Steps {
-    /// What it looked like when it was last read.
-    taken: Look,
-    /// What it looked like last.
-    seen: Look,
-}
-
-impl Steps {
-    /// Whether it is to be read now.
-    fn is_due(&mut self, now: Look) -> bool {
-        let still = now == self.seen;
-        self.seen = now;
-        let due = still && now != self.taken;
-        if due {
-            self.taken = now;
-        }
-        due
+        let file = Arc::clone(&self.0);
+        self.0.watched.each_change(Arc::new(move || file.renew())).await;
     }
 }
 
@@ -248,13 +203,5 @@ mod tests {
         std::fs::write(&path, "192.0.2.0/24\n").unwrap();
         file.renew();
         assert!(!file.contains(ten));
-    }
-
-    #[test]
-    fn a_change_is_read_once_it_stands_still() {
-        let (old, half, new) = (Some((1, 10, 0, 0)), Some((1, 15, 1, 0)), Some((1, 20, 2, 0)));
-        let mut steps = Steps { taken: old, seen: old };
-        let due: Vec<bool> = [old, half, new, new, new, None, None, None, new, new].map(|now| steps.is_due(now)).into();
-        assert_eq!(due, [false, false, false, true, false, false, true, false, false, true]);
     }
 }

@@ -4,8 +4,8 @@ use super::Compiling;
 use super::limits::LimitedRoute;
 use super::pages::OwnPage;
 use super::routes::on_or;
-use crate::config::{ConsumerConfig, KeyConfig, Policies};
-use crate::consumer::{Consumer, Consumers, Key, KeyDigest, SubjectKind};
+use crate::config::Policies;
+use crate::consumer::CurrentConsumers;
 use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
 use crate::policy::auth::oidc::Cookies;
 use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Credentials, Provider, RouteAuthConfig};
@@ -19,12 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const BODY_LIMIT: u64 = 10 << 20;
-/// A key with fewer characters is worth a warning: 16 of hexadecimal are 64 bits.
-const SHORTEST_KEY: usize = 16;
 
 /// What the routes of a configuration may ask for.
 pub(super) struct Access {
-    consumers: Arc<Consumers>,
+    consumers: Arc<CurrentConsumers>,
     providers: BTreeMap<String, Arc<Provider>>,
     used: BTreeSet<String>,
     /// On which hosts browsers log in at which provider; `None` for any.
@@ -34,7 +32,7 @@ pub(super) struct Access {
 
 impl Access {
     /// The compiled consumers and providers.
-    pub(super) fn into_parts(self) -> (Arc<Consumers>, BTreeMap<String, Arc<Provider>>) {
+    pub(super) fn into_parts(self) -> (Arc<CurrentConsumers>, BTreeMap<String, Arc<Provider>>) {
         (self.consumers, self.providers)
     }
 
@@ -99,10 +97,7 @@ impl Compiling<'_> {
 
     pub(super) fn access(&mut self) -> Access {
         let loaded = self.loaded;
-        let mut consumers = Consumers::default();
-        for (name, written) in loaded.config.consumers.iter() {
-            self.consumer(&mut consumers, name, written);
-        }
+        let consumers = self.consumers();
         let mut providers = BTreeMap::new();
         for (name, written) in loaded.config.auth.iter() {
             let previous = self.surroundings.previous.and_then(|previous| previous.providers.get(&name.value));
@@ -111,7 +106,7 @@ impl Compiling<'_> {
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
         let (used, logins) = (BTreeSet::new(), BTreeMap::new());
-        Access { consumers: Arc::new(consumers), providers, used, logins, addresses: Addresses::default() }
+        Access { consumers, providers, used, logins, addresses: Addresses::default() }
     }
 
     /// A provider that reads certificates where none can come from knows nobody.
@@ -132,43 +127,6 @@ impl Compiling<'_> {
             _ => return,
         };
         self.problems.warn(mtls.place, message).hint(hint);
-    }
-
-    fn consumer(&mut self, all: &mut Consumers, name: &Spanned<String>, written: &ConsumerConfig) {
-        let consumer = Consumer {
-            id: name.value.as_str().into(),
-            groups: written.groups.iter().map(|group| group.value.as_str().into()).collect(),
-            plan: written.plan.as_ref().map(|plan| plan.value.as_str().into()),
-        };
-        let tokens = written.jwt_subject.iter().map(|subject| (SubjectKind::Token, subject.value.as_str()));
-        let certificates = written.subject.iter().map(|subject| (SubjectKind::Certificate, subject.value.as_str()));
-        let subjects: Vec<(SubjectKind, &str)> = tokens.chain(certificates).collect();
-        match all.add(consumer, &subjects) {
-            Ok(consumer) => written.keys.iter().for_each(|key| self.key(all, &consumer, key)),
-            Err(taken) => {
-                self.problems.error(name.place, format!("`{taken}` names another consumer already"));
-            }
-        }
-    }
-
-    /// Gives a consumer a key; the key itself is forgotten once its digest is known.
-    fn key(&mut self, all: &mut Consumers, consumer: &Arc<Consumer>, written: &KeyConfig) {
-        let Some(secret) = self.setup().secret(&written.key) else { return };
-        let place = written.key.place;
-        if secret.expose().len() < SHORTEST_KEY {
-            self.problems
-                .warn(place, format!("a key of `{}` is shorter than {SHORTEST_KEY} characters", consumer.id))
-                .hint("short keys can be guessed; make one with `openssl rand -hex 24`");
-        }
-        let digest = KeyDigest::of(secret.expose().as_bytes());
-        let id = written.id.as_ref().map_or_else(|| digest.name(), |id| id.value.clone());
-        let expires = written.expires.as_ref().map(|expires| expires.unix_seconds());
-        let key = Key { consumer: Arc::clone(consumer), id: id.into(), expires };
-        if let Err(other) = all.add_key(digest, key) {
-            self.problems
-                .error(place, format!("this key of `{}` is one of `{other}` already", consumer.id))
-                .hint("a key proves exactly one consumer; make a new one");
-        }
     }
 
     /// The policies of a route, in the order they act in; and who answers the preflights that reach it.
@@ -197,10 +155,10 @@ impl Compiling<'_> {
         };
         match policies.allow {
             Some(OrOff::On(allow)) if asked && auth.is_none() => {
-                AllowConfig::check_only(allow, &access.consumers, &mut self.setup());
+                AllowConfig::check_only(allow, &access.consumers.load(), &mut self.setup());
             }
             Some(OrOff::On(allow)) => {
-                AllowConfig::attach(allow, auth.as_ref(), &access.consumers, (chain, &mut self.setup()));
+                AllowConfig::attach(allow, auth.as_ref(), &access.consumers.load(), (chain, &mut self.setup()));
             }
             None if policies.default == Some(DefaultConfig::Deny) => DenyAll::attach(chain),
             Some(OrOff::Off) | None => {}

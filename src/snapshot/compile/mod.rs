@@ -3,6 +3,7 @@
 
 mod access;
 mod conflicts;
+mod consumers;
 mod limits;
 mod listeners;
 mod pages;

@@ -2,7 +2,9 @@
 
 mod allow;
 mod api_key;
+mod basic;
 mod connections;
+mod consumers;
 mod cors;
 mod csrf;
 mod fault;

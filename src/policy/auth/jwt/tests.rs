@@ -51,7 +51,7 @@ fn ask_at(
     }
     let mut cx = RequestCx::at(now);
     let mut view = RequestView { method: "GET", host: "h", path: "/", query, headers: &mut headers };
-    let verdict = provider(snapshot).authenticate(&mut cx, &view, &snapshot.consumers);
+    let verdict = provider(snapshot).authenticate(&mut cx, &view, &snapshot.consumers.load());
     provider(snapshot).strip(&mut cx, &mut view);
     (verdict, headers, cx)
 }
