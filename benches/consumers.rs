@@ -34,9 +34,9 @@ fn main() {
     for number in 0..count {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key(number).as_bytes());
         let _ = write!(lines, "consumer-{number:08},sha256:");
-        digest.as_ref().iter().for_each(|byte| {
+        for byte in digest.as_ref() {
             let _ = write!(lines, "{byte:02x}");
-        });
+        }
         lines.push_str(",partners,gold\n");
     }
     std::fs::write(folder.path().join("keys.csv"), lines).expect("a file of keys");

@@ -82,9 +82,12 @@ fn a_key_that_stands_in_a_url_is_not_logged_whatever_became_of_the_request() {
     let gateway = Gateway::start_in(folder, &yaml(&origin, &more));
     assert_eq!(gateway.get("/?k=test&page=1").status, 200);
     assert_eq!(gateway.get("/?page=2&%6B=an-unknown-key").status, 401);
-    assert_eq!(gateway.get("/?K=test&k=test").status, 400.min(gateway.get("/?k=test&k=test").status));
-    until("four lines are written", || std::fs::read_to_string(&log).is_ok_and(|text| text.lines().count() >= 4));
+    assert_eq!(gateway.get("/?k=test&page=3&k=test").status, 400);
+    until("three lines are written", || std::fs::read_to_string(&log).is_ok_and(|text| text.lines().count() >= 3));
     let text = std::fs::read_to_string(&log).expect("the log");
-    assert!(text.contains("page=1") && text.contains("page=2") && text.contains("k=***"), "{text}");
+    assert!(
+        text.contains("page=1") && text.contains("page=2") && text.contains("page=3") && text.contains("k=***"),
+        "{text}"
+    );
     assert!(!text.contains("=test") && !text.contains("an-unknown-key"), "{text}");
 }
