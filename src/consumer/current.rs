@@ -19,8 +19,10 @@ impl CurrentConsumers {
         self.0.load()
     }
 
-    /// Puts others in force.
-    pub fn store(&self, next: Consumers) {
-        self.0.store(Arc::new(next));
+    /// Puts others in force, and gives back those before: requests under way may still hold them, and whoever lets go of
+    /// them last takes a million apart.
+    #[must_use]
+    pub fn exchange(&self, next: Consumers) -> Arc<Consumers> {
+        self.0.swap(Arc::new(next))
     }
 }

@@ -24,13 +24,20 @@ impl Index {
 
     /// Adds a position whose entry is not there yet; `hash_of` gives the hash of an entry that is.
     pub fn insert(&mut self, hash: u64, position: u32, hash_of: impl Fn(usize) -> u64) {
-        if (self.used + 1) * 3 > self.slots.len() * 2 {
-            let before = std::mem::take(&mut self.slots);
-            self.slots = vec![0; (before.len() * 2).max(8)].into();
-            before.iter().filter(|slot| **slot > 0).for_each(|slot| self.place(hash_of(*slot as usize - 1), *slot));
-        }
+        self.reserve(1, hash_of);
         self.place(hash, position + 1);
         self.used += 1;
+    }
+
+    /// Makes room for that many more, so that adding them moves nothing.
+    pub fn reserve(&mut self, more: usize, hash_of: impl Fn(usize) -> u64) {
+        let needed = (self.used + more) * 3 / 2 + 1;
+        if needed <= self.slots.len() {
+            return;
+        }
+        let before = std::mem::take(&mut self.slots);
+        self.slots = vec![0; needed.next_power_of_two().max(8)].into();
+        before.iter().filter(|slot| **slot > 0).for_each(|slot| self.place(hash_of(*slot as usize - 1), *slot));
     }
 
     fn place(&mut self, hash: u64, value: u32) {

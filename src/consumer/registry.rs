@@ -141,6 +141,15 @@ impl Consumers {
         }
     }
 
+    /// Makes room for that many consumers with a key each, which are to be added.
+    pub fn reserve(&mut self, more: usize) {
+        self.all.reserve_exact(more);
+        self.keys.reserve_exact(more);
+        let (all, keys, hasher) = (&self.all, &self.keys, &self.hasher);
+        self.by_id.reserve(more, |at| all.get(at).map_or(0, |consumer| hasher.hash_one(&*consumer.id)));
+        self.by_digest.reserve(more, |at| keys.get(at).map_or(0, |held| held.key.digest.hash()));
+    }
+
     /// Gives back memory that was kept for more to come.
     pub fn settle(&mut self) {
         self.all.shrink_to_fit();

@@ -10,6 +10,7 @@ use crate::value::Invalid;
 
 /// Reads all lines into `consumers`; every line that is bad, counted from 1, with what is wrong with it.
 pub(super) fn read(text: &str, consumers: &mut Consumers) -> Vec<(usize, Invalid)> {
+    consumers.reserve(memchr::memchr_iter(b'\n', text.as_bytes()).count());
     let mut reading = Reading { before: consumers.count().0, consumers };
     let mut bad = Vec::new();
     for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {

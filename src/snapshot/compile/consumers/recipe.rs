@@ -10,11 +10,17 @@ use async_trait::async_trait;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// More problems of one file than this are counted, not listed.
 const MOST_NAMED: usize = 20;
 /// The largest file of lines, in bytes: some ten million keys.
 const LARGEST_FILE: u64 = 1 << 30;
+
+/// How long requests under way are waited for before what they hold is left to them.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether they are done.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// For whom the registry is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -201,8 +207,13 @@ impl Renewal {
             return;
         }
         let (count, keys) = consumers.count();
-        current.store(consumers);
+        let before = current.exchange(consumers);
         log::info!("consumers exchanged: {count}, with {keys} keys");
+        // Taking many apart is not for a thread that serves requests: the last to let go should be this one.
+        let patience = Instant::now() + PATIENCE;
+        while Arc::strong_count(&before) > 1 && Instant::now() < patience {
+            std::thread::park_timeout(PAUSE);
+        }
     }
 }
 
