@@ -6,7 +6,7 @@
 //! 1. [`config`]: what operators write. Plain serde types, nothing in them runs.
 //! 2. [`snapshot`]: what requests read. `compile` is the only road from the first to the second.
 //! 3. [`request`]: what is known of one request, and the views policies are written against.
-//! 4. [`policy`]: what decides; one policy, one home.
+//! 4. [`policy`]: what decides; one policy, one home. [`policy::auth`] asks who calls, of the callers in [`consumer`].
 //! 5. [`upstream`]: who answers; endpoints, balancing, health.
 //!
 //! [`proxy`] ties them to Pingora's callbacks, one file per callback:

@@ -1,30 +1,33 @@
 //! Where a bearer token stands in a request, and how it is taken out again.
 
-use crate::request::{Headers, RequestCx, RequestView};
+use super::place::{self, CredentialPlace};
+use crate::request::{RequestCx, RequestView};
 use crate::value::Invalid;
 use crate::value::form::text_form;
-use http::{HeaderName, HeaderValue, header};
-use std::borrow::Cow;
+use http::{HeaderName, header};
 use std::fmt;
 use std::str::FromStr;
 
 /// The longest token that is looked at, in bytes.
 const LONGEST: usize = 8192;
 
-/// Where a token stands.
+/// Where a token stands: in `Authorization` after the word `Bearer` (RFC 6750 §2.1), in another field or a cookie as it is,
+/// or in a parameter of the query (RFC 6750 §2.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenSource {
-    /// In a field of that name; in `Authorization` after the word `Bearer` (RFC 6750 §2.1).
-    Header(HeaderName),
-    /// In a cookie of that name.
-    Cookie(String),
-    /// In a parameter of the query of that name (RFC 6750 §2.3).
-    Query(String),
+pub struct TokenSource(CredentialPlace);
+
+impl TokenSource {
+    fn header(name: HeaderName) -> Self {
+        Self(match name {
+            header::AUTHORIZATION => CredentialPlace::Scheme(name, "Bearer".into()),
+            name => CredentialPlace::Header(name),
+        })
+    }
 }
 
 impl Default for TokenSource {
     fn default() -> Self {
-        Self::Header(header::AUTHORIZATION)
+        Self::header(header::AUTHORIZATION)
     }
 }
 
@@ -37,9 +40,9 @@ impl FromStr for TokenSource {
         let (kind, name) = text.split_once(' ').ok_or_else(wrong)?;
         let is_token = name.parse::<HeaderName>().is_ok();
         match kind {
-            "header" => name.parse().map(Self::Header).map_err(|_| wrong()),
-            "cookie" if is_token => Ok(Self::Cookie(name.to_owned())),
-            "query" if !name.is_empty() => Ok(Self::Query(name.to_owned())),
+            "header" => name.parse().map(Self::header).map_err(|_| wrong()),
+            "cookie" if is_token => Ok(Self(CredentialPlace::Cookie(name.into()))),
+            "query" if !name.is_empty() => Ok(Self(CredentialPlace::Query(name.into()))),
             _ => Err(wrong()),
         }
     }
@@ -47,10 +50,10 @@ impl FromStr for TokenSource {
 
 impl fmt::Display for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Header(name) => write!(f, "header {name}"),
-            Self::Cookie(name) => write!(f, "cookie {name}"),
-            Self::Query(name) => write!(f, "query {name}"),
+        match &self.0 {
+            CredentialPlace::Header(name) | CredentialPlace::Scheme(name, _) => write!(f, "header {name}"),
+            CredentialPlace::Cookie(name) => write!(f, "cookie {name}"),
+            CredentialPlace::Query(name) => write!(f, "query {name}"),
         }
     }
 }
@@ -76,56 +79,20 @@ pub enum Found {
 impl TokenSource {
     /// Looks for the token.
     pub fn find(&self, cx: &RequestCx, request: &RequestView<'_>) -> Found {
-        let mut found: Vec<String> = Vec::new();
-        match self {
-            Self::Header(name) => request.headers.each(name, &mut |value| {
-                found.extend(of_header(name, value).map(|token| String::from_utf8_lossy(token).into_owned()));
-            }),
-            Self::Cookie(name) => each_cookie(request.headers, &mut |pair| {
-                let value = pair.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('='));
-                found.extend(value.map(str::to_owned));
-            }),
-            Self::Query(name) => {
-                let pairs = form_urlencoded::parse(cx.query(request).unwrap_or_default().as_bytes());
-                found.extend(pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()));
-            }
-        }
-        match found.as_slice() {
-            [] => Found::Absent,
-            [token] if is_token(token) => Found::Token(found.swap_remove(0)),
-            [_] => Found::Malformed,
-            _ => Found::Twice,
+        match self.0.find(cx, request) {
+            place::Found::Nothing => Found::Absent,
+            place::Found::Several => Found::Twice,
+            place::Found::One(token) => match String::from_utf8(token) {
+                Ok(token) if is_token(&token) => Found::Token(token),
+                _ => Found::Malformed,
+            },
         }
     }
 
     /// Takes the token out of what goes upstream; what else stands there stays.
     pub fn strip(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) {
-        match self {
-            Self::Header(name) => {
-                if request.header(name).is_some_and(|value| of_header(name, value).is_some()) {
-                    request.headers.remove(name);
-                }
-            }
-            Self::Cookie(name) => strip_cookie(name, request),
-            Self::Query(name) => {
-                let Some(query) = cx.query(request) else { return };
-                let kept: Vec<&str> = query.split('&').filter(|pair| !names(pair, name)).collect();
-                if kept.len() != query.split('&').count() {
-                    cx.changes.query = Some(kept.join("&").into());
-                }
-            }
-        }
+        self.0.strip(cx, request);
     }
-}
-
-/// What stands in a field where tokens stand.
-fn of_header<'a>(name: &HeaderName, value: &'a [u8]) -> Option<&'a [u8]> {
-    if name != header::AUTHORIZATION {
-        return Some(value.trim_ascii());
-    }
-    let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
-    let (scheme, rest) = value.split_at_checked(end)?;
-    scheme.eq_ignore_ascii_case(b"bearer").then(|| rest.trim_ascii())
 }
 
 /// What an access token may be made of (RFC 6749, A.12), without the space.
@@ -139,42 +106,10 @@ pub fn looks_like_jwt(token: &str) -> bool {
     token.starts_with("eyJ") && token.split('.').count() == 3 && token.split('.').all(word)
 }
 
-/// Calls `visit` with each `name=value` of the cookies (RFC 6265 §4.2.1).
-fn each_cookie(headers: &dyn Headers, visit: &mut dyn FnMut(&str)) {
-    headers.each(&header::COOKIE, &mut |line| {
-        String::from_utf8_lossy(line).split(';').for_each(|pair| visit(pair.trim()));
-    });
-}
-
-fn strip_cookie(name: &str, request: &mut RequestView<'_>) {
-    let (mut kept, mut dropped) = (Vec::new(), 0);
-    each_cookie(request.headers, &mut |pair| {
-        if pair.split('=').next() == Some(name) {
-            dropped += 1;
-        } else if !pair.is_empty() {
-            kept.push(pair.to_owned());
-        }
-    });
-    if dropped == 0 {
-        return;
-    }
-    request.headers.remove(&header::COOKIE);
-    if let Ok(value) = HeaderValue::from_str(&kept.join("; "))
-        && !kept.is_empty()
-    {
-        request.headers.set(&header::COOKIE, value);
-    }
-}
-
-/// Whether a pair of a query has that name, however it is written.
-fn names(pair: &str, name: &str) -> bool {
-    form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(key, _): (Cow<'_, str>, _)| key == name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderMap;
+    use http::{HeaderMap, HeaderValue};
 
     fn view<'a>(headers: &'a mut HeaderMap, query: Option<&'a str>) -> RequestView<'a> {
         RequestView { method: "GET", host: "h", path: "/", query, headers }
