@@ -158,8 +158,7 @@ impl Exchange {
 
 /// Milliseconds since the epoch, for ids and log lines.
 pub fn unix_millis() -> crate::observe::UnixMillis {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    crate::observe::UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().into()
 }
 
 /// The present on an upstream's clock.

@@ -81,39 +81,56 @@ impl CredentialPlace {
                 }
             }
             Self::Query(name) => {
-                let Some(query) = cx.query(request) else { return };
-                let names_it = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| key == **name);
-                if query.split('&').any(|pair| names_it(&pair)) {
-                    let kept: Vec<&str> = query.split('&').filter(|pair| !names_it(pair)).collect();
-                    cx.changes.query = Some(kept.join("&").into());
+                if let Some(left) = cx.query(request).and_then(|query| without(query, name)) {
+                    cx.changes.query = Some(left.into());
                 }
             }
-            Self::Cookie(name) => strip_cookie(name, request),
+            Self::Cookie(name) => strip_cookie(request, name),
         }
     }
 }
 
-fn strip_cookie(name: &str, request: &mut RequestView<'_>) {
-    let (mut kept, mut there): (Vec<Vec<u8>>, bool) = (Vec::new(), false);
+/// Whether a pair of a query has that name, however it is escaped.
+pub fn is_named(pair: &str, name: &str) -> bool {
+    form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(found, _)| found == name)
+}
+
+/// The query without the pairs of that name; `None` where there is none.
+pub fn without(query: &str, name: &str) -> Option<String> {
+    let left: Vec<&str> = query.split('&').filter(|pair| !is_named(pair, name)).collect();
+    (left.len() != query.split('&').count()).then(|| left.join("&"))
+}
+
+/// Takes the cookies of that name out; fields without one stay as they are.
+pub fn strip_cookie(request: &mut RequestView<'_>, name: &str) {
+    let pairs =
+        |line: &[u8]| line.split(|byte| *byte == b';').map(|pair| pair.trim_ascii().to_vec()).collect::<Vec<_>>();
+    let (mut lines, mut stripped) = (Vec::new(), false);
     request.headers.each(&header::COOKIE, &mut |line| {
-        for (key, value) in cookies(line) {
-            if key == name.as_bytes() {
-                there = true;
-            } else {
-                kept.push([key, b"=", value].concat());
-            }
+        let all = pairs(line);
+        let left: Vec<&[u8]> = all.iter().filter(|pair| !is_cookie(pair, name)).map(Vec::as_slice).collect();
+        if left.len() == all.len() {
+            lines.push(line.to_vec());
+            return;
+        }
+        stripped = true;
+        if left.iter().any(|pair| !pair.is_empty()) {
+            lines.push(left.join(b"; ".as_slice()));
         }
     });
-    if !there {
+    if !stripped {
         return;
     }
     request.headers.remove(&header::COOKIE);
     // What was one legal field, less a part of it, is one.
-    if let Ok(value) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
-        && !kept.is_empty()
-    {
-        request.headers.set(&header::COOKIE, value);
+    for line in lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()) {
+        request.headers.append(&header::COOKIE, line);
     }
+}
+
+/// Whether a pair of a Cookie field is the cookie of that name.
+fn is_cookie(pair: &[u8], name: &str) -> bool {
+    cookies(pair).any(|(key, _)| key == name.as_bytes())
 }
 
 /// Names and values of one Cookie field. What has no `=` is no cookie.
@@ -203,6 +220,13 @@ mod tests {
             view.header(&header::COOKIE).map(<[u8]>::to_vec)
         });
         assert_eq!(cookie.as_deref(), Some(b"a=1; b=2".as_slice()));
+        let bare = with(&[("cookie", "bare; k=secret; b=2"), ("cookie", "c=3")], "", |cx, view| {
+            CredentialPlace::Cookie("k".into()).strip(cx, view);
+            let mut lines = Vec::new();
+            view.headers.each(&header::COOKIE, &mut |line| lines.push(String::from_utf8_lossy(line).into_owned()));
+            lines
+        });
+        assert_eq!(bare, ["bare; b=2", "c=3"]);
         let basic = with(&[("authorization", "Basic eA==")], "", |cx, view| {
             CredentialPlace::Scheme(header::AUTHORIZATION, "Bearer".into()).strip(cx, view);
             view.header(&header::AUTHORIZATION).is_some()

@@ -91,11 +91,6 @@ impl LimitStore {
     pub(super) fn quotas(&self) -> &Table {
         self.quotas.get_or_init(|| Table::new(self.max_keys))
     }
-
-    /// How many keys are below their full bucket at the moment.
-    pub fn live(&self, moment: &Moment) -> usize {
-        self.rates.get().map_or(0, |table| table.live(self.now(moment).ticks))
-    }
 }
 
 /// Gathers what is hashed, for a hash over the whole.

@@ -100,8 +100,9 @@ impl Table {
         self.bucket(key).and_then(|bucket| bucket.find(key)).map_or(0, |(_, state)| state.load(Acquire))
     }
 
-    /// How many keys are not full at that moment. Walks the whole table: for the admin API.
-    pub fn live(&self, now: Ticks) -> usize {
+    /// How many keys are not full at that moment.
+    #[cfg(test)]
+    fn live(&self, now: Ticks) -> usize {
         let states = self.buckets.iter().flat_map(|bucket| &bucket.states);
         states.filter(|state| (now.0 + 1..TAKEN).contains(&state.load(Relaxed))).count()
     }

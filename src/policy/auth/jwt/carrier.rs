@@ -1,8 +1,9 @@
 //! Where a token stands in a request, and how it is taken out of it.
 
+use crate::policy::auth::place::{is_named, strip_cookie, without};
 use crate::request::{Headers, RequestCx, RequestView};
+use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 
 /// Where tokens may stand.
@@ -114,33 +115,6 @@ fn in_cookies(headers: &(impl Headers + ?Sized), name: &str) -> Brought {
     found
 }
 
-fn strip_cookie(request: &mut RequestView<'_>, name: &str) {
-    let (mut lines, mut stripped) = (Vec::new(), false);
-    request.headers.each(&COOKIE, &mut |line| {
-        let left: Vec<&[u8]> = pairs(line).filter(|pair| value_of(pair, name).is_none()).collect();
-        if left.len() == pairs(line).count() {
-            lines.push(line.to_vec());
-            return;
-        }
-        stripped = true;
-        if left.iter().any(|pair| !pair.is_empty()) {
-            lines.push(left.join(b"; ".as_slice()));
-        }
-    });
-    if !stripped {
-        return;
-    }
-    request.headers.remove(&COOKIE);
-    for line in lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()) {
-        request.headers.append(&COOKIE, line);
-    }
-}
-
-/// A pair of a query that has that name, however it is escaped.
-fn is_named(pair: &str, name: &str) -> bool {
-    form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(found, _)| found == name)
-}
-
 fn in_query(query: Option<&str>, name: &str) -> Brought {
     let mut found = Nothing;
     for pair in query.unwrap_or_default().split('&').filter(|pair| is_named(pair, name)) {
@@ -149,10 +123,4 @@ fn in_query(query: Option<&str>, name: &str) -> Brought {
         found = if found == Nothing { token } else { Several("the parameter with the token stands twice") };
     }
     found
-}
-
-/// The query without the pairs of that name; `None` where there is none.
-fn without(query: &str, name: &str) -> Option<String> {
-    let left: Vec<&str> = query.split('&').filter(|pair| !is_named(pair, name)).collect();
-    (left.len() != query.split('&').count()).then(|| left.join("&"))
 }
