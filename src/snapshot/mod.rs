@@ -4,6 +4,7 @@
 mod compile;
 mod explain;
 mod find;
+mod inline;
 mod report;
 mod route;
 mod shared;
@@ -11,6 +12,7 @@ mod store;
 
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
+pub use inline::InlineProviders;
 pub use report::ReloadReport;
 pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
 pub use shared::Shared;
@@ -48,6 +50,8 @@ pub struct Snapshot {
     pub consumers: Arc<CurrentConsumers>,
     /// Ways to establish the caller, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
+    /// Those without a name, that stand in routes.
+    pub inline_providers: InlineProviders,
     /// What has work of its own in the background while this is the running snapshot.
     pub tended: Vec<Arc<dyn Tend>>,
     /// Fields that tell upstreams who the caller is: dropped from what clients send.

@@ -62,7 +62,7 @@ fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec
     };
     let mut consumers = Consumers::default();
     consumers.add(Consumer { id: "acme".into(), groups: Box::default(), plan: None }, &[]).unwrap();
-    AllowConfig::attach(&rule(json), auth, &consumers, (&mut chain, &mut setup));
+    AllowConfig::attach(&rule(json), auth, &CurrentConsumers::new(consumers), (&mut chain, &mut setup));
     if problems.is_empty() {
         Ok(chain.build())
     } else {
