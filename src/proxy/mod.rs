@@ -4,6 +4,7 @@ mod answer;
 mod ctx;
 mod early_request_filter;
 mod failure;
+mod fence;
 mod fields;
 mod front;
 mod h2_connection;
