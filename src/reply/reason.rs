@@ -113,7 +113,7 @@ reasons! {
     SlowRequest = "slow-request", 408, grpc 4, Client, Close, "http_request_error", "Request timeout",
         "The request did not arrive in time.";
     /// The body is over the route's limit.
-    BodyTooLarge = "body-too-large", 413, grpc 8, Client, Open, "http_request_denied", "Content too large",
+    BodyTooLarge = "body-too-large", 413, grpc 8, Client, Close, "http_request_denied", "Content too large",
         "The body is larger than this route accepts.";
     /// The request target is over the listener's limit.
     UriTooLong = "uri-too-long", 414, grpc 3, Client, Close, "http_request_error", "URI too long",
