@@ -63,8 +63,8 @@ mod tests {
     fn names_that_rules_are_written_with_are_looked_for_after_every_exchange() {
         let current = CurrentConsumers::new(of(&["acme", "beta"]));
         assert!(current.expect("acme") && current.expect("beta") && !current.expect("typo"));
-        assert_eq!(current.missing(), ["typo".into()]);
+        assert_eq!(current.missing().join(" "), "typo");
         drop(current.exchange(of(&["beta", "typo"])));
-        assert_eq!(current.missing(), ["acme".into()]);
+        assert_eq!(current.missing().join(" "), "acme");
     }
 }

@@ -286,6 +286,7 @@ mod tests {
             same_site: false,
             headers: [API_KEY].into(),
             mode: CsrfMode::Enforce,
+            shadowed: Arc::default(),
         }
     }
 

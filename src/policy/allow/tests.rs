@@ -1,7 +1,7 @@
 //! Rules: what is refused when they are compiled, who passes, and what a refusal tells.
 
 use super::*;
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, Consumers, CurrentConsumers};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::{Metrics, MetricsSettings};
 use crate::policy::Progress;

@@ -2,6 +2,7 @@
 
 use crate::request::{HeadersMut, RequestCx, RequestView};
 use http::{HeaderName, HeaderValue, header};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// A place a credential may stand in.
@@ -17,13 +18,16 @@ pub enum CredentialPlace {
     Cookie(Box<str>),
 }
 
+/// The text of a credential. Most keys fit in without an allocation.
+pub type Text = SmallVec<[u8; 64]>;
+
 /// What stands in a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Nothing.
     Nothing,
     /// A credential.
-    One(Vec<u8>),
+    One(Text),
     /// More than one: which of them counts is not plain.
     Several,
 }
@@ -33,7 +37,7 @@ impl CredentialPlace {
     pub fn find(&self, cx: &RequestCx, request: &RequestView<'_>) -> Found {
         let mut found = Found::Nothing;
         let mut add = |value: Cow<'_, [u8]>| {
-            found = if found == Found::Nothing { Found::One(value.into_owned()) } else { Found::Several };
+            found = if found == Found::Nothing { Found::One(SmallVec::from_slice(&value)) } else { Found::Several };
         };
         match self {
             Self::Header(name) => request.headers.each(name, &mut |value| add(Cow::Borrowed(value.trim_ascii()))),
@@ -174,7 +178,7 @@ mod tests {
     }
 
     fn one(text: &str) -> Found {
-        Found::One(text.as_bytes().to_vec())
+        Found::One(SmallVec::from_slice(text.as_bytes()))
     }
 
     #[test]

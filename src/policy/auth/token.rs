@@ -82,7 +82,7 @@ impl TokenSource {
         match self.0.find(cx, request) {
             place::Found::Nothing => Found::Absent,
             place::Found::Several => Found::Twice,
-            place::Found::One(token) => match String::from_utf8(token) {
+            place::Found::One(token) => match String::from_utf8(token.into_vec()) {
                 Ok(token) if is_token(&token) => Found::Token(token),
                 _ => Found::Malformed,
             },
