@@ -1,6 +1,7 @@
 //! Writes what the gateway answers itself.
 
 use super::Gate;
+use super::answer_body::{change_whole, may_have_body};
 use super::ctx::ProxyCtx;
 use super::fields::{X_REQUEST_ID, edit_response};
 use crate::exchange::grpc_web::WebType;
@@ -54,6 +55,15 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
     let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
     let mut header = head(status, fields, body.len(), &ctx.ids.request);
     unwind(session, &mut header, ctx);
+    let body = if may_have_body(status) && !body.is_empty() && changes_bodies(ctx) {
+        match Box::pin(change_whole(session, ctx, (&mut header, body.clone()), (0, Maker::Gateway))).await {
+            Ok(changed) => changed,
+            // A refusal in place of a refusal would help nobody: it goes out as it is, in a head that says so.
+            Err(_) => return write_plain(session, ctx, (status, body)).await,
+        }
+    } else {
+        body
+    };
     if head_only || body.is_empty() {
         write_head(session, header).await?;
         ctx.outcome.answered = true;
@@ -63,6 +73,22 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
     ctx.outcome.answered = true;
     ctx.outcome.bytes_out += body.len() as u64;
     session.write_response_body(Some(body), true).await
+}
+
+fn changes_bodies(ctx: &ProxyCtx) -> bool {
+    ctx.route().is_some_and(|route| route.chain.changes_response_bodies())
+}
+
+/// Writes an answer whose body could not be changed: 500, and nothing of it.
+async fn write_plain(session: &mut Session, ctx: &mut ProxyCtx, (status, body): (StatusCode, Bytes)) -> Result<()> {
+    log::error!(
+        "an answer of the gateway's own ({status}, {} bytes) could not be changed as its route asks",
+        body.len()
+    );
+    ctx.outcome.reason.get_or_insert(Reason::Internal);
+    let header = head(StatusCode::INTERNAL_SERVER_ERROR, Vec::new(), 0, &ctx.ids.request);
+    ctx.outcome.answered = true;
+    write_head(session, header).await
 }
 
 /// Runs the response hooks of the policies the request has passed over an answer of the gateway's own.
@@ -123,10 +149,6 @@ pub fn is_short(body: Body) -> bool {
 /// whether the next bytes are that body or another request.
 pub fn waits_for_leave(session: &Session) -> bool {
     session.req_header().headers.contains_key(header::EXPECT)
-}
-
-fn may_have_body(status: StatusCode) -> bool {
-    !status.is_informational() && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
 }
 
 fn head(

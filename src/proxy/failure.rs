@@ -1,6 +1,8 @@
 //! Something failed: whose fault it is, whether another attempt is safe, and what the client is told.
 
 use super::answer::write_refusal;
+use super::answer_body::deliver;
+use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx, now};
 use super::{Gate, upstream_peer};
 use crate::observe::metrics::AttemptOutcome;
@@ -124,6 +126,13 @@ fn classify(error: &Error) -> (FailureKind, AttemptOutcome, Reason) {
 /// All attempts failed, or the request did: tell the client, where it is still there and nothing has been said yet.
 pub async fn fail_to_proxy(session: &mut Session, error: &Error, ctx: &mut ProxyCtx) -> FailToProxy {
     let kept = ctx.matched.refusal.take();
+    // The whole of an answer that was held is there: it is only its end that could not be told.
+    if kept.is_none() && matches!(&ctx.exchange.bodies.down, Down::Held(held) if held.complete) {
+        Box::pin(deliver(session, ctx)).await;
+        let status = session.response_written().map_or(499, |head| head.status.as_u16());
+        return FailToProxy { error_code: status, can_reuse_downstream: false };
+    }
+    ctx.exchange.bodies.down = Down::Untouched;
     let reply = match kept {
         Some(reply) => *reply,
         None => Reply::new(reason_of(error, session, ctx)),

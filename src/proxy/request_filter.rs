@@ -2,15 +2,16 @@
 //! there is an endpoint to ask.
 
 use super::answer::{write, write_refusal};
-use super::ctx::{Flow, ProxyCtx};
+use super::ctx::{Flow, Matched, ProxyCtx};
 use super::early_request_filter::set_path;
 use super::fields::{HeadFields, edit_request};
 use super::{Gate, Random, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
-use crate::request::RequestView;
+use crate::request::{Asked, RequestView};
+use crate::routing::Router;
 use crate::snapshot::Action;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, Uri, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use std::time::Instant;
@@ -118,6 +119,9 @@ fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> De
     let request = session.downstream_session.req_header_mut();
     // Copies of two reference counts: the fields alone may be changed while these are read.
     let (method, uri) = (request.method.clone(), request.uri.clone());
+    if route.chain.remembers_what_was_asked() && cx.changes.asked.is_none() {
+        cx.changes.asked = Some(Box::new(asked(&snapshot.router, matched, &uri)));
+    }
     let mut view = RequestView {
         method: method.as_str(),
         host: &matched.host,
@@ -137,6 +141,19 @@ fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> De
         }
     }
     decision
+}
+
+/// What is kept of a request for policies that act after it has gone on.
+fn asked(router: &Router, matched: &Matched, uri: &Uri) -> Asked {
+    let rule = matched.route.and_then(|number| router.rules().get(number));
+    let count = rule.map_or(0, |rule| rule.path.captures().len());
+    let captured = |index| matched.captures.get(uri.path(), index).unwrap_or_default().into();
+    Asked {
+        host: matched.host.clone(),
+        path: uri.path().into(),
+        query: uri.query().map(Into::into),
+        captures: (0..count).map(captured).collect(),
+    }
 }
 
 /// Whether the certificate this connection was made with is not the one the Host would have been given

@@ -76,6 +76,9 @@ reasons! {
     /// Credentials are given in more ways than one, so that which of them counts is not plain (RFC 6750 §3.1).
     AmbiguousCredentials = "ambiguous-credentials", 400, grpc 3, Client, Open, "http_request_denied", "Ambiguous credentials",
         "Credentials are given more than once. Send them once, in one place.";
+    /// The body is not what it says it is, so that it cannot be changed as the route asks.
+    BadBody = "bad-body", 400, grpc 3, Client, Close, "http_request_error", "Bad body",
+        "The body is not what its Content-Type or Content-Encoding says.";
     /// A browser came back from a login that cannot be completed.
     LoginFailed = "login-failed", 400, grpc 16, Client, Open, "http_request_denied", "Login failed",
         "The login could not be completed; try again.";
@@ -148,6 +151,9 @@ reasons! {
     /// The endpoint's answer is not HTTP, or breaks its own framing.
     UpstreamInvalid = "upstream-invalid", 502, grpc 14, Upstream, Close, "http_protocol_error", "Bad gateway",
         "The service behind this route gave an answer that is not valid HTTP.";
+    /// The body of the endpoint's answer is too large, or not what it says, so that it cannot be changed as the route asks.
+    UpstreamBody = "upstream-body", 502, grpc 14, Upstream, Close, "http_protocol_error", "Bad gateway",
+        "The service behind this route gave an answer that cannot be translated.";
     /// The endpoint's certificate was refused or TLS failed.
     UpstreamTls = "upstream-tls", 502, grpc 14, Upstream, Close, "tls_protocol_error", "Bad gateway",
         "A secure connection to the service behind this route could not be made.";

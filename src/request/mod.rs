@@ -22,4 +22,4 @@ pub use forwarded::{
     remove_inbound, remove_lookalikes, remove_nominations,
 };
 pub use headers::{Headers, HeadersMut};
-pub use view::{Answered, Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};
+pub use view::{Answered, Asked, Body, Maker, Moment, OutgoingView, RequestCx, RequestView, ResponseView, Scheme};

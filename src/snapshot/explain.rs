@@ -42,7 +42,8 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
         let hosts = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
         let _ = writeln!(out, "route {}{hosts} -> {}", name_of(route), action(route));
-        let policies = route.chain.describe().into_iter().chain(route.chain.describe_responses());
+        let policies = route.chain.describe().into_iter().chain(route.chain.describe_upstream_requests());
+        let policies = policies.chain(route.chain.describe_responses());
         for line in policies.chain(frame(route)) {
             let _ = writeln!(out, "    {line}");
         }
