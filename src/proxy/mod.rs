@@ -6,6 +6,7 @@ mod bodies;
 mod ctx;
 mod early_request_filter;
 mod failure;
+mod fence;
 mod fields;
 mod front;
 mod h2_connection;

@@ -4,8 +4,9 @@
 use super::answer::{write, write_refusal};
 use super::ctx::{Flow, Matched, ProxyCtx};
 use super::early_request_filter::set_path;
+use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
-use super::{Gate, upstream_peer};
+use super::{Gate, Random, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Asked, RequestView};
@@ -48,12 +49,25 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         Decision::Wait(_) => return Err(Error::new(ErrorType::InternalError)),
     }
     if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
-        let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(false) };
+        let Err(reply) = upstream_peer::choose(gate, session, ctx) else {
+            bound(session, ctx);
+            return Ok(false);
+        };
         Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
     Box::pin(answer(session, ctx)).await?;
     Ok(true)
+}
+
+/// The exchange that begins now is over by the deadline, however its waits add up.
+fn bound(session: &Session, ctx: &ProxyCtx) {
+    let timeout = ctx.route().and_then(|route| route.timeout).filter(|_| ctx.exchange.flow == Flow::Bounded);
+    if let Some(timeout) = timeout
+        && let Some(fence) = Fence::of(&session.downstream_session)
+    {
+        fence.end_at(ctx.cx.time.started + timeout);
+    }
 }
 
 /// What the route answers by itself.
@@ -77,6 +91,10 @@ async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
 
 /// What the frame checks of every request.
 fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Box<Reply>> {
+    let priority = ctx.route().map(|route| route.priority).unwrap_or_default();
+    if gate.shared.pressure.get(gate.worker.0).is_some_and(|worker| !worker.admits(priority, Random::next)) {
+        return Err(Box::new(Reason::Overloaded.into()));
+    }
     let header = session.req_header();
     if header.version < Version::HTTP_2 && is_grpc(&header.headers) {
         let detail = "gRPC needs HTTP/2 from end to end; connect with HTTP/2, or use gRPC-Web.";
