@@ -34,14 +34,15 @@ fn config(idp: &Provider, service: &Origin) -> String {
         "auth:\n  \
          keys: {{ api_key: {{ header: X-API-Key, query: apikey, cookie: key }} }}\n  \
          people: {{ basic: {{}} }}\n  \
-         tokens: {{ jwt: {{ key: {jwt}, audience: off, from: {{ header: Authorization, query: access_token, cookie: token }} }} }}\n  \
+         tokens: {{ jwt: {{ key: {jwt}, audience: off, from: {{ header: Authorization, query: ticket, cookie: token }} }} }}\n  \
          asked: {{ introspection: {{ url: {service}/introspect, insecure: true, client_id: gw, client_secret: {introspecting} }} }}\n  \
+         slips: {{ introspection: {{ url: {service}/introspect, insecure: true, from: query slip }} }}\n  \
          gate: {{ forward: {{ url: {service}/check, insecure: true }} }}\n  \
          signed: {{ signature: {{ keys: {{ k: {{ secret: {signature} }} }}, require: [\"@method\"] }} }}\n  \
          web: {{ oidc: {{ issuer: {issuer}, insecure: true, client_id: {CLIENT}, client_secret: {oidc}, cookie: {{ secret: {cookie} }} }} }}\n\
          consumers: {{ acme: {{ keys: [{key}], password: {password} }} }}\n\
          routes:\n{}",
-        ["keys", "people", "tokens", "asked", "gate", "signed", "web"]
+        ["keys", "people", "tokens", "asked", "slips", "gate", "signed", "web"]
             .map(|name| format!("  /{name}: {{ auth: {name}, respond: {{ body: \"in\" }} }}\n"))
             .concat()
     )
@@ -87,10 +88,12 @@ fn cases() -> Vec<Case> {
         (Request::get("/people").header("Authorization", &wrong.0), 401, wrong.1),
         (Request::get("/people").header("Authorization", &format!("Basic {bad}!")), 401, one(bad)),
         (Request::get("/people").header("Authorization", bad).header("Authorization", KEY), 400, one(bad)),
-        (Request::get(&format!("/tokens?access_token={good}")), 200, one(&good)),
+        (Request::get(&format!("/tokens?ticket={good}")), 200, one(&good)),
         (Request::get("/tokens").header("Cookie", &format!("token={good}")), 200, one(&good)),
         (bearer("/asked", OPAQUE), 200, one(OPAQUE)),
         (bearer("/asked", bad), 401, one(bad)),
+        (Request::get(&format!("/slips?slip={OPAQUE}")), 200, one(OPAQUE)),
+        (Request::get(&format!("/slips?%73lip={bad}")), 401, one(bad)),
         (bearer("/asked", "canary-that-breaks-the-service"), 503, one("canary-that-breaks-the-service")),
         (bearer("/gate", OPAQUE), 200, one(OPAQUE)),
         (bearer("/gate", bad), 403, one(bad)),

@@ -89,6 +89,14 @@ impl TokenSource {
         }
     }
 
+    /// The parameter of the query it stands in, if it is one: its value must never be logged.
+    pub fn query(&self) -> Option<&str> {
+        match &self.0 {
+            CredentialPlace::Query(name) => Some(name),
+            CredentialPlace::Header(_) | CredentialPlace::Scheme(..) | CredentialPlace::Cookie(_) => None,
+        }
+    }
+
     /// Takes the token out of what goes upstream; what else stands there stays.
     pub fn strip(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) {
         self.0.strip(cx, request);

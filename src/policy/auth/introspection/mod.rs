@@ -65,6 +65,7 @@ impl Introspection {
         let headers: Option<Vec<_>> = headers.into_iter().collect();
         let ((url, trust), authorization, headers) = (service?, credentials?, headers?);
         let secret = secret.flatten();
+        setup.redacted.extend(config.from.query().map(str::to_owned));
         let kept = previous.filter(|previous| previous.0.means(config, secret.as_ref(), &trust));
         let memory = match kept {
             Some(previous) => Arc::clone(&previous.0.memory),

@@ -236,6 +236,7 @@ fn carriers(written: &JwtConfig, setup: &mut Setup<'_>) -> Option<Carriers> {
             return None;
         }
     }
+    setup.redacted.extend(from.query.iter().map(|name| name.value.clone()));
     let text = |name: &Option<Spanned<String>>| name.as_ref().map(|name| name.value.as_str().into());
     Some(Carriers { header, cookie: text(&from.cookie), query: text(&from.query) })
 }

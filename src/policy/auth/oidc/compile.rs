@@ -47,8 +47,8 @@ impl Oidc {
         if !named {
             return None;
         }
-        // The code that comes back from the provider is good for tokens until it is redeemed.
-        setup.redacted.push("code".into());
+        // The code that comes back from the provider is good for tokens until it is redeemed, for who has its state.
+        setup.redacted.extend(["code", "state"].map(String::from));
         let id = &config.client_id.value;
         let sealer = Sealer::new(&secrets, &[name, issuer.as_str(), id])?;
         let before = previous.map(|previous| &*previous.0);
