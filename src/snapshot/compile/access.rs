@@ -84,6 +84,7 @@ impl Compiling<'_> {
     /// What a policy draws on while it is compiled.
     pub(super) fn setup(&mut self) -> Setup<'_> {
         Setup {
+            incomplete: self.loaded.problems.is_fatal(),
             problems: &mut self.problems,
             sources: &self.loaded.sources,
             fetcher: self.surroundings.fetcher,
