@@ -13,9 +13,6 @@ use std::sync::Arc;
 pub struct Setup<'a> {
     /// Where everything that is wrong is said.
     pub problems: &'a mut Problems,
-    /// Whether something that is wrong has been left out of what is written: what seems to be missing may be just that,
-    /// and has been said.
-    pub incomplete: bool,
     /// The files the configuration stands in: relative paths start there.
     pub sources: &'a Sources,
     /// The gateway's own calls to others.

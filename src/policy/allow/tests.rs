@@ -51,7 +51,6 @@ fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec
     let (mut tended, mut identity, mut chain) = (Vec::new(), Vec::new(), ChainBuilder::default());
     let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 1, reasons: Reason::SLUGS });
     let mut setup = Setup {
-        incomplete: false,
         problems: &mut problems,
         metrics: &metrics,
         sources: &sources,

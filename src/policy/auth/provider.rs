@@ -47,7 +47,6 @@ macro_rules! kinds {
             pub fn compile(name: &Spanned<String>, written: &AuthConfig, previous: Option<&Self>, setup: &mut Setup<'_>) -> Option<Self> {
                 match written.given().as_slice() {
                     [_] => {}
-                    [] if setup.incomplete => return None,
                     [] => {
                         setup.problems
                             .error(name.place, format!("provider `{}` is of no kind", name.value))

@@ -39,9 +39,7 @@ pub(super) struct Written<'a> {
 /// The URL and whose certificates are believed; problems are recorded.
 pub(super) fn compile(written: &Written<'_>, setup: &mut Setup<'_>) -> Option<(WebUrl, Trust)> {
     let Some(url) = written.url else {
-        if !setup.incomplete {
-            setup.problems.error(written.place, "`url` is missing").hint("write the URL of the service that is asked");
-        }
+        setup.problems.error(written.place, "`url` is missing").hint("write the URL of the service that is asked");
         return None;
     };
     if url.base.scheme == Scheme::Http && !written.insecure {

@@ -45,7 +45,6 @@ pub fn with_setup<T>(folder: &Path, compile: impl FnOnce(&mut Setup<'_>) -> T) -
     let (mut problems, mut tended, mut identity) = (Problems::new(), Vec::new(), Vec::new());
     let (fetcher, limits) = Default::default();
     let mut setup = Setup {
-        incomplete: false,
         problems: &mut problems,
         sources: &sources,
         fetcher: &fetcher,

@@ -14,7 +14,6 @@ fn hash(password: &str) -> PasswordHash {
 fn provider(file: Option<&std::path::Path>, previous: Option<&Basic>) -> Arc<Basic> {
     let (mut problems, mut tended, mut identity) = (Problems::new(), Vec::new(), Vec::new());
     let mut setup = Setup {
-        incomplete: false,
         problems: &mut problems,
         sources: &Sources::default(),
         fetcher: &Default::default(),
