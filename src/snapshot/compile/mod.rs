@@ -15,6 +15,7 @@ mod upstreams;
 pub use process::{server_plan, worker_threads};
 
 use super::Snapshot;
+use super::areas::{Area, Areas};
 use crate::config::{Failed, Loaded};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
@@ -57,6 +58,7 @@ struct Compiling<'a> {
     tended: Vec<Arc<dyn Tend>>,
     identity: Vec<HeaderName>,
     redacted: Vec<String>,
+    areas: Vec<Area>,
 }
 
 impl Compiling<'_> {
@@ -82,6 +84,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         tended: Vec::new(),
         identity: IDENTITY_FIELDS.to_vec(),
         redacted: Vec::new(),
+        areas: Vec::new(),
     };
     let replies = compiling.gateway_replies();
     let mut upstreams = compiling.upstreams();
@@ -92,6 +95,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let process = compiling.process();
     let mut problems = std::mem::take(&mut compiling.problems);
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
+    let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
     problems.extend(loaded.problems.clone());
     problems.sort();
     let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {
@@ -112,6 +116,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         tended,
         identity: identity.into(),
         replies,
+        areas,
         trusted,
         unrouted: surroundings.metrics.unrouted(),
         process,
