@@ -1,7 +1,7 @@
 //! The compiled hooks of one route.
 
-use super::{BodyDecision, BodyPiece, Decision, OnRequest, OnRequestBody, OnResponse, Seen, Stage};
-use crate::observe::metrics::ProviderMetrics;
+use super::{BodyDecision, BodyPiece, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, Seen, Stage};
+use crate::observe::metrics::{LimitMetrics, ProviderMetrics};
 use crate::request::{RequestCx, RequestView, ResponseView};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ pub struct ChainBuilder {
     on_request_body: Vec<(Stage, Arc<dyn OnRequestBody>)>,
     on_response: Vec<ResponseHook>,
     providers: Box<[Arc<ProviderMetrics>]>,
+    counted: Counted,
 }
 
 impl ChainBuilder {
@@ -30,6 +31,26 @@ impl ChainBuilder {
         self.on_response.push((stage, seen, hook));
     }
 
+    /// Adds a hook on refusals that are to cost nothing.
+    pub fn on_refusal(&mut self, hook: Arc<dyn OnRefusal>) {
+        self.counted.on_refusal.push(hook);
+    }
+
+    /// Has the decisions of one more limit counted there; gives back the place they are noted by.
+    pub fn count_limit(&mut self, metrics: Arc<LimitMetrics>) -> u16 {
+        self.counted.limits.push(metrics);
+        u16::try_from(self.counted.limits.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// Has a capture of the route's pattern laid out for limits; gives back its place among those.
+    pub fn capture(&mut self, index: usize) -> usize {
+        let captures = &mut self.counted.captures;
+        captures.iter().position(|known| *known == index).unwrap_or_else(|| {
+            captures.push(index);
+            captures.len() - 1
+        })
+    }
+
     /// Has what the providers say counted there, in the order they are asked.
     pub fn count(&mut self, providers: Box<[Arc<ProviderMetrics>]>) {
         self.providers = providers;
@@ -45,6 +66,7 @@ impl ChainBuilder {
             on_request_body: self.on_request_body.into_iter().map(|(_, hook)| hook).collect(),
             on_response: self.on_response.into(),
             providers: self.providers,
+            counted: (!self.counted.is_empty()).then(|| Box::new(self.counted)),
         }
     }
 }
@@ -59,6 +81,21 @@ pub struct Chain {
     on_request_body: Box<[Arc<dyn OnRequestBody>]>,
     on_response: Box<[ResponseHook]>,
     providers: Box<[Arc<ProviderMetrics>]>,
+    counted: Option<Box<Counted>>,
+}
+
+/// What belongs to the limits of a route.
+#[derive(Clone, Default)]
+struct Counted {
+    on_refusal: Vec<Arc<dyn OnRefusal>>,
+    limits: Vec<Arc<LimitMetrics>>,
+    captures: Vec<usize>,
+}
+
+impl Counted {
+    fn is_empty(&self) -> bool {
+        self.on_refusal.is_empty() && self.limits.is_empty() && self.captures.is_empty()
+    }
 }
 
 /// How far a request has come in its chain.
@@ -121,6 +158,23 @@ impl Chain {
     /// Whether the route changes answers.
     pub fn changes_responses(&self) -> bool {
         !self.on_response.is_empty()
+    }
+
+    /// Runs the hooks on a refusal that is to cost nothing.
+    pub fn on_refusal(&self, cx: &mut RequestCx) {
+        for hook in self.counted.iter().flat_map(|counted| &counted.on_refusal) {
+            hook.on_refusal(cx);
+        }
+    }
+
+    /// Counters of the limits, in the order of their places.
+    pub fn limits(&self) -> &[Arc<LimitMetrics>] {
+        self.counted.as_ref().map_or(&[], |counted| &counted.limits)
+    }
+
+    /// The captures of the route's pattern that limits count by.
+    pub fn captures(&self) -> &[usize] {
+        self.counted.as_ref().map_or(&[], |counted| &counted.captures)
     }
 
     /// Counters of the providers that are asked for the caller, in their order.

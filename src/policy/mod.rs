@@ -22,7 +22,9 @@ mod stage;
 mod watch;
 
 pub use chain::{Chain, ChainBuilder, Progress};
-pub use hook::{BodyDecision, BodyPiece, Decision, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait};
+pub use hook::{
+    BodyDecision, BodyPiece, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait,
+};
 pub use setup::{Setup, Tend};
 pub use stage::Stage;
 pub use watch::Watched;

@@ -8,8 +8,9 @@ use super::fields::{HeadFields, edit_request};
 use super::{Gate, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
-use crate::request::RequestView;
-use crate::snapshot::Action;
+use crate::request::{RequestCx, RequestView};
+use crate::routing::Captures;
+use crate::snapshot::{Action, Route};
 use http::{HeaderMap, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -112,6 +113,9 @@ fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> De
         cx.identity.request_id = Some(ids.request.clone());
     }
     let request = session.downstream_session.req_header_mut();
+    if resume.is_none() && !route.chain.captures().is_empty() {
+        capture(route, request.uri.path(), &matched.captures, cx);
+    }
     // Copies of two reference counts: the fields alone may be changed while these are read.
     let (method, uri) = (request.method.clone(), request.uri.clone());
     let mut view = RequestView {
@@ -133,6 +137,12 @@ fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> De
         }
     }
     decision
+}
+
+/// Lays out the pieces of the path that the route's limits count by.
+fn capture(route: &Route, path: &str, captures: &Captures, cx: &mut RequestCx) {
+    let pieces = route.chain.captures().iter().map(|index| captures.get(path, *index).unwrap_or_default().into());
+    cx.changes.ledger.captured = pieces.collect();
 }
 
 /// Whether the certificate this connection was made with is not the one the Host would have been given

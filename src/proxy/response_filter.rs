@@ -4,7 +4,7 @@ use super::answer::{answered, waits_for_leave};
 use super::ctx::ProxyCtx;
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
 use crate::request::{Body, Maker, ResponseView};
-use http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use smallvec::SmallVec;
@@ -47,7 +47,14 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
         for (name, value) in cx.changes.response.drain(..) {
             parts.headers.append(name, value);
         }
+        if has_no_body(session, parts.status) {
+            cx.changes.ledger.held.clear(); // this is the last of the answer
+        }
     });
+}
+
+fn has_no_body(session: &Session, status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || session.req_header().method == Method::HEAD
 }
 
 /// Removes the fields that are for one connection only, and those that `Connection` names. `Connection` itself and

@@ -190,7 +190,7 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
                     query: target.query,
                     headers: &mut headers.clone(),
                 };
-                verdicts(&mut out, route, asked.client, &mut view);
+                verdicts(&mut out, (route, &captures), asked.client, &mut view);
             }
         }
     }
@@ -222,11 +222,19 @@ fn winner(
 }
 
 /// What each policy of the route says of the request, up to the first that does not let it pass.
-fn verdicts(out: &mut String, route: &Route, client: Option<IpAddr>, view: &mut RequestView<'_>) {
+fn verdicts(
+    out: &mut String,
+    (route, captures): (&Route, &Captures),
+    client: Option<IpAddr>,
+    view: &mut RequestView<'_>,
+) {
     let now = Moment { started: Instant::now(), wall: SystemTime::now() };
     let address = client.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |client| client.to_canonical());
     let client = Client { address, peer: address, via_trusted: false };
     let mut cx = RequestCx { client, notes: Some(Box::default()), ..RequestCx::new(now) };
+    let pieces = route.chain.captures().iter();
+    cx.changes.ledger.captured =
+        pieces.map(|index| captures.get(view.path, *index).unwrap_or_default().into()).collect();
     for (position, line) in route.chain.describe().iter().enumerate() {
         let Some(decision) = route.chain.explain(position, &mut cx, view) else { return };
         let outcome = match &decision {

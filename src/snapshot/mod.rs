@@ -8,6 +8,7 @@ mod report;
 mod route;
 mod shared;
 mod store;
+mod usage;
 
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
@@ -15,6 +16,7 @@ pub use report::ReloadReport;
 pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
 pub use shared::Shared;
 pub use store::Store;
+pub use usage::{usage_of, usage_page};
 
 use crate::consumer::CurrentConsumers;
 use crate::listener::ListenerSpec;
@@ -22,6 +24,7 @@ use crate::observe::access_log::AccessLogSettings;
 use crate::observe::metrics::RouteMetrics;
 use crate::policy::Tend;
 use crate::policy::auth::Provider;
+use crate::policy::limit::Usage;
 use crate::reply::Templates;
 use crate::request::TrustedProxies;
 use crate::routing::Router;
@@ -46,6 +49,8 @@ pub struct Snapshot {
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// Known callers.
     pub consumers: Arc<CurrentConsumers>,
+    /// What known callers have left of their limits.
+    pub usage: Usage,
     /// Ways to establish the caller, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// What has work of its own in the background while this is the running snapshot.

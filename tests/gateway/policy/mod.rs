@@ -16,5 +16,6 @@ mod jwt;
 mod limit;
 mod mtls;
 mod oidc;
+mod plan;
 mod security_headers;
 mod signature;
