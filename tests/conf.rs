@@ -268,6 +268,20 @@ mod tests {
     }
 
     #[test]
+    fn compression_as_each_client_likes_it() {
+        let gateway = Copy::of_file("compress.yaml").start();
+        let coding = |target: &str, accept: &str| {
+            let asked = Request::get(target).header("Accept-Encoding", accept);
+            send(main_address(&gateway), &asked).header("content-encoding").map(str::to_owned)
+        };
+        assert_eq!(coding("/products", "gzip, br").as_deref(), Some("br"));
+        assert_eq!(coding("/products", "gzip, br;q=0.5").as_deref(), Some("gzip"));
+        assert_eq!(coding("/report", "gzip"), None, "shorter than 4 KiB");
+        assert_eq!(coding("/events", "zstd").as_deref(), Some("zstd"));
+        assert_eq!(coding("/account", "zstd"), None);
+    }
+
+    #[test]
     fn keys_open_what_is_theirs() {
         let gateway = Copy::of_file("auth-keys.yaml").start();
         let refused = get(&gateway, "/orders/1");

@@ -3,6 +3,7 @@
 
 use crate::policy::allow::{AllowConfig, DefaultConfig};
 use crate::policy::auth::RouteAuthConfig;
+use crate::policy::compress::CompressConfig;
 use crate::policy::cors::CorsConfig;
 use crate::policy::csrf::CsrfConfig;
 use crate::policy::fault::FaultConfig;
@@ -77,6 +78,9 @@ macro_rules! with_defaults {
             /// Header fields that tell browsers to be careful. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub security_headers: Option<$crate::value::OrOff<$crate::policy::security_headers::SecurityHeadersConfig>>,
+            /// Which answers are compressed; `off` for none. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub compress: Option<$crate::value::OrOff<$crate::policy::compress::CompressConfig>>,
         }
 
         impl $name {
@@ -101,6 +105,7 @@ macro_rules! with_defaults {
                     fault: self.fault.as_ref(),
                     maintenance: self.maintenance.as_ref(),
                     security_headers: self.security_headers.as_ref(),
+                    compress: self.compress.as_ref(),
                 }
             }
         }
@@ -147,6 +152,8 @@ pub struct Policies<'a> {
     pub maintenance: Option<&'a OrOff<MaintenanceConfig>>,
     /// Browsers.
     pub security_headers: Option<&'a OrOff<SecurityHeadersConfig>>,
+    /// Compression.
+    pub compress: Option<&'a OrOff<CompressConfig>>,
 }
 
 impl<'a> Policies<'a> {
@@ -178,6 +185,7 @@ impl<'a> Policies<'a> {
             fault: self.fault.or(outer.fault),
             maintenance: self.maintenance.or(outer.maintenance),
             security_headers: self.security_headers.or(outer.security_headers),
+            compress: self.compress.or(outer.compress),
         }
     }
 }

@@ -1,8 +1,12 @@
 //! The compiled hooks of one route.
 
-use super::{BodyDecision, BodyPiece, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, Seen, Stage};
+use super::{
+    BodyDecision, BodyPiece, BodyWork, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, OnResponseBody,
+    OnUpstreamRequest, Seen, Stage,
+};
 use crate::observe::metrics::{LimitMetrics, ProviderMetrics};
-use crate::request::{RequestCx, RequestView, ResponseView};
+use crate::reply::Reply;
+use crate::request::{OutgoingView, RequestCx, RequestView, ResponseView};
 use std::sync::Arc;
 
 /// Collects the policies of a route in any order and puts them into the order of their stages.
@@ -10,8 +14,11 @@ use std::sync::Arc;
 pub struct ChainBuilder {
     on_request: Vec<(Stage, Arc<dyn OnRequest>)>,
     on_request_body: Vec<(Stage, Arc<dyn OnRequestBody>)>,
+    on_upstream_request: Vec<(Stage, Arc<dyn OnUpstreamRequest>)>,
     on_response: Vec<ResponseHook>,
+    on_response_body: Vec<BodyHook>,
     providers: Box<[Arc<ProviderMetrics>]>,
+    remembers: bool,
     counted: Counted,
 }
 
@@ -42,13 +49,19 @@ impl ChainBuilder {
         u16::try_from(self.counted.limits.len() - 1).unwrap_or(u16::MAX)
     }
 
-    /// Has a capture of the route's pattern laid out for limits; gives back its place among those.
-    pub fn capture(&mut self, index: usize) -> usize {
-        let captures = &mut self.counted.captures;
-        captures.iter().position(|known| *known == index).unwrap_or_else(|| {
-            captures.push(index);
-            captures.len() - 1
-        })
+    /// Adds a hook on the request as it leaves for an upstream.
+    pub fn on_upstream_request(&mut self, stage: Stage, hook: Arc<dyn OnUpstreamRequest>) {
+        self.on_upstream_request.push((stage, hook));
+    }
+
+    /// Adds a hook on the body of the answer.
+    pub fn on_response_body(&mut self, stage: Stage, seen: Seen, hook: Arc<dyn OnResponseBody>) {
+        self.on_response_body.push((stage, seen, hook));
+    }
+
+    /// Has what was asked for kept for hooks that run later; see [`crate::request::Asked`].
+    pub fn remember_what_was_asked(&mut self) {
+        self.remembers = true;
     }
 
     /// Has what the providers say counted there, in the order they are asked.
@@ -60,12 +73,17 @@ impl ChainBuilder {
     pub fn build(mut self) -> Chain {
         self.on_request.sort_by_key(|(stage, _)| *stage);
         self.on_request_body.sort_by_key(|(stage, _)| *stage);
+        self.on_upstream_request.sort_by_key(|(stage, _)| *stage);
         self.on_response.sort_by_key(|(stage, _, _)| std::cmp::Reverse(*stage));
+        self.on_response_body.sort_by_key(|(stage, _, _)| std::cmp::Reverse(*stage));
         Chain {
             on_request: self.on_request.into(),
             on_request_body: self.on_request_body.into_iter().map(|(_, hook)| hook).collect(),
+            on_upstream_request: self.on_upstream_request.into_iter().map(|(_, hook)| hook).collect(),
             on_response: self.on_response.into(),
+            on_response_body: self.on_response_body.into(),
             providers: self.providers,
+            remembers: self.remembers,
             counted: (!self.counted.is_empty()).then(|| Box::new(self.counted)),
         }
     }
@@ -74,13 +92,19 @@ impl ChainBuilder {
 /// A hook on answers, its stage, and which answers it sees.
 type ResponseHook = (Stage, Seen, Arc<dyn OnResponse>);
 
+/// A hook on the bodies of answers, its stage, and which answers it sees.
+type BodyHook = (Stage, Seen, Arc<dyn OnResponseBody>);
+
 /// The hooks of a route, by moment, in order. An empty list costs one comparison.
 #[derive(Clone, Default)]
 pub struct Chain {
     on_request: Box<[(Stage, Arc<dyn OnRequest>)]>,
     on_request_body: Box<[Arc<dyn OnRequestBody>]>,
+    on_upstream_request: Box<[Arc<dyn OnUpstreamRequest>]>,
     on_response: Box<[ResponseHook]>,
+    on_response_body: Box<[BodyHook]>,
     providers: Box<[Arc<ProviderMetrics>]>,
+    remembers: bool,
     counted: Option<Box<Counted>>,
 }
 
@@ -89,12 +113,11 @@ pub struct Chain {
 struct Counted {
     on_refusal: Vec<Arc<dyn OnRefusal>>,
     limits: Vec<Arc<LimitMetrics>>,
-    captures: Vec<usize>,
 }
 
 impl Counted {
     fn is_empty(&self) -> bool {
-        self.on_refusal.is_empty() && self.limits.is_empty() && self.captures.is_empty()
+        self.on_refusal.is_empty() && self.limits.is_empty()
     }
 }
 
@@ -140,6 +163,64 @@ impl Chain {
         BodyDecision::Continue
     }
 
+    /// Runs the hooks on a request that leaves for an upstream; what is done to its body comes back, in order.
+    ///
+    /// # Errors
+    /// The refusal of the first that refuses.
+    pub fn on_upstream_request(
+        &self,
+        cx: &mut RequestCx,
+        request: &mut OutgoingView<'_>,
+    ) -> Result<Vec<BodyWork>, Box<Reply>> {
+        let mut works = Vec::new();
+        for hook in &self.on_upstream_request {
+            match hook.on_upstream_request(cx, request)? {
+                BodyWork::Leave => {}
+                work => works.push(work),
+            }
+        }
+        Ok(works)
+    }
+
+    /// Asks the hooks on the body of an answer, last stage first and from the one at `next`, until one has work to do;
+    /// then `next` is the one after it.
+    ///
+    /// # Errors
+    /// The refusal of one that cannot let the answer pass.
+    pub fn on_response_body(
+        &self,
+        (next, progress): (&mut usize, Progress),
+        cx: &mut RequestCx,
+        response: &mut ResponseView<'_>,
+    ) -> Result<BodyWork, Box<Reply>> {
+        for (stage, seen, hook) in self.on_response_body.get(*next..).unwrap_or_default() {
+            *next += 1;
+            if *seen == Seen::Unwinding && Some(*stage) > progress.reached {
+                continue;
+            }
+            match hook.on_response_body(cx, response)? {
+                BodyWork::Leave => {}
+                work => return Ok(work),
+            }
+        }
+        Ok(BodyWork::Leave)
+    }
+
+    /// Whether the route changes requests as they leave.
+    pub fn changes_upstream_requests(&self) -> bool {
+        !self.on_upstream_request.is_empty()
+    }
+
+    /// Whether the route may change the bodies of answers.
+    pub fn changes_response_bodies(&self) -> bool {
+        !self.on_response_body.is_empty()
+    }
+
+    /// Whether what was asked for is kept for later hooks.
+    pub fn remembers_what_was_asked(&self) -> bool {
+        self.remembers
+    }
+
     /// Runs the hooks on the head of an answer, last stage first: on those of the gateway itself only the hooks whose
     /// stage the request has reached, and those that are always seen.
     pub fn on_response(&self, progress: Progress, cx: &mut RequestCx, response: &mut ResponseView<'_>) {
@@ -172,11 +253,6 @@ impl Chain {
         self.counted.as_ref().map_or(&[], |counted| &counted.limits)
     }
 
-    /// The captures of the route's pattern that limits count by.
-    pub fn captures(&self) -> &[usize] {
-        self.counted.as_ref().map_or(&[], |counted| &counted.captures)
-    }
-
     /// Counters of the providers that are asked for the caller, in their order.
     pub fn providers(&self) -> &[Arc<ProviderMetrics>] {
         &self.providers
@@ -187,9 +263,15 @@ impl Chain {
         self.on_request.iter().map(|(_, hook)| hook.describe()).collect()
     }
 
-    /// One line for each policy that acts on answers alone.
+    /// The lines of the policies on requests that leave.
+    pub fn describe_upstream_requests(&self) -> Vec<String> {
+        self.on_upstream_request.iter().flat_map(|hook| hook.describe()).collect()
+    }
+
+    /// The lines of the policies that act on answers alone.
     pub fn describe_responses(&self) -> Vec<String> {
-        self.on_response.iter().filter_map(|(_, _, hook)| hook.describe_response()).collect()
+        let heads = self.on_response.iter().filter_map(|(_, _, hook)| hook.describe_response());
+        heads.chain(self.on_response_body.iter().flat_map(|(_, _, hook)| hook.describe())).collect()
     }
 
     /// Runs the hook on the head at `position`, for an explanation; `None` past the last.

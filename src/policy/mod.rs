@@ -6,8 +6,11 @@
 
 pub mod allow;
 pub mod auth;
+mod body;
 pub mod body_limit;
 mod chain;
+pub mod coding;
+pub mod compress;
 pub mod cors;
 pub mod csrf;
 pub mod fault;
@@ -21,6 +24,7 @@ mod setup;
 mod stage;
 mod watch;
 
+pub use body::{BodyStream, BodyWork, Changed, OnResponseBody, OnUpstreamRequest, WholeBody, forget_length};
 pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{
     BodyDecision, BodyPiece, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait,

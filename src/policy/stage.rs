@@ -3,6 +3,8 @@
 /// The stages, first to last. A policy belongs to exactly one; within a stage the order is that of compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
+    /// Shrinks the answer: first in this list and so the last on the way back, when nothing changes the body any more.
+    Compress,
     /// Who is at the other end of the connection: everything later may depend on it.
     Identify,
     /// Cheap refusals (address, size, method) come before anything that costs time or asks another service.

@@ -1,7 +1,9 @@
 //! Writes what the gateway answers itself.
 
 use super::Gate;
+use super::answer_body::{change_whole, may_have_body};
 use super::ctx::ProxyCtx;
+use super::fence::Fence;
 use super::fields::{X_REQUEST_ID, edit_response};
 use crate::exchange::grpc_web::WebType;
 use crate::reply::{Fixed, Form, Keep, Reason, Rendered, Reply, render};
@@ -14,7 +16,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 /// An unread body up to this length is read and thrown away so that the connection can be kept.
-const WORTH_DRAINING: u64 = 64 * 1024;
+pub const WORTH_DRAINING: usize = 64 * 1024;
 
 /// Writes a refusal in the form the client asks for.
 pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Reply) -> Result<()> {
@@ -66,6 +68,15 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
     let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
     let mut header = head(status, fields, body.len(), &ctx.ids.request);
     unwind(session, &mut header, ctx);
+    let body = if may_have_body(status) && !body.is_empty() && changes_bodies(ctx) {
+        match Box::pin(change_whole(session, ctx, (&mut header, body.clone()), (0, Maker::Gateway))).await {
+            Ok(changed) => changed,
+            // A refusal in place of a refusal would help nobody: it goes out as it is, in a head that says so.
+            Err(_) => return write_plain(session, ctx, (status, body)).await,
+        }
+    } else {
+        body
+    };
     if head_only || body.is_empty() {
         write_head(session, header).await?;
         ctx.outcome.answered = true;
@@ -75,6 +86,22 @@ pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> 
     ctx.outcome.answered = true;
     ctx.outcome.bytes_out += body.len() as u64;
     session.write_response_body(Some(body), true).await
+}
+
+fn changes_bodies(ctx: &ProxyCtx) -> bool {
+    ctx.route().is_some_and(|route| route.chain.changes_response_bodies())
+}
+
+/// Writes an answer whose body could not be changed: 500, and nothing of it.
+async fn write_plain(session: &mut Session, ctx: &mut ProxyCtx, (status, body): (StatusCode, Bytes)) -> Result<()> {
+    log::error!(
+        "an answer of the gateway's own ({status}, {} bytes) could not be changed as its route asks",
+        body.len()
+    );
+    ctx.outcome.reason.get_or_insert(Reason::Internal);
+    let header = head(StatusCode::INTERNAL_SERVER_ERROR, Vec::new(), 0, &ctx.ids.request);
+    ctx.outcome.answered = true;
+    write_head(session, header).await
 }
 
 /// Runs the response hooks of the policies the request has passed over an answer of the gateway's own.
@@ -117,16 +144,17 @@ async fn write_head(session: &mut Session, header: ResponseHeader) -> Result<()>
     }
 }
 
-/// Whether a body that an answer did not wait for is read to its end, for the sake of the connection.
+/// Whether the request is read to its end, or is worth it, for the sake of the connection.
 fn is_worth_draining(session: &Session, ctx: &ProxyCtx) -> bool {
-    is_short(ctx.cx.body) && !waits_for_leave(session)
+    let whole = Fence::of(&session.downstream_session).is_some_and(Fence::is_whole);
+    whole || (is_short(ctx.cx.body) && !waits_for_leave(session))
 }
 
 /// Whether the length of the body is known, and short enough to be read for nothing.
 pub fn is_short(body: Body) -> bool {
     match body {
         Body::None => true,
-        Body::Length(length) => length <= WORTH_DRAINING,
+        Body::Length(length) => length <= WORTH_DRAINING as u64,
         Body::Unknown => false,
     }
 }
@@ -135,10 +163,6 @@ pub fn is_short(body: Body) -> bool {
 /// whether the next bytes are that body or another request.
 pub fn waits_for_leave(session: &Session) -> bool {
     session.req_header().headers.contains_key(header::EXPECT)
-}
-
-fn may_have_body(status: StatusCode) -> bool {
-    !status.is_informational() && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
 }
 
 fn head(

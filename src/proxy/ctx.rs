@@ -1,5 +1,6 @@
 //! The state of one request between Pingora's callbacks.
 
+use super::bodies::Bodies;
 use crate::exchange::grpc_web::Translation;
 use crate::observe::metrics::{ConnectionKind, InFlight};
 use crate::observe::{TraceContext, Worker};
@@ -88,6 +89,8 @@ pub struct Exchange {
     pub interim: u32,
     /// Between a gRPC-Web client and a gRPC service; begun anew with each attempt.
     pub grpc_web: Translation,
+    /// What policies do to the bodies.
+    pub bodies: Bodies,
 }
 
 /// What came of a request.
@@ -147,6 +150,7 @@ impl Exchange {
             flow: Flow::Bounded,
             interim: 0,
             grpc_web: Translation::Off,
+            bodies: Bodies::default(),
         }
     }
 

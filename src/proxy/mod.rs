@@ -1,9 +1,12 @@
 //! The Pingora adapter: what each callback of [`ProxyHttp`] does stands in a file of that name.
 
 mod answer;
+mod answer_body;
+mod bodies;
 mod ctx;
 mod early_request_filter;
 mod failure;
+mod fence;
 mod fields;
 mod front;
 mod h2_connection;
@@ -79,7 +82,7 @@ impl ProxyHttp for Gate {
         end_of_stream: bool,
         ctx: &mut Box<ProxyCtx>,
     ) -> Result<()> {
-        request_body_filter::run(session, body, end_of_stream, ctx)
+        request_body_filter::run(session, body, end_of_stream, ctx).await
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<Box<HttpPeer>> {
@@ -123,8 +126,7 @@ impl ProxyHttp for Gate {
         response: &mut ResponseHeader,
         ctx: &mut Box<ProxyCtx>,
     ) -> Result<()> {
-        response_filter::run(session, response, ctx);
-        Ok(())
+        response_filter::run(session, response, ctx)
     }
 
     fn response_body_filter(
@@ -172,6 +174,9 @@ impl ProxyHttp for Gate {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<ProxyCtx>) {
+        if error.is_none() {
+            answer_body::deliver(session, ctx).await;
+        }
         logging::run(self, session, error, ctx);
     }
 

@@ -1,5 +1,6 @@
 //! A piece of the request's body on its way up.
 
+use super::bodies::through;
 use super::ctx::ProxyCtx;
 use crate::policy::{BodyDecision, BodyPiece};
 use crate::reply::{Reason, Reply};
@@ -9,7 +10,7 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
 /// Runs the moment; `end` with the last piece. A refusal ends the exchange; `fail_to_proxy` writes it.
-pub fn run(session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut ProxyCtx) -> Result<()> {
+pub async fn run(session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut ProxyCtx) -> Result<()> {
     let bytes = body.as_deref().unwrap_or_default();
     if end || !bytes.is_empty() {
         decide(session, BodyPiece { bytes, last: end }, ctx)?;
@@ -17,7 +18,24 @@ pub fn run(session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut
     ctx.exchange.grpc_web.request_chunk(body, end).map_err(|_| {
         let detail = "The body is not the base64 that application/grpc-web-text stands for.";
         refuse(ctx, Box::new(Reply::new(Reason::BadRequest).detail(detail)))
-    })
+    })?;
+    if !ctx.exchange.bodies.up.is_empty() && !session.was_upgraded() {
+        Box::pin(change(body, end, ctx)).await?;
+    }
+    Ok(())
+}
+
+/// What the route's policies make of a piece. Until the end an empty piece stands for one that was swallowed: none at all
+/// would end the body.
+async fn change(body: &mut Option<Bytes>, end: bool, ctx: &mut ProxyCtx) -> Result<()> {
+    let piece = body.take().unwrap_or_default();
+    match through(&mut ctx.exchange.bodies.up, piece, end).await {
+        Ok(piece) => {
+            *body = Some(piece).filter(|piece| !end || !piece.is_empty());
+            Ok(())
+        }
+        Err(reply) => Err(refuse(ctx, reply)),
+    }
 }
 
 /// What the route's policies say to a piece. A body of declared length has ended with its last byte: the upstream would

@@ -2,16 +2,17 @@
 //! there is an endpoint to ask.
 
 use super::answer::{write, write_refusal};
-use super::ctx::{Flow, ProxyCtx};
+use super::ctx::{Flow, Matched, ProxyCtx};
 use super::early_request_filter::set_path;
+use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
 use super::{Gate, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
-use crate::request::{RequestCx, RequestView};
-use crate::routing::Captures;
-use crate::snapshot::{Action, Route};
-use http::{HeaderMap, Version, header};
+use crate::request::{Asked, RequestView};
+use crate::routing::Router;
+use crate::snapshot::Action;
+use http::{HeaderMap, Uri, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 use std::time::Instant;
@@ -48,12 +49,25 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         Decision::Wait(_) => return Err(Error::new(ErrorType::InternalError)),
     }
     if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
-        let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(false) };
+        let Err(reply) = upstream_peer::choose(gate, session, ctx) else {
+            bound(session, ctx);
+            return Ok(false);
+        };
         Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
     Box::pin(answer(session, ctx)).await?;
     Ok(true)
+}
+
+/// The exchange that begins now is over by the deadline, however its waits add up.
+fn bound(session: &Session, ctx: &ProxyCtx) {
+    let timeout = ctx.route().and_then(|route| route.timeout).filter(|_| ctx.exchange.flow == Flow::Bounded);
+    if let Some(timeout) = timeout
+        && let Some(fence) = Fence::of(&session.downstream_session)
+    {
+        fence.end_at(ctx.cx.time.started + timeout);
+    }
 }
 
 /// What the route answers by itself.
@@ -113,11 +127,11 @@ fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> De
         cx.identity.request_id = Some(ids.request.clone());
     }
     let request = session.downstream_session.req_header_mut();
-    if resume.is_none() && !route.chain.captures().is_empty() {
-        capture(route, request.uri.path(), &matched.captures, cx);
-    }
     // Copies of two reference counts: the fields alone may be changed while these are read.
     let (method, uri) = (request.method.clone(), request.uri.clone());
+    if route.chain.remembers_what_was_asked() && cx.changes.asked.is_none() {
+        cx.changes.asked = Some(Box::new(asked(&snapshot.router, matched, &uri)));
+    }
     let mut view = RequestView {
         method: method.as_str(),
         host: &matched.host,
@@ -139,10 +153,17 @@ fn step(session: &mut Session, ctx: &mut ProxyCtx, resume: Option<Resume>) -> De
     decision
 }
 
-/// Lays out the pieces of the path that the route's limits count by.
-fn capture(route: &Route, path: &str, captures: &Captures, cx: &mut RequestCx) {
-    let pieces = route.chain.captures().iter().map(|index| captures.get(path, *index).unwrap_or_default().into());
-    cx.changes.ledger.captured = pieces.collect();
+/// What is kept of a request for policies that act after it has gone on.
+fn asked(router: &Router, matched: &Matched, uri: &Uri) -> Asked {
+    let rule = matched.route.and_then(|number| router.rules().get(number));
+    let count = rule.map_or(0, |rule| rule.path.captures().len());
+    let captured = |index| matched.captures.get(uri.path(), index).unwrap_or_default().into();
+    Asked {
+        host: matched.host.clone(),
+        path: uri.path().into(),
+        query: uri.query().map(Into::into),
+        captures: (0..count).map(captured).collect(),
+    }
 }
 
 /// Whether the certificate this connection was made with is not the one the Host would have been given

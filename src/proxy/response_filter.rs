@@ -1,10 +1,15 @@
 //! The head of an answer is about to go to the client, in this gateway's own version of HTTP.
 
 use super::answer::{answered, waits_for_leave};
+use super::answer_body;
+use super::bodies::Down;
 use super::ctx::ProxyCtx;
+use super::fence::{After, Fence};
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
+use crate::reply::Reply;
 use crate::request::{Body, Maker, ResponseView};
-use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use smallvec::SmallVec;
@@ -14,15 +19,18 @@ static HOP_BY_HOP: [HeaderName; 5] =
     [KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE, header::TE, header::PROXY_AUTHENTICATE];
 
 /// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes, gRPC becomes gRPC-Web again.
-pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) {
+pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) -> Result<()> {
     let interim = response.status.is_informational();
     let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if !interim && ctx.cx.body != Body::None && waits_for_leave(session) {
         session.set_close_on_response_before_downstream_finish(true);
     }
+    if upgraded && let Some(fence) = Fence::of(&session.downstream_session) {
+        fence.then(After::Tunnel);
+    }
     let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
     let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
-    edit_response(response, |parts| {
+    let begun = edit_response(response, |parts| {
         parts.version = Version::HTTP_11; // RFC 9110 §2.5: the version is the sender's own, not the upstream's
         if parts.status == StatusCode::NO_CONTENT {
             parts.headers.remove(header::CONTENT_LENGTH); // RFC 9110 §8.6
@@ -32,7 +40,7 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
         }
         parts.headers.insert(X_REQUEST_ID, ids.request.clone());
         if interim {
-            return;
+            return Ok(());
         }
         exchange.grpc_web.response_head(&mut parts.headers);
         if let Some(chain) = chain.filter(|chain| chain.changes_responses()) {
@@ -50,7 +58,37 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
         if has_no_body(session, parts.status) {
             cx.changes.ledger.held.clear(); // this is the last of the answer
         }
+        let Some(chain) = chain.filter(|chain| chain.changes_response_bodies()) else { return Ok(()) };
+        answer_body::begin((chain, matched.progress), session, cx, parts, &mut exchange.bodies)?;
+        if matches!(exchange.bodies.down, Down::Streaming(_)) && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+            parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Ok(())
     });
+    if let Err(reply) = begun {
+        return Err(refuse(ctx, reply));
+    }
+    if let Down::Held(held) = &mut ctx.exchange.bodies.down
+        && !interim
+    {
+        hold(session, response, &mut held.head);
+    }
+    Ok(())
+}
+
+/// An answer that cannot pass: `fail_to_proxy` writes the refusal.
+pub fn refuse(ctx: &mut ProxyCtx, reply: Box<Reply>) -> Box<Error> {
+    let status = reply.reason.status().as_u16();
+    ctx.matched.refusal = Some(reply);
+    Error::new_in(ErrorType::HTTPStatus(status))
+}
+
+/// Keeps the head back: Pingora gets an interim one in its place, which the session is told to swallow.
+fn hold(session: &mut Session, response: &mut ResponseHeader, kept: &mut ResponseHeader) {
+    let (mut interim, ()) = http::Response::new(()).into_parts();
+    interim.status = StatusCode::EARLY_HINTS;
+    *kept = std::mem::replace(response, ResponseHeader::from(interim));
+    session.downstream_session.set_ignore_info_resp(true);
 }
 
 fn has_no_body(session: &Session, status: StatusCode) -> bool {

@@ -1,12 +1,15 @@
 //! The request is about to leave: path, Host, origin, ids.
 
 use super::Gate;
+use super::answer::answered;
+use super::bodies::{Bodies, Step};
 use super::ctx::{Flow, ProxyCtx};
 use super::early_request_filter::set_path;
 use super::fields::{TRACEPARENT, VIA_VALUE, X_REQUEST_ID, edit_request};
 use crate::exchange::grpc_web::Translation;
-use crate::reply::Reason;
-use crate::request::{Forwarding, forward_fields};
+use crate::policy::Chain;
+use crate::reply::{Reason, Reply};
+use crate::request::{Body, Forwarding, OutgoingView, RequestCx, forward_fields};
 use crate::routing::{Captures, after_segments};
 use crate::snapshot::{Forward, HostField, Rewrite};
 use crate::upstream::{Endpoint, Protocol};
@@ -32,7 +35,8 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
     let rewritten = edit_request(request, |parts| {
         // Over the map's own bound nothing is made room for, and what is added then is left out.
         let _ = parts.headers.try_reserve(ADDED);
-        let prefix = rewrite_path(parts, &route.forward, &matched.captures)?;
+        let prefix =
+            rewrite_path(parts, &route.forward, &matched.captures).map_err(|reason| Box::new(reason.into()))?;
         set_host(parts, route.forward.host, picked, client_host.as_ref());
         let forwarding = Forwarding {
             client: cx.client,
@@ -53,17 +57,55 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
         if speaks_h2 && wants_trailers(session.req_header()) {
             parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
+        exchange.bodies = Bodies::default();
+        if route.chain.changes_upstream_requests() {
+            exchange.bodies.up = change(&route.chain, session, parts, cx)?;
+        }
         Ok(match exchange.flow {
             Flow::Streaming if speaks_h2 => Translation::begin(&mut parts.headers),
             Flow::Streaming | Flow::Bounded => Translation::Off,
         })
     });
-    let translation = rewritten.map_err(|reason: Reason| {
-        matched.refusal = Some(Box::new(reason.into()));
-        Error::new_down(ErrorType::HTTPStatus(reason.status().as_u16()))
+    let translation = rewritten.map_err(|reply: Box<Reply>| {
+        let status = reply.reason.status().as_u16();
+        matched.refusal = Some(reply);
+        Error::new_down(ErrorType::HTTPStatus(status))
     })?;
     exchange.grpc_web = translation;
     Ok(())
+}
+
+/// What the route's policies make of the request; their work on its body comes back.
+fn change(
+    chain: &Chain,
+    session: &Session,
+    parts: &mut Parts,
+    cx: &mut RequestCx,
+) -> std::result::Result<Vec<Step>, Box<Reply>> {
+    let uri = parts.uri.clone();
+    let mut view = OutgoingView {
+        request: answered(session),
+        method: parts.method.clone(),
+        path: uri.path().into(),
+        query: uri.query().map(Into::into),
+        headers: &mut parts.headers,
+    };
+    let works = chain.on_upstream_request(cx, &mut view)?;
+    let OutgoingView { method, path, query, .. } = view;
+    if path != uri.path() || query.as_deref() != uri.query() {
+        let text = match query {
+            Some(query) => format!("{path}?{query}"),
+            None => path.into_owned(),
+        };
+        set_path(parts, &text).map_err(|()| Box::new(Reason::BadPath.into()))?;
+    }
+    parts.method = method;
+    let steps: Vec<Step> =
+        if cx.body == Body::None { Vec::new() } else { works.into_iter().filter_map(Step::new).collect() };
+    if !steps.is_empty() {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
+    Ok(steps)
 }
 
 /// Whether the client takes trailers (RFC 9110 §10.1.4). Pingora has removed the field, which is for one hop, from what

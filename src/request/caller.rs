@@ -1,6 +1,6 @@
 //! The caller: who was established to have sent this request, and what the connection itself proves.
 
-use super::{BodyDigest, ClientCertificate, HeadersMut, Ledger};
+use super::{Asked, BodyDigest, ClientCertificate, HeadersMut, Ledger};
 use crate::consumer::Consumer;
 use crate::observe::metrics::AuthOutcome;
 use http::{HeaderName, HeaderValue};
@@ -114,6 +114,8 @@ pub struct Changes {
     pub query: Option<Box<str>>,
     /// Fields that go out with the answer, whoever makes it.
     pub response: Vec<(HeaderName, HeaderValue)>,
+    /// What was asked for, where a policy of the route goes by it after the request has gone on.
+    pub asked: Option<Box<Asked>>,
     /// What limits have counted.
     pub ledger: Ledger,
 }

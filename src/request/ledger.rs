@@ -15,8 +15,6 @@ pub struct Ledger {
     pub decided: SmallVec<[(u16, LimitDecision); 4]>,
     /// What the request is counted by as long as it is under way.
     pub held: SmallVec<[Held; 2]>,
-    /// Pieces of the path that limits count by, in the order in which the chain asks for them.
-    pub captured: SmallVec<[Box<str>; 1]>,
 }
 
 /// What a request has taken of a limit.

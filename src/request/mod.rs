@@ -24,4 +24,4 @@ pub use forwarded::{
 };
 pub use headers::{Headers, HeadersMut};
 pub use ledger::{Held, Holder, Ledger, Taken};
-pub use view::{Answered, Body, Maker, Moment, RequestCx, RequestView, ResponseView, Scheme};
+pub use view::{Answered, Asked, Body, Maker, Moment, OutgoingView, RequestCx, RequestView, ResponseView, Scheme};

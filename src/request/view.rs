@@ -136,6 +136,33 @@ impl RequestView<'_> {
     }
 }
 
+/// What was asked for, kept for policies that act after the request has gone on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// Lower-case, without port.
+    pub host: Box<str>,
+    /// Normalised.
+    pub path: Box<str>,
+    /// As sent, without the question mark; what policies took out of it is gone.
+    pub query: Option<Box<str>>,
+    /// What the route's path captured, by the numbers of its captures.
+    pub captures: Box<[Box<str>]>,
+}
+
+/// A request as it is about to leave for an upstream.
+pub struct OutgoingView<'a> {
+    /// The request as it came.
+    pub request: Answered<'a>,
+    /// The method the upstream sees.
+    pub method: http::Method,
+    /// The path the upstream sees.
+    pub path: std::borrow::Cow<'a, str>,
+    /// The query the upstream sees, without the question mark.
+    pub query: Option<std::borrow::Cow<'a, str>>,
+    /// The header fields the upstream sees.
+    pub headers: &'a mut dyn HeadersMut,
+}
+
 /// Who makes an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maker {

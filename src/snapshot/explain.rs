@@ -3,7 +3,7 @@
 use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
 use crate::reply::Reply;
-use crate::request::{Client, Moment, RequestCx, RequestView};
+use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
 use crate::upstream::{Balance, CheckKind, HashOn, UpstreamSpec};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -41,7 +41,8 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
         let hosts = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
         let _ = writeln!(out, "route {}{hosts} -> {}", name_of(route), action(route));
-        let policies = route.chain.describe().into_iter().chain(route.chain.describe_responses());
+        let policies = route.chain.describe().into_iter().chain(route.chain.describe_upstream_requests());
+        let policies = policies.chain(route.chain.describe_responses());
         for line in policies.chain(frame(route)) {
             let _ = writeln!(out, "    {line}");
         }
@@ -232,9 +233,11 @@ fn verdicts(
     let address = client.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |client| client.to_canonical());
     let client = Client { address, peer: address, via_trusted: false };
     let mut cx = RequestCx { client, notes: Some(Box::default()), ..RequestCx::new(now) };
-    let pieces = route.chain.captures().iter();
-    cx.changes.ledger.captured =
-        pieces.map(|index| captures.get(view.path, *index).unwrap_or_default().into()).collect();
+    if route.chain.remembers_what_was_asked() {
+        let pieces = (0..captures.len()).map(|index| captures.get(view.path, index).unwrap_or_default().into());
+        let (host, path, query) = (view.host.into(), view.path.into(), view.query.map(Into::into));
+        cx.changes.asked = Some(Box::new(Asked { host, path, query, captures: pieces.collect() }));
+    }
     for (position, line) in route.chain.describe().iter().enumerate() {
         let Some(decision) = route.chain.explain(position, &mut cx, view) else { return };
         let outcome = match &decision {

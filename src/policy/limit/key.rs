@@ -86,7 +86,7 @@ text_form!(LimitKey, "client, consumer, credential, route, api, `header X-Name`,
 #[derive(Clone, Debug)]
 pub struct Part {
     key: LimitKey,
-    /// For a capture, its place among those laid out for the route's limits.
+    /// For a capture, its place among those of the route's pattern.
     place: usize,
 }
 
@@ -166,7 +166,9 @@ impl Part {
                 let claim = caller.and_then(|caller| path.split('.').try_fold(&caller.claims, |at, name| at.get(name)));
                 claim.map(ToString::to_string).hash(&mut hasher);
             }
-            (LimitKey::Capture(_), _) => cx.changes.ledger.captured.get(self.place).hash(&mut hasher),
+            (LimitKey::Capture(_), _) => {
+                cx.changes.asked.as_ref().and_then(|asked| asked.captures.get(self.place)).hash(&mut hasher);
+            }
             (LimitKey::Credential, Some(caller)) if caller.credential.is_some() => {
                 (1_u8, &caller.provider, &caller.credential).hash(&mut hasher);
             }
@@ -188,7 +190,7 @@ pub fn subscriber(address: IpAddr) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Caller;
+    use crate::request::{Asked, Caller};
     use http::HeaderMap;
     use std::sync::Arc;
 
@@ -244,7 +246,9 @@ mod tests {
         let store = LimitStore::new(10);
         let of = |parts: &[&str], piece: &str, caller| {
             let mut cx = from("10.0.0.1", caller);
-            cx.changes.ledger.captured.push(piece.into());
+            let nothing = || "".into();
+            let captures = [Box::from(piece)].into();
+            cx.changes.asked = Some(Box::new(Asked { host: nothing(), path: nothing(), query: None, captures }));
             hash(&store, parts, &cx)
         };
         assert_ne!(of(&["capture id"], "1", None), of(&["capture id"], "2", None));

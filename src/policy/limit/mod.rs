@@ -89,12 +89,13 @@ pub fn attach(
     let (mut early, mut late) = (Vec::new(), Vec::new());
     for config in written {
         let name = name_of(config, None, &mut names, setup);
-        let mut place = |capture: &str| {
-            scope.captures.iter().position(|known| **known == *capture).map(|index| chain.capture(index))
-        };
+        let mut place = |capture: &str| scope.captures.iter().position(|known| **known == *capture);
         let Some(limit) = compile((config, &config.per), (name, scope), &mut place, setup) else { continue };
         let needs_caller = config.per.iter().any(|key| key.needs_caller());
         if needs_caller { late.push(Arc::new(limit)) } else { early.push(Arc::new(limit)) }
+    }
+    if written.iter().flat_map(|config| config.per.iter()).any(|key| matches!(key.value, LimitKey::Capture(_))) {
+        chain.remember_what_was_asked();
     }
     let all = early.iter().chain(&late).cloned().collect();
     for (stage, limits) in [(Stage::LimitByClient, early), (Stage::Limit, late)] {

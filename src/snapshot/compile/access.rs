@@ -144,6 +144,7 @@ impl Compiling<'_> {
         self.access_policies(access, policies, &mut chain);
         let preflights = self.cors(policies, methods, &mut chain);
         self.limits(policies, route, &mut chain);
+        self.bodies(policies, &mut chain);
         (chain.build(), preflights)
     }
 
@@ -198,6 +199,13 @@ impl Compiling<'_> {
         let preflights = if methods.names(OPTIONS) { Preflights::Passed } else { Preflights::Answered };
         cors.value.attach(preflights, chain, &mut self.setup());
         preflights
+    }
+
+    /// Adds the policies that change bodies to a route's chain.
+    fn bodies(&mut self, policies: Policies<'_>, chain: &mut ChainBuilder) {
+        if let Some(OrOff::On(compress)) = policies.compress {
+            compress.attach(chain, &mut self.setup());
+        }
     }
 
     fn auth(&mut self, access: &mut Access, written: &RouteAuthConfig) -> Option<Auth> {

@@ -3,6 +3,7 @@
 mod allow;
 mod api_key;
 mod basic;
+mod compress;
 mod connections;
 mod consumers;
 mod cors;
