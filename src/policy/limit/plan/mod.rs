@@ -131,6 +131,9 @@ impl Plan {
 
     fn describe(&self) -> String {
         let mut text = self.group.describe();
+        if text.is_empty() && self.most.is_none() {
+            return "no bounds".to_owned();
+        }
         if let Some(most) = self.most {
             let comma = if text.is_empty() { "" } else { ", " };
             text.push_str(&format!("{comma}at most {most} in flight"));
