@@ -417,6 +417,8 @@ mod tests {
 
     #[test]
     fn upstreams_and_grpc_start_and_answer_for_missing_services() {
+        let gateway = Copy::of_file("resilience.yaml").start();
+        assert_eq!(get(&gateway, "/orders/7").status, 502);
         let gateway = Copy::of_file("upstreams.yaml").start();
         assert_eq!(get(&gateway, "/nowhere").status, 404);
         let gateway = Copy::of_file("grpc.yaml").start();

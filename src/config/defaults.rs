@@ -12,7 +12,7 @@ use crate::policy::limit::{LimitConfig, PlanUse};
 use crate::policy::maintenance::MaintenanceConfig;
 use crate::policy::security_headers::SecurityHeadersConfig;
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Spanned};
+use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Priority, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -32,6 +32,9 @@ macro_rules! with_defaults {
             /// When a request is tried again, at another endpoint. Default: once, if no connection came about.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub retries: Option<$crate::config::RetriesConfig>,
+            /// How much its requests matter when not all can be served: `critical`, `normal` or `background`. Default normal.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub priority: Option<$crate::value::Priority>,
             /// The largest request body; `off` for any. Default 10MiB.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub body_limit: Option<$crate::value::OrOff<$crate::value::ByteSize>>,
@@ -89,6 +92,7 @@ macro_rules! with_defaults {
                 $crate::config::defaults::Policies {
                     timeout: self.timeout.as_ref(),
                     retries: self.retries.as_ref(),
+                    priority: self.priority,
                     body_limit: self.body_limit.as_ref(),
                     preserve_host: self.preserve_host,
                     encoded_slash: self.encoded_slash,
@@ -120,6 +124,8 @@ pub struct Policies<'a> {
     pub timeout: Option<&'a OrOff<Duration>>,
     /// Retries.
     pub retries: Option<&'a RetriesConfig>,
+    /// How much it matters.
+    pub priority: Option<Priority>,
     /// Largest body.
     pub body_limit: Option<&'a OrOff<ByteSize>>,
     /// The client's Host.
@@ -169,6 +175,7 @@ impl<'a> Policies<'a> {
         Policies {
             timeout: self.timeout.or(outer.timeout),
             retries: self.retries.or(outer.retries),
+            priority: self.priority.or(outer.priority),
             body_limit: self.body_limit.or(outer.body_limit),
             preserve_host: self.preserve_host.or(outer.preserve_host),
             encoded_slash: self.encoded_slash.or(outer.encoded_slash),

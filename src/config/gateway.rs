@@ -6,7 +6,7 @@ use crate::policy::auth::AuthConfig;
 use crate::policy::limit::PlanConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{each, recovering};
-use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, SecretConfig, Spanned};
+use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, OrOff, SecretConfig, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -154,6 +154,10 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// How long requests under way may take to finish after that. Default 30s.
     pub grace: Duration,
+    /// Turning requests away, the least important first, when the gateway itself cannot keep up; `off` for none. On by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overload: Option<OrOff<Spanned<PressureConfig>>>,
 }
 
 impl Default for ServerConfig {
@@ -166,7 +170,22 @@ impl Default for ServerConfig {
             upgrade_socket: None,
             drain: Duration::from_secs(0),
             grace: Duration::from_secs(30),
+            overload: None,
         }
+    }
+}
+
+/// When the gateway turns requests away because it cannot keep up itself.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PressureConfig {
+    /// How long work may wait for its turn on a worker before anything is done. Default 200ms.
+    pub delay: Duration,
+}
+
+impl Default for PressureConfig {
+    fn default() -> Self {
+        Self { delay: Duration::from_millis(200) }
     }
 }
 

@@ -82,7 +82,7 @@ fn is_replaceable(session: &Session, ctx: &ProxyCtx) -> bool {
 
 fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {
     if let (Some(choice), Some(picked)) = (upstream_peer::choice(ctx), &ctx.exchange.picked) {
-        choice.upstream.report(picked, Outcome::Failure(kind), now(&gate.shared));
+        choice.upstream.record(picked, Outcome::Failure(kind), now(&gate.shared));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which endpoint to ask, at each attempt.
 
+use super::answer::is_short;
 use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random};
 use crate::reply::{Reason, Reply};
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant};
 /// A stream may be silent this long, either way, before it is cut. Clients and services that keep streams open ping
 /// more often.
 const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+
+/// What the client is told where the upstream cannot take more.
+const OVERLOADED: &str = "The service behind this route is overloaded; try again later.";
 
 /// Runs the moment: the endpoint chosen in `request_filter`, or on a retry another one.
 pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
@@ -78,7 +82,10 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
         Balance::Hash(on) => hash_key(on, session, ctx).map(|key| hash_of(&key)),
         _ => None,
     };
-    let ask = Ask { hash, tried: &ctx.exchange.tried, now, random };
+    let priority = ctx.route().map(|route| route.priority).unwrap_or_default();
+    // How long a long body takes to come is the client's doing. Calls of gRPC never say how long theirs is.
+    let untimed = ctx.exchange.flow == Flow::Bounded && !is_short(ctx.cx.body);
+    let ask = Ask { hash, tried: &ctx.exchange.tried, now, random, priority, untimed };
     let picked = choice.upstream.pick(&ask).map_err(no_endpoint)?;
     ctx.exchange.picked = Some(picked);
     ctx.exchange.attempt_began = began;
@@ -91,6 +98,7 @@ fn no_endpoint(why: NoEndpoint) -> Reply {
         NoEndpoint::Unresolved => Reason::NoName.into(),
         NoEndpoint::Unavailable => Reason::NoEndpoint.into(),
         NoEndpoint::Busy => Reason::UpstreamBusy.into(),
+        NoEndpoint::Overloaded => Reply::new(Reason::Overloaded).detail(OVERLOADED),
         NoEndpoint::BreakerOpen(wait) => {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             Reply::new(Reason::BreakerOpen).retry_after(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX))

@@ -2,6 +2,7 @@
 
 use super::Store;
 use crate::fetch::Fetcher;
+use crate::listener::pressure::Pressure;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::policy::limit::LimitStore;
@@ -22,4 +23,6 @@ pub struct Shared {
     pub limits: Arc<LimitStore>,
     /// The clock upstreams are timed by.
     pub clock: Clock,
+    /// Whether each worker keeps up.
+    pub pressure: Box<[Pressure]>,
 }

@@ -145,6 +145,7 @@ impl<'a> Compiling<'a> {
             preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
             retries: retries(policies.retries),
+            priority: policies.priority.unwrap_or_default(),
             forward: Forward {
                 host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
                 rfc7239: policies.forwarded == Some(true),

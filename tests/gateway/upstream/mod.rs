@@ -4,5 +4,6 @@ mod balance;
 mod breaker;
 mod health;
 mod odd;
+mod overload;
 mod retries;
 mod reuse;
