@@ -88,17 +88,19 @@ impl ServeHttp for Admin {
             (&Method::GET, "/config") => pages::config(&self.shared),
             (&Method::GET, "/upstreams") => pages::upstreams(&self.shared),
             (&Method::GET, "/explain") => pages::explain(&self.shared, session.req_header().uri.query()),
+            (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()),
+            (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path),
             (&Method::POST, "/reload") => {
                 let powers = Arc::clone(&self.powers);
                 let report = tokio::task::spawn_blocking(move || powers.reload()).await;
                 pages::reload(report.ok().flatten())
             }
-            (_, "/health" | "/ready" | "/metrics" | "/config" | "/upstreams" | "/explain" | "/reload") => {
+            (_, "/health" | "/ready" | "/metrics" | "/config" | "/upstreams" | "/explain" | "/usage" | "/reload") => {
                 pages::text(StatusCode::METHOD_NOT_ALLOWED, "wrong method; /reload takes POST, all others GET\n")
             }
             _ => pages::text(
                 StatusCode::NOT_FOUND,
-                "GET /health /ready /metrics /config /upstreams /explain?method=GET&url=…; POST /reload\n",
+                "GET /health /ready /metrics /config /upstreams /usage /usage/{consumer} /explain?method=GET&url=…; POST /reload\n",
             ),
         }
     }

@@ -23,6 +23,9 @@ pub const WORTH_DRAINING: usize = 64 * 1024;
 /// Writes a refusal in the form the client asks for.
 pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Reply) -> Result<()> {
     ctx.outcome.reason = Some(reply.reason);
+    if reply.reason.costs_nothing() && ctx.exchange.attempts == 0 {
+        give_back(ctx);
+    }
     let header = session.req_header();
     let accept = header.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
     let content_type = header.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -49,6 +52,14 @@ pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Re
     write(session, ctx, Fixed { status, fields: fields.into_vec(), body }).await
 }
 
+/// Gives back what the request has cost of limits: nobody has worked for it.
+fn give_back(ctx: &mut ProxyCtx) {
+    let ProxyCtx { snapshot, cx, matched, .. } = &mut *ctx;
+    if let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) {
+        route.chain.on_refusal(cx);
+    }
+}
+
 /// The templates of the api around a request that has no route.
 fn unrouted<'c>(session: &Session, ctx: &'c ProxyCtx) -> &'c Arc<Templates> {
     let header = session.req_header();
@@ -65,6 +76,7 @@ fn unrouted<'c>(session: &Session, ctx: &'c ProxyCtx) -> &'c Arc<Templates> {
 /// Writes a whole answer, with its length and the request id.
 pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> Result<()> {
     let Fixed { status, fields, body } = answer;
+    ctx.cx.changes.ledger.held.clear(); // nothing is under way any more
     if !is_worth_draining(session, ctx) {
         session.set_keepalive(None);
     }

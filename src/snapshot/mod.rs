@@ -10,6 +10,7 @@ mod report;
 mod route;
 mod shared;
 mod store;
+mod usage;
 
 pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
@@ -19,6 +20,7 @@ pub use report::ReloadReport;
 pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
 pub use shared::Shared;
 pub use store::Store;
+pub use usage::{usage_of, usage_page};
 
 use crate::consumer::CurrentConsumers;
 use crate::listener::ListenerSpec;
@@ -26,6 +28,7 @@ use crate::observe::access_log::AccessLogSettings;
 use crate::observe::metrics::RouteMetrics;
 use crate::policy::Tend;
 use crate::policy::auth::Provider;
+use crate::policy::limit::Usage;
 use crate::reply::Templates;
 use crate::request::TrustedProxies;
 use crate::routing::Router;
@@ -50,6 +53,8 @@ pub struct Snapshot {
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// Known callers.
     pub consumers: Arc<CurrentConsumers>,
+    /// What known callers have left of their limits.
+    pub usage: Usage,
     /// Ways to establish the caller, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// Those without a name, that stand in routes.

@@ -60,6 +60,7 @@ families! {
     CSRF_SHADOWED = Counter "tollgate_csrf_shadowed_total":
         "Requests that passed although `csrf` would have refused them: its mode is shadow.";
     AUTH = Counter "tollgate_auth_total": "Questions to providers of callers, by what the provider said.";
+    LIMIT_DECISIONS = Counter "tollgate_limit_decisions_total": "What limits decided on requests.";
 
     UPSTREAM_DURATION = Histogram "tollgate_upstream_duration_seconds":
         "What one attempt took: from choosing the endpoint to the end of its answer.";
