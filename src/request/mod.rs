@@ -11,6 +11,7 @@ mod digest;
 mod distinguished_name;
 mod forwarded;
 mod headers;
+mod outgoing;
 mod view;
 
 pub use caller::{Caller, Changes, Charged, IDENTITY_FIELDS, Identity, tell_anonymous, told_value};
@@ -22,4 +23,5 @@ pub use forwarded::{
     remove_inbound, remove_lookalikes, remove_nominations,
 };
 pub use headers::{Headers, HeadersMut};
+pub use outgoing::{Marks, TRACEPARENT, TRACESTATE, X_REQUEST_ID, mark, remove_hop_by_hop, set_host};
 pub use view::{Answered, Asked, Body, Maker, Moment, OutgoingView, RequestCx, RequestView, ResponseView, Scheme};

@@ -8,6 +8,7 @@ use super::sockets::Sockets;
 use super::worker::WorkerThread;
 use crate::admin::{Admin, AdminPowers};
 use crate::config::Loaded;
+use crate::exchange::call::Calls;
 use crate::fetch::Fetcher;
 use crate::listener::ListenerTls;
 use crate::observe::access_log::{AccessLog, AccessLogBounds};
@@ -156,7 +157,8 @@ impl Gateway {
         access_log.start().map_err(system)?;
         let snapshot = Arc::new(snapshot);
         let store = Store::new(Arc::clone(&snapshot));
-        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, limits, clock });
+        let calls = Arc::new(Calls::new(snapshot.process.server.threads, clock, Random::next()));
+        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, clock });
         let workers = (0..snapshot.process.server.threads)
             .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
             .collect::<std::io::Result<Vec<_>>>()
