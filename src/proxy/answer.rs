@@ -3,6 +3,7 @@
 use super::Gate;
 use super::answer_body::{change_whole, may_have_body};
 use super::ctx::ProxyCtx;
+use super::fence::Fence;
 use super::fields::{X_REQUEST_ID, edit_response};
 use crate::exchange::grpc_web::WebType;
 use crate::reply::{Fixed, Form, Keep, Reason, Rendered, Reply, render};
@@ -15,7 +16,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 /// An unread body up to this length is read and thrown away so that the connection can be kept.
-const WORTH_DRAINING: u64 = 64 * 1024;
+pub const WORTH_DRAINING: usize = 64 * 1024;
 
 /// Writes a refusal in the form the client asks for.
 pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Reply) -> Result<()> {
@@ -131,16 +132,17 @@ async fn write_head(session: &mut Session, header: ResponseHeader) -> Result<()>
     }
 }
 
-/// Whether a body that an answer did not wait for is read to its end, for the sake of the connection.
+/// Whether the request is read to its end, or is worth it, for the sake of the connection.
 fn is_worth_draining(session: &Session, ctx: &ProxyCtx) -> bool {
-    is_short(ctx.cx.body) && !waits_for_leave(session)
+    let whole = Fence::of(&session.downstream_session).is_some_and(Fence::is_whole);
+    whole || (is_short(ctx.cx.body) && !waits_for_leave(session))
 }
 
 /// Whether the length of the body is known, and short enough to be read for nothing.
 pub fn is_short(body: Body) -> bool {
     match body {
         Body::None => true,
-        Body::Length(length) => length <= WORTH_DRAINING,
+        Body::Length(length) => length <= WORTH_DRAINING as u64,
         Body::Unknown => false,
     }
 }

@@ -20,12 +20,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Runs an exchange to its end. An error has been told to nobody yet: `fail_to_proxy` does.
-pub async fn run(
-    gate: &Gate,
-    session: &mut Session,
-    ctx: &mut ProxyCtx,
-    exchange: Arc<dyn Exchange>,
-) -> Result<()> {
+pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx, exchange: Arc<dyn Exchange>) -> Result<()> {
     let origin = Arc::new(origin(gate, session, ctx));
     ctx.exchange.origin = Some(Arc::clone(&origin));
     let (body, wants) = ClientBody::new();
@@ -33,7 +28,9 @@ pub async fn run(
     let answering = exchange.answer(incoming(gate, session, ctx, (body, origin)));
     match answered(answering, session, ctx, &mut client).await? {
         Ok(Answer::Whole(fixed)) => write(session, ctx, fixed).await,
-        Ok(Answer::Stream { status, headers, body }) => stream(session, ctx, &mut client, (status, headers, body)).await,
+        Ok(Answer::Stream { status, headers, body }) => {
+            stream(session, ctx, &mut client, (status, headers, body)).await
+        }
         Err(reply) => write_refusal(session, ctx, &reply).await,
     }
 }
@@ -201,7 +198,9 @@ async fn stream(
     let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
     frame(session, &mut head, head_only);
     ctx.outcome.answered = true;
-    session.write_response_tasks(vec![HttpTask::Header(Box::new(head), head_only)]).await?;
+    if !matches!(ctx.exchange.bodies.down, Down::Held(_)) {
+        session.write_response_tasks(vec![HttpTask::Header(Box::new(head), head_only)]).await?;
+    }
     if head_only {
         return end(session, ctx, Vec::new()).await;
     }

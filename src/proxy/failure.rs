@@ -4,6 +4,7 @@ use super::answer::write_refusal;
 use super::answer_body::deliver;
 use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx, now};
+use super::fence::{After, Fence};
 use super::{Gate, upstream_peer};
 use crate::exchange::call::classify;
 use crate::observe::metrics::AttemptOutcome;
@@ -41,6 +42,14 @@ pub fn error_while_proxy(
         return error; // decided in upstream_response_filter
     }
     error.set_retry(false);
+    if is_deadline(&error, ctx) {
+        ctx.outcome.reason = Some(Reason::Deadline);
+        if Fence::of(&session.downstream_session).is_some_and(Fence::is_whole) {
+            report(gate, ctx, FailureKind::Timeout); // it was the endpoint that everyone waited for
+        }
+        ctx.finish_attempt(gate.worker, AttemptOutcome::Timeout);
+        return error;
+    }
     if ctx.matched.refusal.is_some() || *error.esource() != ErrorSource::Upstream {
         ctx.finish_attempt(gate.worker, AttemptOutcome::Abandoned);
         return error;
@@ -121,10 +130,29 @@ pub async fn fail_to_proxy(session: &mut Session, error: &Error, ctx: &mut Proxy
     if begun && reason != Reason::ClientClosed {
         break_off(session, &reply).await;
     } else if reason != Reason::ClientClosed {
-        session.set_keepalive(None);
-        let _ = write_refusal(session, ctx, &reply).await;
+        if *error.esource() == ErrorSource::Downstream && reason != Reason::Deadline {
+            session.set_keepalive(None);
+        } else if Fence::of(&session.downstream_session).is_some_and(Fence::is_whole) {
+            // Whether Pingora has read the body or not: none of it is still to come.
+            session.set_close_on_response_before_downstream_finish(false);
+        }
+        if write_refusal(session, ctx, &reply).await.is_ok() {
+            leave(session).await;
+        }
     }
     FailToProxy { error_code: reason.status().as_u16(), can_reuse_downstream: false }
+}
+
+/// Says what is to become of the client's connection after a whole answer. Pingora would close it at once.
+async fn leave(session: &mut Session) {
+    let ServerSession::H1(connection) = session.downstream_session.as_mut() else { return };
+    if connection.finish_body().await.is_err() {
+        return;
+    }
+    let after = if connection.will_keepalive() { After::Keep } else { After::Linger };
+    if let Some(fence) = Fence::of(&session.downstream_session) {
+        fence.then(after);
+    }
 }
 
 /// Ends an answer that has begun so that it cannot be taken for a whole one: a gRPC client gets the status in trailers, any
@@ -139,12 +167,23 @@ async fn break_off(session: &mut Session, reply: &Reply) {
     }
 }
 
+/// Whether the client's connection was made to fail because the deadline has passed, see [`Fence::end_at`].
+fn is_deadline(error: &Error, ctx: &ProxyCtx) -> bool {
+    matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError)
+        && *error.esource() == ErrorSource::Downstream
+        && is_late(ctx)
+}
+
+fn is_late(ctx: &ProxyCtx) -> bool {
+    ctx.exchange.flow == Flow::Bounded && ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero())
+}
+
 fn reason_of(error: &Error, session: &Session, ctx: &ProxyCtx) -> Reason {
     match error.esource() {
+        _ if is_deadline(error, ctx) => Reason::Deadline,
         ErrorSource::Upstream => {
             let reason = ctx.outcome.reason.unwrap_or_else(|| classify(error).2);
-            let late =
-                ctx.exchange.flow == Flow::Bounded && ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero());
+            let late = is_late(ctx);
             if late && reason == Reason::UpstreamTimeout { Reason::Deadline } else { reason }
         }
         ErrorSource::Downstream => match error.etype() {

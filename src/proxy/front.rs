@@ -3,9 +3,11 @@
 //!
 //! A second, faster lane would take simple requests here and hand the others over, as this does with all of them.
 
+use super::answer::WORTH_DRAINING;
+use super::fence::{After, Fence, Line, Returned};
 use super::h2_connection::H2Connection;
 use super::{Gate, Random, log_refused_head, refusal_bytes, unix_millis};
-use crate::listener::head::{Arrival, BodyLength, HeadError, HeadReader, check};
+use crate::listener::head::{Arrival, HeadError, check};
 use crate::listener::{Connections, ListenerSpec, TooMany};
 use crate::observe::RequestId;
 use crate::observe::metrics::{ConnectionRefusal, ListenerMetrics, OpenConnection, Protocol};
@@ -14,7 +16,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
 use http::HeaderValue;
-use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
@@ -90,57 +92,77 @@ impl Front {
 
     async fn serve_h1(
         self: &Arc<Self>,
-        mut stream: Stream,
+        stream: Stream,
         client: Option<IpAddr>,
         shutdown: &ShutdownWatch,
         mut open: OpenConnection,
     ) {
         let bounds = self.listener().bounds;
-        let mut reader = HeadReader::default();
+        let mut line = Line::new(stream);
+        let returned = Arc::default();
         let mut stopping = shutdown.clone();
         // Made once, so that a connection does not join and leave the list of those who wait with every request.
         let stop = async { drop(stopping.wait_for(|stopping| *stopping).await) };
         let mut stop = pin!(stop.fuse());
         for remaining in (0..bounds.requests).rev() {
-            let length = match self.next_head(&mut reader, &mut stream, stop.as_mut()).await {
+            let length = match self.next_head(&mut line, stop.as_mut()).await {
                 Arrival::Head(length) => length,
                 Arrival::Gone => return,
-                Arrival::Refused(error) => return self.refuse_head(stream, client, error).await,
+                Arrival::Refused(error) => return self.refuse_head(line.stream, client, error).await,
             };
-            let head = reader.bytes().get(..length).unwrap_or_default();
+            let head = line.reader.bytes().get(..length).unwrap_or_default();
             if self.listener().protocols.h2c && head == PREFACE_HEAD {
                 open.becomes(Protocol::Http2Clear);
-                return self.serve_h2c(reader, stream, shutdown).await;
+                return self.serve_h2c(line, shutdown).await;
             }
             let body = match check(head, &bounds.head) {
                 Ok(head) if self.listener().protocols.h1 => head.body,
                 Ok(_) => {
                     let detail = "This address speaks HTTP/2 only.";
-                    return self.refuse_head(stream, client, HeadError { reason: Reason::BadRequest, detail }).await;
+                    let error = HeadError { reason: Reason::BadRequest, detail };
+                    return self.refuse_head(line.stream, client, error).await;
                 }
-                Err(error) => return self.refuse_head(stream, client, error).await,
+                Err(error) => return self.refuse_head(line.stream, client, error).await,
             };
-            let bytes = match body {
-                BodyLength::Chunked => reader.take_all(),
-                BodyLength::Bytes(body) => {
-                    reader.take(length.saturating_add(usize::try_from(body).unwrap_or(usize::MAX)))
-                }
-            };
-            let mut session = ServerSession::new_http1(stream);
+            let bytes = line.begin(length, body);
+            let mut session = ServerSession::new_http1(Box::new(Fence::new(line, &returned)));
             session.set_pipelined_prefix(bytes);
             session.set_keepalive_reuses_remaining(Some(remaining));
-            match self.proxy.process_new_http(session, shutdown).await {
-                Some(reused) => stream = reused.consume().0,
+            let reused = self.proxy.process_new_http(session, shutdown).await;
+            match self.after(reused, &returned).await {
+                Some(kept) => line = kept,
                 None => return,
             }
         }
     }
 
+    /// The connection as Pingora leaves it, where it takes another request.
+    async fn after(&self, reused: Option<ReusedHttpStream>, returned: &Returned) -> Option<Line> {
+        if let Some(reused) = reused {
+            let line = reused.consume().0.into_any().downcast::<Fence>().ok()?.into_line()?;
+            // Where Pingora has seen another end than the fence has, nobody knows where the next request begins.
+            return line.is_whole().then_some(line);
+        }
+        let (mut line, after) = returned.take()?;
+        match after {
+            After::Keep => {
+                let rest = pingora_timeout::timeout(self.listener().bounds.body, line.skip_rest(WORTH_DRAINING));
+                rest.await.is_ok_and(|whole| whole).then_some(line)
+            }
+            After::Linger => {
+                linger(&mut line.stream).await;
+                None
+            }
+            After::Close | After::Tunnel => None,
+        }
+    }
+
     /// The next head, or one last request once the listener closes.
-    async fn next_head<F>(&self, reader: &mut HeadReader, stream: &mut Stream, mut stop: Pin<&mut F>) -> Arrival
+    async fn next_head<F>(&self, line: &mut Line, mut stop: Pin<&mut F>) -> Arrival
     where
         F: FusedFuture<Output = ()>,
     {
+        let Line { reader, stream, .. } = line;
         let bounds = self.listener().bounds.read();
         if !stop.is_terminated() {
             tokio::select! {
@@ -155,7 +177,8 @@ impl Front {
         pingora_timeout::timeout(LAST_CALL, reader.next(stream, &bounds)).await.unwrap_or(Arrival::Gone)
     }
 
-    async fn serve_h2c(&self, mut reader: HeadReader, mut stream: Stream, shutdown: &ShutdownWatch) {
+    async fn serve_h2c(&self, line: Line, shutdown: &ShutdownWatch) {
+        let Line { mut reader, mut stream, .. } = line;
         let bounds = self.listener().bounds;
         if !reader.at_least(PREFACE, &mut stream, bounds.header).await {
             return;
@@ -179,21 +202,31 @@ impl Front {
         let bytes = refusal_bytes(&self.gate, &reply, &id);
         let answer = async {
             stream.write_all(&bytes).await?;
-            stream.flush().await?;
-            AsyncWriteExt::shutdown(&mut stream).await?;
-            let mut rest = [0_u8; 4096];
-            let mut left = LINGER_BYTES;
-            while left > 0 {
-                match stream.read(&mut rest).await? {
-                    0 => break,
-                    count => left = left.saturating_sub(count),
-                }
-            }
-            std::io::Result::Ok(())
+            stream.flush().await
         };
         // Whether a client that sent garbage sees the answer is its own affair.
-        let _ = pingora_timeout::timeout(LINGER, answer).await;
+        if pingora_timeout::timeout(LINGER, answer).await.is_ok() {
+            linger(&mut stream).await;
+        }
     }
+}
+
+/// Closes after an answer: the client is told that no more comes, and what it was still sending is read for a while.
+async fn linger(stream: &mut Stream) {
+    let rest = async {
+        AsyncWriteExt::shutdown(stream).await?;
+        let mut rest = [0_u8; 4096];
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match stream.read(&mut rest).await? {
+                0 => break,
+                count => left = left.saturating_sub(count),
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // However it ends, the connection is closed.
+    let _ = pingora_timeout::timeout(LINGER, rest).await;
 }
 
 fn client_of(stream: &Stream) -> Option<IpAddr> {

@@ -7,6 +7,7 @@ mod ctx;
 mod early_request_filter;
 mod exchange;
 mod failure;
+mod fence;
 mod fields;
 mod front;
 mod h2_connection;

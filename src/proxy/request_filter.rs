@@ -4,6 +4,7 @@
 use super::answer::{write, write_refusal};
 use super::ctx::{Flow, Matched, ProxyCtx};
 use super::early_request_filter::set_path;
+use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
 use super::{Gate, exchange, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
@@ -49,12 +50,25 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         Decision::Wait(_) => return Err(Error::new(ErrorType::InternalError)),
     }
     if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
-        let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(false) };
+        let Err(reply) = upstream_peer::choose(gate, session, ctx) else {
+            bound(session, ctx);
+            return Ok(false);
+        };
         Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
     Box::pin(answer(gate, session, ctx)).await?;
     Ok(true)
+}
+
+/// The exchange that begins now is over by the deadline, however its waits add up.
+fn bound(session: &Session, ctx: &ProxyCtx) {
+    let timeout = ctx.route().and_then(|route| route.timeout).filter(|_| ctx.exchange.flow == Flow::Bounded);
+    if let Some(timeout) = timeout
+        && let Some(fence) = Fence::of(&session.downstream_session)
+    {
+        fence.end_at(ctx.cx.time.started + timeout);
+    }
 }
 
 /// What the route answers by itself.

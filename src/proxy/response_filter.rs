@@ -4,6 +4,7 @@ use super::answer::{answered, waits_for_leave};
 use super::answer_body;
 use super::bodies::Down;
 use super::ctx::ProxyCtx;
+use super::fence::{After, Fence};
 use super::fields::{X_REQUEST_ID, edit_response};
 use crate::reply::Reply;
 use crate::request::{Body, Maker, ResponseView, remove_hop_by_hop};
@@ -18,6 +19,9 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
     let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if !interim && ctx.cx.body != Body::None && waits_for_leave(session) {
         session.set_close_on_response_before_downstream_finish(true);
+    }
+    if upgraded && let Some(fence) = Fence::of(&session.downstream_session) {
+        fence.then(After::Tunnel);
     }
     let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
     let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);

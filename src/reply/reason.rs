@@ -122,7 +122,7 @@ reasons! {
     UriTooLong = "uri-too-long", 414, grpc 3, Client, Close, "http_request_error", "URI too long",
         "The request target is longer than this gateway accepts.";
     /// The protocol of the request cannot be carried over this connection.
-    UnsupportedProtocol = "unsupported-protocol", 415, grpc 12, Client, Close, "http_request_denied", "Unsupported protocol",
+    UnsupportedProtocol = "unsupported-protocol", 415, grpc 12, Client, Open, "http_request_denied", "Unsupported protocol",
         "This kind of request cannot be carried over this connection.";
     /// The TLS name and the Host are served by different certificates (RFC 9110 §15.5.20).
     WrongHost = "wrong-host", 421, grpc 5, Client, Close, "http_request_denied", "Misdirected request",
@@ -143,19 +143,19 @@ reasons! {
     Internal = "internal", 500, grpc 13, Gateway, Close, "proxy_internal_error", "Internal error",
         "The gateway failed to handle this request.";
     /// No endpoint accepted the connection.
-    UpstreamRefused = "upstream-refused", 502, grpc 14, Upstream, Close, "connection_refused", "Bad gateway",
+    UpstreamRefused = "upstream-refused", 502, grpc 14, Upstream, Open, "connection_refused", "Bad gateway",
         "The service behind this route refuses connections.";
     /// The endpoint closed the connection before its answer was complete.
-    UpstreamReset = "upstream-reset", 502, grpc 14, Upstream, Close, "connection_terminated", "Bad gateway",
+    UpstreamReset = "upstream-reset", 502, grpc 14, Upstream, Open, "connection_terminated", "Bad gateway",
         "The service behind this route closed the connection before it had answered.";
     /// The endpoint's answer is not HTTP, or breaks its own framing.
-    UpstreamInvalid = "upstream-invalid", 502, grpc 14, Upstream, Close, "http_protocol_error", "Bad gateway",
+    UpstreamInvalid = "upstream-invalid", 502, grpc 14, Upstream, Open, "http_protocol_error", "Bad gateway",
         "The service behind this route gave an answer that is not valid HTTP.";
     /// The body of the endpoint's answer is too large, or not what it says, so that it cannot be changed as the route asks.
     UpstreamBody = "upstream-body", 502, grpc 14, Upstream, Close, "http_protocol_error", "Bad gateway",
         "The service behind this route gave an answer that cannot be translated.";
     /// The endpoint's certificate was refused or TLS failed.
-    UpstreamTls = "upstream-tls", 502, grpc 14, Upstream, Close, "tls_protocol_error", "Bad gateway",
+    UpstreamTls = "upstream-tls", 502, grpc 14, Upstream, Open, "tls_protocol_error", "Bad gateway",
         "A secure connection to the service behind this route could not be made.";
     /// The name of the upstream has never been resolved.
     NoName = "no-name", 502, grpc 14, Upstream, Open, "dns_error", "Bad gateway",
@@ -176,13 +176,13 @@ reasons! {
     ProviderUnavailable = "provider-unavailable", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
         "Credentials cannot be checked at the moment; try again later.";
     /// The gateway or a listener is at its limit of connections.
-    Overloaded = "overloaded", 503, grpc 14, Gateway, Close, "connection_limit_reached", "Service unavailable",
+    Overloaded = "overloaded", 503, grpc 14, Gateway, Open, "connection_limit_reached", "Service unavailable",
         "The gateway is at its limit; try again later.";
     /// No byte of the answer came in time.
-    UpstreamTimeout = "upstream-timeout", 504, grpc 4, Upstream, Close, "connection_read_timeout", "Gateway timeout",
+    UpstreamTimeout = "upstream-timeout", 504, grpc 4, Upstream, Open, "connection_read_timeout", "Gateway timeout",
         "The service behind this route did not answer in time.";
     /// The route's deadline passed, all attempts together.
-    Deadline = "deadline", 504, grpc 4, Upstream, Close, "http_response_timeout", "Gateway timeout",
+    Deadline = "deadline", 504, grpc 4, Upstream, Open, "http_response_timeout", "Gateway timeout",
         "The time allowed for this request has passed.";
 }
 

@@ -9,10 +9,10 @@ mod route;
 mod shared;
 mod store;
 
+pub use crate::exchange::call::{Retries, RetryCause};
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
 pub use report::ReloadReport;
-pub use crate::exchange::call::{Retries, RetryCause};
 pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 pub use shared::Shared;
 pub use store::Store;

@@ -1,6 +1,6 @@
 //! A compiled route: what it does with a request that it takes.
 
-use crate::exchange::call::Retries;
+use crate::exchange::call::{Callee, Retries};
 use crate::exchange::{Exchange, Redirect};
 use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
@@ -72,6 +72,13 @@ pub struct Choice {
     pub metrics: Arc<UpstreamMetrics>,
     /// Its share, relative to the others; 0 takes no requests.
     pub weight: u32,
+}
+
+impl Choice {
+    /// The upstream as one that is called.
+    pub fn callee(&self) -> Callee {
+        Callee { upstream: Arc::clone(&self.upstream), metrics: Arc::clone(&self.metrics) }
+    }
 }
 
 impl Target {

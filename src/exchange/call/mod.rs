@@ -23,8 +23,8 @@
 
 mod answer;
 mod ask;
-mod attempt;
 mod asked;
+mod attempt;
 mod calls;
 mod clock;
 mod failure;
@@ -32,9 +32,6 @@ mod head;
 mod ledger;
 mod origin;
 mod retries;
-
-#[cfg(test)]
-mod tests;
 
 pub use answer::{AnswerBody, CallAnswer};
 pub use ask::{cookie, hash, no_endpoint};

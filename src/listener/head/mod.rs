@@ -5,8 +5,10 @@
 //! the letter, and only then handed to Pingora, which parses the very same bytes.
 
 mod check;
+mod extent;
 mod read;
 mod target;
 
 pub use check::{BodyLength, Head, HeadError, HeadLimits, check};
-pub use read::{Arrival, HeadReader, ReadBounds};
+pub use extent::{ChunkState, Extent};
+pub use read::{Alarm, Arrival, HeadReader, ReadBounds};

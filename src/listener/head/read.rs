@@ -43,19 +43,23 @@ pub struct HeadReader {
     alarm: Alarm,
 }
 
-/// Ends the wait for a request.
+/// Ends a wait that recurs on a connection.
 ///
 /// One timer for the whole connection: it is left as it is while requests come, and set anew only when it goes off
 /// early. A timer for each wait costs more than reading the head does.
 #[derive(Default)]
-struct Alarm {
+pub struct Alarm {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Alarm {
-    /// Whether the deadline has passed. Deadlines asked for later are never earlier ones.
-    fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready once the deadline has passed; until then the task is woken when it has. Deadlines asked for later are
+    /// usually later ones; an earlier one sets the timer anew.
+    pub fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
         while timer.as_mut().poll(context).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(());
@@ -85,6 +89,16 @@ impl HeadReader {
     /// Takes the first `count` bytes and keeps the rest for the next request.
     pub fn take(&mut self, count: usize) -> BytesMut {
         if count >= self.buffer.len() { self.take_all() } else { self.buffer.split_to(count) }
+    }
+
+    /// Adds bytes that were read beyond the end of a request.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// One read, appended to the bytes gathered; 0 at the end of the stream.
+    pub fn poll_fill(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        poll_fill(stream, &mut self.buffer, context)
     }
 
     /// Waits for a whole head. Empty lines before it are skipped (RFC 9112 §2.2).
@@ -231,6 +245,19 @@ mod tests {
         assert!(!poll_fn(|context| Poll::Ready(alarm.poll(first, context).is_ready())).await);
         poll_fn(|context| alarm.poll(last, context)).await;
         assert!(Instant::now() >= last);
+    }
+
+    #[tokio::test]
+    async fn an_earlier_deadline_sets_the_alarm_anew() {
+        let mut alarm = Alarm::default();
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert!(!poll_fn(|context| Poll::Ready(alarm.poll(soon + bound(), context).is_ready())).await);
+        poll_fn(|context| alarm.poll(soon, context)).await;
+        assert!(Instant::now() < soon + bound());
+    }
+
+    fn bound() -> Duration {
+        Duration::from_secs(60)
     }
 
     #[test]

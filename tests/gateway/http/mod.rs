@@ -5,5 +5,6 @@ mod bodies;
 mod fields;
 mod origin_fields;
 mod paths;
+mod pipelining;
 mod refusals;
 mod replies;

@@ -2,6 +2,7 @@
 
 mod cart;
 mod events;
+pub use events::outlast;
 mod grpc;
 mod grpc_failures;
 mod grpc_web;

@@ -2,11 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
+use std::time::Duration;
 
-use crate::support::client::Request;
+use crate::protocols::outlast;
+use crate::support::client::{Identified, Request};
 use crate::support::gate::Gate;
 use crate::support::gateway::Gateway;
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::{Answer, Ending, Origin};
 
 #[test]
 fn an_answer_before_the_end_of_the_body_is_passed_on() {
@@ -182,4 +184,40 @@ fn a_flood_of_interim_answers_has_an_end() {
     let reply = gateway.get("/");
     assert_eq!((reply.status, &reply.json()["type"]), (502, &"urn:tollgate:problem:upstream-invalid".into()));
     assert!(reply.early.len() <= 100, "{} interim answers", reply.early.len());
+}
+
+#[test]
+fn waits_for_client_and_upstream_together_end_at_the_deadline() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    // All it says, it says late in the second second; then it stalls.
+    let origin = Origin::start(move |_| Answer::ok("x").header("Content-Length", "5").then_wait(&held));
+    let silent = Origin::start(|_| Answer::none(Ending::Stall));
+    let gateway = Gateway::start(&format!(
+        "routes: {{ /drip: {{ to: {}, timeout: 2s }}, /**: {{ to: {}, timeout: 2s, retries: {{ max: 5, on: [timeout] }} }} }}",
+        origin.url(),
+        silent.url()
+    ));
+    let began = std::time::Instant::now();
+    let mut uploading = gateway.connect();
+    uploading.send_raw(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    let mut half = gateway.connect();
+    half.send_raw(b"POST /half HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    let mut dripping = gateway.connect();
+    dripping.send_raw(b"POST /drip HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    outlast(Duration::from_millis(1500));
+    uploading.send_raw(b"cd");
+    dripping.send_raw(b"cd");
+    assert_eq!(dripping.read_head().0, 200);
+    let late = uploading.read_for("POST", Identified::Required);
+    assert_eq!((late.status, late.keeps_alive()), (504, true), "{late:#?}");
+    assert_eq!(late.json()["type"], "urn:tollgate:problem:deadline");
+    assert_eq!(half.read_for("POST", Identified::Required).status, 504);
+    assert!(dripping.read_to_close().len() < 5);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(3), "{took:?}");
+    half.send_raw(b"cdPOST /half HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd");
+    assert_eq!(half.read_for("POST", Identified::Required).status, 504);
+    gate.open();
+    assert!(gateway.metric("tollgate_refusals_total", &["\"deadline\""]) >= 4.0);
 }
