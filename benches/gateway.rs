@@ -69,7 +69,7 @@ fn balance(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new(algorithm, count), |bencher| {
                 bencher.iter(|| {
                     random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    let ask = Ask { hash: Some(random), tried: &[], now: Millis(7), random };
+                    let ask = Ask { hash: Some(random), tried: &[], now: Millis(7), random, ..Ask::default() };
                     upstream.pick(black_box(&ask)).is_ok()
                 });
             });

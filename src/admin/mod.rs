@@ -13,7 +13,14 @@ use crate::snapshot::Shared;
 /// Hands the state of all endpoints to the metrics.
 pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
     let now = shared.clock.now();
+    for worker in &shared.pressure {
+        sink.worker(worker.delay(), worker.shed());
+    }
     for upstream in shared.store.load().upstreams.values() {
+        sink.in_flight(upstream.name(), upstream.in_flight());
+        if let Some(state) = upstream.overload() {
+            sink.overload(upstream.name(), state.limit, state.shed);
+        }
         if let Some(state) = upstream.breaker() {
             sink.breaker(upstream.name(), state.level());
         }

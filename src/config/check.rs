@@ -1,7 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{Config, ListenerProtocol, ReplyTemplate, RouteConfig, Routes, UpstreamConfig};
-use crate::value::{Named, Place, Problems, SecretConfig, SecretSource, Spanned};
+use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
+use std::time::Duration;
 
 /// Gathers everything that is wrong by itself.
 pub fn check(config: &Config, problems: &mut Problems) {
@@ -17,6 +18,11 @@ pub fn check(config: &Config, problems: &mut Problems) {
         config.admin.as_ref().and_then(|admin| admin.token.as_ref())
     {
         problems.warn(*place, "the secret stands in the file itself").hint("write `$env:NAME` or `$file:path`");
+    }
+    if let Some(OrOff::On(overload)) = &config.server.overload
+        && overload.delay.get() < Duration::from_millis(10)
+    {
+        problems.error(overload.place, "`delay` of overload control is 10ms or more").hint("write `off` for none");
     }
     if let Some(threads) = config.server.threads.filter(|threads| !(1..=256).contains(&threads.value)) {
         problems.error(threads.place, "`threads` is from 1 to 256");
@@ -75,6 +81,13 @@ fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Pr
         problems
             .error(most.place, "with a `max_in_flight` of 0 no request would pass")
             .hint("leave it out for no bound");
+    }
+    if let Some(OrOff::On(overload)) = &upstream.overload
+        && (overload.at_least == 0 || !(1.1..=100.0).contains(&overload.tolerance))
+    {
+        problems
+            .error(overload.place, "`at_least` of overload control is 1 or more, and `tolerance` from 1.1 to 100")
+            .hint("write `off` for none");
     }
     if let Some(breaker) = &upstream.breaker {
         let never = breaker.open_at.fraction() <= 0.0 || breaker.probes == 0 || breaker.window.is_zero();
@@ -159,6 +172,10 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     }
     if let Some(rewrite) = route.rewrite.as_ref().filter(|_| route.to.is_none()) {
         problems.error(rewrite.place, "`rewrite` changes the path an upstream sees, and there is none here");
+    }
+    let changed = route.request.as_ref().and_then(OrOff::on).and_then(|rules| rules.first());
+    if let Some(rule) = changed.filter(|_| route.to.is_none()) {
+        problems.error(rule.place, "`request` changes what an upstream sees, and there is none here");
     }
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)

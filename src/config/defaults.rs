@@ -11,8 +11,9 @@ use crate::policy::ip::IpConfig;
 use crate::policy::limit::LimitConfig;
 use crate::policy::maintenance::MaintenanceConfig;
 use crate::policy::security_headers::SecurityHeadersConfig;
+use crate::policy::transform::{RequestConfig, ResponseConfig};
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Spanned};
+use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Priority, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -32,6 +33,9 @@ macro_rules! with_defaults {
             /// When a request is tried again, at another endpoint. Default: once, if no connection came about.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub retries: Option<$crate::config::RetriesConfig>,
+            /// How much its requests matter when not all can be served: `critical`, `normal` or `background`. Default normal.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub priority: Option<$crate::value::Priority>,
             /// The largest request body; `off` for any. Default 10MiB.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub body_limit: Option<$crate::value::OrOff<$crate::value::ByteSize>>,
@@ -71,6 +75,12 @@ macro_rules! with_defaults {
             /// Header fields that tell browsers to be careful. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub security_headers: Option<$crate::value::OrOff<$crate::policy::security_headers::SecurityHeadersConfig>>,
+            /// What is changed about requests on their way up: rules, made one after the other. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub request: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::value::Spanned<$crate::policy::transform::RequestConfig>>>>,
+            /// What is changed about answers on their way down: rules, made one after the other. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub response: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::value::Spanned<$crate::policy::transform::ResponseConfig>>>>,
             /// Which answers are compressed; `off` for none. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub compress: Option<$crate::value::OrOff<$crate::policy::compress::CompressConfig>>,
@@ -82,6 +92,7 @@ macro_rules! with_defaults {
                 $crate::config::defaults::Policies {
                     timeout: self.timeout.as_ref(),
                     retries: self.retries.as_ref(),
+                    priority: self.priority,
                     body_limit: self.body_limit.as_ref(),
                     preserve_host: self.preserve_host,
                     encoded_slash: self.encoded_slash,
@@ -96,6 +107,8 @@ macro_rules! with_defaults {
                     fault: self.fault.as_ref(),
                     maintenance: self.maintenance.as_ref(),
                     security_headers: self.security_headers.as_ref(),
+                    request: self.request.as_ref(),
+                    response: self.response.as_ref(),
                     compress: self.compress.as_ref(),
                 }
             }
@@ -111,6 +124,8 @@ pub struct Policies<'a> {
     pub timeout: Option<&'a OrOff<Duration>>,
     /// Retries.
     pub retries: Option<&'a RetriesConfig>,
+    /// How much it matters.
+    pub priority: Option<Priority>,
     /// Largest body.
     pub body_limit: Option<&'a OrOff<ByteSize>>,
     /// The client's Host.
@@ -139,6 +154,10 @@ pub struct Policies<'a> {
     pub maintenance: Option<&'a OrOff<MaintenanceConfig>>,
     /// Browsers.
     pub security_headers: Option<&'a OrOff<SecurityHeadersConfig>>,
+    /// Changes on the way up.
+    pub request: Option<&'a OrOff<OneOrMany<Spanned<RequestConfig>>>>,
+    /// Changes on the way down.
+    pub response: Option<&'a OrOff<OneOrMany<Spanned<ResponseConfig>>>>,
     /// Compression.
     pub compress: Option<&'a OrOff<CompressConfig>>,
 }
@@ -156,6 +175,7 @@ impl<'a> Policies<'a> {
         Policies {
             timeout: self.timeout.or(outer.timeout),
             retries: self.retries.or(outer.retries),
+            priority: self.priority.or(outer.priority),
             body_limit: self.body_limit.or(outer.body_limit),
             preserve_host: self.preserve_host.or(outer.preserve_host),
             encoded_slash: self.encoded_slash.or(outer.encoded_slash),
@@ -170,6 +190,8 @@ impl<'a> Policies<'a> {
             fault: self.fault.or(outer.fault),
             maintenance: self.maintenance.or(outer.maintenance),
             security_headers: self.security_headers.or(outer.security_headers),
+            request: self.request.or(outer.request),
+            response: self.response.or(outer.response),
             compress: self.compress.or(outer.compress),
         }
     }

@@ -5,7 +5,7 @@ use super::{ApiConfig, ConnectionLimits, ConsumerConfig, ListenerConfig, Routes,
 use crate::policy::auth::AuthConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{each, recovering};
-use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, SecretConfig, Spanned};
+use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, OrOff, SecretConfig, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -52,6 +52,9 @@ pub struct Config {
     pub routes: Routes,
     /// Bodies of the gateway's own replies, by reason or `default`.
     pub replies: Named<ReplyTemplate>,
+    /// Environment variables that values may name: `{env.REGION}`.
+    #[serde(deserialize_with = "each", skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<Spanned<String>>,
     /// Other files whose upstreams, apis, routes and replies are merged into this one: `teams/*.yaml`.
     #[serde(deserialize_with = "each")]
     pub include: Vec<Spanned<String>>,
@@ -151,6 +154,10 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// How long requests under way may take to finish after that. Default 30s.
     pub grace: Duration,
+    /// Turning requests away, the least important first, when the gateway itself cannot keep up; `off` for none. On by
+    /// default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overload: Option<OrOff<Spanned<PressureConfig>>>,
 }
 
 impl Default for ServerConfig {
@@ -163,7 +170,22 @@ impl Default for ServerConfig {
             upgrade_socket: None,
             drain: Duration::from_secs(0),
             grace: Duration::from_secs(30),
+            overload: None,
         }
+    }
+}
+
+/// When the gateway turns requests away because it cannot keep up itself.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PressureConfig {
+    /// How long work may wait for its turn on a worker before anything is done. Default 200ms.
+    pub delay: Duration,
+}
+
+impl Default for PressureConfig {
+    fn default() -> Self {
+        Self { delay: Duration::from_millis(200) }
     }
 }
 

@@ -19,7 +19,7 @@ pub use check::weight as check_weight;
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use fmt::{Formatted, fmt, fmt_long};
-pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, ReplyTemplate, ServerConfig};
+pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
 };
@@ -29,7 +29,7 @@ pub use route_key::{RouteKey, Routes};
 pub use target::{TargetConfig, TargetEntry, WeightedUpstream};
 pub use upstream::{
     BalanceConfig, BreakerConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig,
-    StatusRange, UpstreamConfig, UpstreamTlsConfig,
+    OverloadConfig, StatusRange, UpstreamConfig, UpstreamTlsConfig,
 };
 
 /// The JSON Schema (2020-12) of the configuration, from the same types that read it.

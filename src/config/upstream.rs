@@ -29,6 +29,10 @@ pub struct UpstreamConfig {
     /// The most requests under way at once. Default no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<Spanned<u32>>,
+    /// Turning requests away, the least important first, when answers take longer because there are too many; `off` for
+    /// none. On by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overload: Option<OrOff<Spanned<OverloadConfig>>>,
     /// When fewer than this share of the endpoints are healthy, all are used: a few must not drown. Default 50%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub panic: Option<Percent>,
@@ -275,6 +279,22 @@ impl Default for EjectionConfig {
             longest: Duration::from_secs(300),
             at_most: Percent::new(50),
         }
+    }
+}
+
+/// When requests are turned away because answers take longer and longer.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OverloadConfig {
+    /// So many requests may always wait for their answers at once. Default 20.
+    pub at_least: u32,
+    /// How many times as long as usual answers may take before anything is done. Default 2.
+    pub tolerance: f64,
+}
+
+impl Default for OverloadConfig {
+    fn default() -> Self {
+        Self { at_least: 20, tolerance: 2.0 }
     }
 }
 

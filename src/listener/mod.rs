@@ -4,6 +4,7 @@ mod bounds;
 mod certificates;
 mod connections;
 pub mod head;
+pub mod pressure;
 mod spec;
 mod tls;
 

@@ -106,6 +106,7 @@ fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
         trace: ctx.ids.trace,
         deadline: timeout.and_then(|timeout| ctx.cx.time.started.checked_add(timeout)),
         flow: ctx.exchange.flow,
+        priority: ctx.route().map(|route| route.priority).unwrap_or_default(),
         worker: gate.worker,
         ledger: Ledger::default(),
     }

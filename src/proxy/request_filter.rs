@@ -6,7 +6,7 @@ use super::ctx::{Flow, Matched, ProxyCtx};
 use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
-use super::{Gate, exchange, upstream_peer};
+use super::{Gate, Random, exchange, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Asked, RequestView};
@@ -93,6 +93,10 @@ async fn answer(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resul
 
 /// What the frame checks of every request.
 fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Box<Reply>> {
+    let priority = ctx.route().map(|route| route.priority).unwrap_or_default();
+    if gate.shared.pressure.get(gate.worker.0).is_some_and(|worker| !worker.admits(priority, Random::next)) {
+        return Err(Box::new(Reason::Overloaded.into()));
+    }
     let header = session.req_header();
     if header.version < Version::HTTP_2 && is_grpc(&header.headers) {
         let detail = "gRPC needs HTTP/2 from end to end; connect with HTTP/2, or use gRPC-Web.";

@@ -1,5 +1,6 @@
 //! Which endpoint to ask, at each attempt.
 
+use super::answer::is_short;
 use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random};
 use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint};
@@ -72,7 +73,10 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     }
     let (request, client) = (session.req_header(), ctx.cx.client.address);
     let hash = hash(&choice.upstream.spec().balance, client, request.uri.path(), &request.headers);
-    let ask = Ask { hash, tried: &ctx.exchange.tried, now, random };
+    let priority = ctx.route().map(|route| route.priority).unwrap_or_default();
+    // How long a long body takes to come is the client's doing. Calls of gRPC never say how long theirs is.
+    let untimed = ctx.exchange.flow == Flow::Bounded && !is_short(ctx.cx.body);
+    let ask = Ask { hash, tried: &ctx.exchange.tried, now, random, priority, untimed };
     let picked = choice.upstream.pick(&ask).map_err(no_endpoint)?;
     ctx.exchange.picked = Some(picked);
     ctx.exchange.attempt_began = began;

@@ -33,7 +33,7 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
             502..=504 => Outcome::Failure(FailureKind::Status(status)),
             _ => Outcome::Success { latency: arrived.saturating_duration_since(ctx.exchange.attempt_began) },
         };
-        choice.upstream.report(picked, outcome, gate.shared.clock.at(arrived));
+        choice.upstream.record(picked, outcome, gate.shared.clock.at(arrived));
     }
     if response.status.is_client_error() || response.status.is_server_error() {
         let listed = RetryCause::Status(status);

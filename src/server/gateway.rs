@@ -11,6 +11,7 @@ use crate::config::Loaded;
 use crate::exchange::call::Calls;
 use crate::fetch::Fetcher;
 use crate::listener::ListenerTls;
+use crate::listener::pressure::Pressure;
 use crate::observe::access_log::{AccessLog, AccessLogBounds};
 use crate::observe::metrics::{Metrics, MetricsSettings};
 use crate::policy::limit::LimitStore;
@@ -157,9 +158,11 @@ impl Gateway {
         access_log.start().map_err(system)?;
         let snapshot = Arc::new(snapshot);
         let store = Store::new(Arc::clone(&snapshot));
-        let calls = Arc::new(Calls::new(snapshot.process.server.threads, clock, Random::next()));
-        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, clock });
-        let workers = (0..snapshot.process.server.threads)
+        let threads = snapshot.process.server.threads;
+        let pressure = (0..threads).map(|_| Pressure::default()).collect();
+        let calls = Arc::new(Calls::new(threads, clock, Random::next()));
+        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, clock, pressure });
+        let workers = (0..threads)
             .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
             .collect::<std::io::Result<Vec<_>>>()
             .map_err(system)?;

@@ -5,7 +5,8 @@ use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
-use crate::upstream::{Balance, CheckKind, HashOn, UpstreamSpec};
+use crate::upstream::{Balance, CheckKind, HashOn, OverloadSpec, UpstreamSpec};
+use crate::value::Priority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -71,7 +72,12 @@ fn pool(spec: &UpstreamSpec) -> String {
         CheckKind::Http { path, .. } => format!("GET {path} every {:?}", health.interval),
         CheckKind::Tcp => format!("connected to every {:?}", health.interval),
     });
-    for part in [balance, checked.unwrap_or_default()].iter().filter(|part| !part.is_empty()) {
+    let overload = match &spec.overload {
+        None => "no overload control".to_owned(),
+        Some(usual) if *usual == OverloadSpec::USUAL => String::new(),
+        Some(own) => format!("overload control from {} waiting and {} times the latency", own.at_least, own.tolerance),
+    };
+    for part in [balance, checked.unwrap_or_default(), overload].iter().filter(|part| !part.is_empty()) {
         let _ = write!(text, "; {part}");
     }
     text
@@ -116,6 +122,9 @@ fn frame(route: &Route) -> Vec<String> {
     match route.timeout {
         Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),
         None => lines.push("no timeout".to_owned()),
+    }
+    if route.priority != Priority::Normal {
+        lines.push(format!("priority {}", route.priority.as_str()));
     }
     if route.retries.max > 0 {
         let budget = route.retries.budget * 100.0;

@@ -105,4 +105,6 @@ pub struct ServerPlan {
     pub drain: Duration,
     /// For requests in flight after that.
     pub grace: Duration,
+    /// How long work may wait on a worker before requests are turned away; `None` where they never are.
+    pub overload: Option<Duration>,
 }

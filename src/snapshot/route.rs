@@ -8,6 +8,7 @@ use crate::policy::cors::Preflights;
 use crate::reply::{Fixed, Templates};
 use crate::routing::Template;
 use crate::upstream::Upstream;
+use crate::value::Priority;
 use http::HeaderValue;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// When to try again.
     pub retries: Retries,
+    /// How much its requests matter when not all can be served.
+    pub priority: Priority,
     /// What changes on the way up.
     pub forward: Forward,
     /// Whether `%2F` and `%5C` may stand in the path.

@@ -3,6 +3,7 @@
 use super::Store;
 use crate::exchange::call::Calls;
 use crate::fetch::Fetcher;
+use crate::listener::pressure::Pressure;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::policy::limit::LimitStore;
@@ -25,4 +26,6 @@ pub struct Shared {
     pub limits: Arc<LimitStore>,
     /// The clock upstreams are timed by.
     pub clock: Clock,
+    /// Whether each worker keeps up.
+    pub pressure: Box<[Pressure]>,
 }

@@ -254,14 +254,18 @@ impl Endpoint {
 pub struct Picked {
     endpoint: Arc<Endpoint>,
     /// Its place among the attempts of the upstream.
-    _slot: Slot,
+    slot: Slot,
 }
 
 impl Picked {
     pub(super) fn begin(endpoint: Arc<Endpoint>, slot: Slot) -> Picked {
         endpoint.state.in_flight.fetch_add(1, Relaxed);
         endpoint.state.attempts.fetch_add(1, Relaxed);
-        Picked { endpoint, _slot: slot }
+        Picked { endpoint, slot }
+    }
+
+    pub(super) fn slot(&self) -> &Slot {
+        &self.slot
     }
 
     /// The endpoint.

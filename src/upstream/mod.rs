@@ -9,12 +9,17 @@
 //! | `health`, `probe` | active checks |
 //! | `dns` | endpoints given by name |
 //! | `retry` | the retry budget |
-//! | `breaker`, `load` | refusing what would fail or be too much |
+//! | `breaker`, `load`, `overload/` | refusing what would fail or be too much |
 //! | `status` | what the admin API and metrics show |
 //!
 //! Settings belong to a snapshot; state (in flight, health, ejections, latencies, answers of DNS, the round robin's
 //! place, the retry budget) belongs to the endpoint or upstream that is the same before and after a reload, and goes
 //! on. On the way of a request there are no locks, and nothing is allocated.
+//!
+//! **Whoever sends a request**, be it the proxy or a call of the gateway's own, does the same three things: [`Upstream::pick`]
+//! chooses an endpoint and counts the attempt as under way; [`Picked`] gives the peer and the Host to send it with, and ends
+//! the count when it is dropped; [`Upstream::record`] says what came of it, once, as soon as the head of the answer is there
+//! or the attempt has failed. Who tries again asks [`Upstream::budget`] first, and lists in [`Ask::tried`] where it has been.
 
 mod background;
 mod balance;
@@ -25,6 +30,7 @@ mod error;
 mod health;
 mod load;
 mod outlier;
+mod overload;
 mod peer;
 mod probe;
 mod retry;
@@ -50,6 +56,7 @@ pub use breaker::{BreakerSpec, BreakerState};
 pub use dns::{Resolve, SystemResolver};
 pub use endpoint::{Endpoint, EndpointId, FailureKind, Outcome, Picked};
 pub use error::UpstreamError;
+pub use overload::{OverloadSpec, OverloadState};
 pub use retry::{RetryBudget, RetryDecision};
 pub use set::{Ask, NoEndpoint};
 pub use spec::{
@@ -141,9 +148,14 @@ impl Upstream {
         &self.budget
     }
 
-    /// Chooses an endpoint for one attempt, unless the breaker is open or too many are under way.
+    /// Chooses an endpoint for one attempt, unless the upstream is overloaded, its breaker is open, or too many attempts
+    /// are under way. What came of it is told by [`Self::record`].
     pub fn pick(&self, ask: &Ask<'_>) -> Result<Picked, NoEndpoint> {
         let slot = self.load.enter(self.spec.max_in_flight).ok_or(NoEndpoint::Busy)?;
+        let slot = match &self.spec.overload {
+            Some(_) => slot.wait(ask).ok_or(NoEndpoint::Overloaded)?,
+            None => slot,
+        };
         if let Some(spec) = &self.spec.breaker
             && let Admission::Refuse(wait) = self.load.breaker.admit(spec, ask.now)
         {
@@ -175,8 +187,34 @@ impl Upstream {
         }
     }
 
-    /// Takes in what became of an attempt. The endpoint may be of an earlier set or snapshot: its state is shared.
-    pub fn report(&self, endpoint: &Endpoint, outcome: Outcome, now: Millis) {
+    /// Takes in what became of an attempt: when the head of the answer is there, or nothing comes any more. Once for each
+    /// attempt; of one that is dropped without it, nothing is learnt.
+    pub fn record(&self, picked: &Picked, outcome: Outcome, now: Millis) {
+        if let Some(spec) = &self.spec.overload
+            && let Some(change) = picked.slot().answered(outcome, spec, now)
+        {
+            self.announce_limit(change);
+        }
+        self.report(picked, outcome, now);
+    }
+
+    fn announce_limit(&self, change: Option<u32>) {
+        let name = &self.spec.name;
+        match change {
+            Some(limit) => {
+                log::warn!(target: LOG, "upstream {name}: overloaded; at most {limit} requests wait at once")
+            }
+            None => log::info!(target: LOG, "upstream {name}: no longer overloaded"),
+        }
+    }
+
+    /// What its overload control does; `None` where it has none.
+    pub fn overload(&self) -> Option<OverloadState> {
+        self.spec.overload.as_ref().map(|_| self.load.overload.state())
+    }
+
+    /// What an attempt tells about an endpoint, which may be of an earlier set or snapshot: its state is shared.
+    fn report(&self, endpoint: &Endpoint, outcome: Outcome, now: Millis) {
         self.record_in_breaker(outcome, now);
         let averages = self.spec.balance == Balance::PeakEwma;
         match outcome {

@@ -14,9 +14,10 @@ use super::peer;
 use super::spec::{EndpointSpec, Host, UpstreamSpec};
 use super::time::Millis;
 use super::tls::TlsPolicy;
+use crate::value::Priority;
 
-/// What one attempt asks for.
-#[derive(Clone, Copy, Debug)]
+/// What one attempt asks for. Made as `Ask { now, random, ..Ask::default() }` with what else is known.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Ask<'a> {
     /// Digest of what the request is hashed by, from [`super::hash_of`]; only `hash` balancing looks at it.
     pub hash: Option<u64>,
@@ -26,6 +27,10 @@ pub struct Ask<'a> {
     pub now: Millis,
     /// 64 random bits.
     pub random: u64,
+    /// How much the request matters when not all can be sent.
+    pub priority: Priority,
+    /// Whether how long it takes is not the upstream's doing, but that of a client who is still sending.
+    pub untimed: bool,
 }
 
 /// Why there is no endpoint to choose.
@@ -39,6 +44,8 @@ pub enum NoEndpoint {
     BreakerOpen(Duration),
     /// As many attempts are under way as the upstream may have.
     Busy,
+    /// The upstream takes longer and longer to answer, and requests of this priority are turned away.
+    Overloaded,
 }
 
 /// What a set is built from.

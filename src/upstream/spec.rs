@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::breaker::BreakerSpec;
+use super::overload::OverloadSpec;
 use http::HeaderName;
 
 /// All settings of one upstream.
@@ -30,6 +31,8 @@ pub struct UpstreamSpec {
     pub breaker: Option<BreakerSpec>,
     /// The most attempts under way at once.
     pub max_in_flight: Option<u32>,
+    /// When requests are turned away because answers take longer and longer.
+    pub overload: Option<OverloadSpec>,
     /// How TLS endpoints are verified and what they are shown.
     pub tls: TlsSpec,
     /// Limits on connecting, reading, writing and idling.

@@ -20,6 +20,9 @@ pub struct UpstreamStatus {
     pub panic: bool,
     /// Attempts under way at all endpoints.
     pub in_flight: u32,
+    /// What its overload control does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overload: Option<OverloadStatus>,
     /// Where its breaker stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<&'static str>,
@@ -27,6 +30,20 @@ pub struct UpstreamStatus {
     pub unresolved: Vec<UnresolvedName>,
     /// Its endpoints, in the order written, the addresses of a name in numerical order.
     pub endpoints: Vec<EndpointStatus>,
+}
+
+/// What the overload control of an upstream does.
+#[derive(Clone, Debug, Serialize)]
+pub struct OverloadStatus {
+    /// Requests of normal priority that may wait for an answer at once; absent while there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Requests that wait for an answer.
+    pub waiting: u32,
+    /// The latency that is usual, milliseconds: half of the requests stays below it.
+    pub usual_ms: f64,
+    /// Requests turned away so far.
+    pub shed: u64,
 }
 
 /// A name that DNS does not answer at present. Addresses from an earlier answer are still in use.
@@ -103,6 +120,12 @@ impl Upstream {
             balance: balance_name(&self.spec.balance),
             panic: set.in_panic(now),
             in_flight: self.in_flight(),
+            overload: self.overload().map(|state| OverloadStatus {
+                limit: state.limit,
+                waiting: state.waiting,
+                usual_ms: state.usual.as_secs_f64() * 1e3,
+                shed: state.shed.iter().sum(),
+            }),
             breaker: self.breaker().map(BreakerState::as_str),
             unresolved: self
                 .answers

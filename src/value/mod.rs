@@ -3,6 +3,7 @@
 //! Two halves. The *scalars* (`Duration`, `ByteSize`, `Percent`, `Url`, `Address`, `Network`, `SecretConfig`) carry
 //! their unit or form in the text operators write. The *diagnostics* (`Place`, `Sources`, `Problem`, `Problems`) say
 //! where in a file something is wrong, what is wrong, and what to write instead.
+//! [`json`] holds JSON whose numbers stay as they are written.
 //! [`Spanned`], [`Named`], [`OneOrMany`] and [`OrOff`] are the shapes written types are made of.
 
 mod address;
@@ -11,12 +12,14 @@ pub(crate) mod digits;
 mod duration;
 pub(crate) mod form;
 mod invalid;
+pub mod json;
 mod named;
 mod network;
 mod one_or_many;
 mod or_off;
 mod percent;
 mod place;
+mod priority;
 mod problem;
 mod rate;
 mod render;
@@ -38,6 +41,7 @@ pub use one_or_many::OneOrMany;
 pub use or_off::OrOff;
 pub use percent::Percent;
 pub use place::{Place, SourceId};
+pub use priority::Priority;
 pub use problem::{Problem, Problems, Severity};
 pub use rate::{Quota, Rate, Window};
 pub use secret::{Secret, SecretConfig, SecretSource};

@@ -69,7 +69,7 @@ impl AnswerBody {
                 let Some(mut state) = self.state.take() else { return Ok(None) };
                 if let Broken::Upstream(error) = &broken {
                     let (kind, outcome, _) = classify(error);
-                    state.to.upstream.report(&state.attempt.picked, Outcome::Failure(kind), state.clock.now());
+                    state.to.upstream.record(&state.attempt.picked, Outcome::Failure(kind), state.clock.now());
                     state.attempt.outcome = outcome;
                 }
                 Err(broken.into_error(state.bounds.is_late()))

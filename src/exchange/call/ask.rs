@@ -5,12 +5,16 @@ use crate::upstream::{Balance, HashOn, NoEndpoint, hash_of};
 use http::{HeaderMap, header};
 use std::net::IpAddr;
 
+/// What the client is told where the upstream cannot take more.
+const OVERLOADED: &str = "The service behind this route is overloaded; try again later.";
+
 /// What is told where the upstream cannot be asked: 502 without a name, else 503, after a while where that is known.
 pub fn no_endpoint(why: NoEndpoint) -> Reply {
     match why {
         NoEndpoint::Unresolved => Reason::NoName.into(),
         NoEndpoint::Unavailable => Reason::NoEndpoint.into(),
         NoEndpoint::Busy => Reason::UpstreamBusy.into(),
+        NoEndpoint::Overloaded => Reply::new(Reason::Overloaded).detail(OVERLOADED),
         NoEndpoint::BreakerOpen(wait) => {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             Reply::new(Reason::BreakerOpen).retry_after(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX))

@@ -4,7 +4,7 @@ use super::answer::{AnswerBody, Reading};
 use super::attempt::{Attempt, Broken, send};
 use super::clock::Bounds;
 use super::head::{fields, head};
-use super::{Call, CallAnswer, CallError, Origin, RetryCause, classify, hash, no_endpoint};
+use super::{Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, no_endpoint};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::request::remove_hop_by_hop;
@@ -96,7 +96,15 @@ impl Calls {
             if bounds.is_late() {
                 return Err(Reason::Deadline.into());
             }
-            let ask = Ask { hash: course.hash, tried: &course.tried, now: self.clock.now(), random: lane.random() };
+            let ask = Ask {
+                hash: course.hash,
+                tried: &course.tried,
+                now: self.clock.now(),
+                random: lane.random(),
+                priority: origin.priority,
+                // How long a body takes that comes in pieces is the doing of whoever sends it.
+                untimed: matches!(call.body, CallBody::Stream { .. }),
+            };
             let picked = upstream.pick(&ask).map_err(no_endpoint)?;
             course.attempts += 1;
             let mut attempt = Attempt::begin(picked, &call.to, origin);
@@ -141,7 +149,7 @@ impl Calls {
             502..=504 => Outcome::Failure(FailureKind::Status(status)),
             _ => Outcome::Success { latency: arrived.saturating_duration_since(attempt.began) },
         };
-        call.to.upstream.report(&attempt.picked, outcome, self.clock.at(arrived));
+        call.to.upstream.record(&attempt.picked, outcome, self.clock.at(arrived));
         let is_error = head.status.is_client_error() || head.status.is_server_error();
         is_error && self.may_retry(RetryCause::Status(status), &attempt.picked, call, course)
     }
@@ -162,7 +170,7 @@ impl Calls {
             // The endpoint closed an idle connection as we took it: nobody's failure.
             return Next::Retry;
         }
-        call.to.upstream.report(&attempt.picked, Outcome::Failure(kind), self.clock.now());
+        call.to.upstream.record(&attempt.picked, Outcome::Failure(kind), self.clock.now());
         let cause = match reason {
             _ if !connected => RetryCause::Connect,
             Reason::UpstreamTimeout => RetryCause::Timeout,

@@ -3,6 +3,7 @@
 use super::Ledger;
 use crate::observe::{TraceContext, Worker};
 use crate::request::{Caller, Client, Forwarding, Marks, Scheme, mark};
+use crate::value::Priority;
 use http::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,6 +43,8 @@ pub struct Origin {
     pub deadline: Option<Instant>,
     /// Whether that goes for the answer too, or only for its beginning.
     pub flow: Flow,
+    /// How much it matters when not all can be served.
+    pub priority: Priority,
     /// The worker it is served on.
     pub worker: Worker,
     /// What its calls come to.

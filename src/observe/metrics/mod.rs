@@ -142,6 +142,11 @@ impl Metrics {
         self.in_flight.iter().map(|token| Arc::strong_count(token) - 1).sum()
     }
 
+    /// Requests in flight now on one worker.
+    pub fn in_flight_on(&self, worker: Worker) -> usize {
+        self.in_flight.get(worker.0).map_or(0, |token| Arc::strong_count(token) - 1)
+    }
+
     /// Where endpoints are asked for during a scrape; replaces the one before.
     ///
     /// It is called on the thread that renders, and must not call back into these metrics.

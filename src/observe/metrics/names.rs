@@ -68,6 +68,14 @@ families! {
     ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
     BREAKER_STATE = Gauge "tollgate_breaker_state": "Where the breaker of an upstream stands: 0 closed, 1 half open, 2 open.";
 
+    UPSTREAM_IN_FLIGHT = Gauge "tollgate_upstream_in_flight": "Attempts under way at the endpoints of an upstream.";
+    UPSTREAM_LIMIT = Gauge "tollgate_upstream_limit":
+        "Requests that may wait for an answer of the upstream at once while it is overloaded; 0 when it is not.";
+    UPSTREAM_SHED = Counter "tollgate_upstream_shed_total":
+        "Requests turned away because the upstream was overloaded.";
+    WORKER_DELAY = Gauge "tollgate_worker_delay_seconds": "How long work waited for its turn on a worker, at the last look.";
+    GATEWAY_SHED = Counter "tollgate_gateway_shed_total": "Requests turned away because the gateway itself did not keep up.";
+
     KEY_FETCHES = Counter "tollgate_auth_key_fetches_total": "Fetches of the keys that tokens are checked with.";
     KEYS_STALE = Gauge "tollgate_auth_keys_stale":
         "1 while the keys could not be fetched anew and the ones known stay in service, else 0.";

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
 use super::names;
 use super::text::{Text, label};
+use crate::value::Priority;
 
 /// The state of one endpoint at the time of a scrape.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,11 @@ pub enum Ejection {
 pub struct EndpointSink {
     endpoints: Vec<(String, Health, Ejection)>,
     breakers: Vec<(String, u64)>,
+    in_flight: Vec<(String, u64)>,
+    limits: Vec<(String, u64)>,
+    shed: Vec<(String, [u64; 3])>,
+    delays: Vec<Duration>,
+    gateway_shed: [u64; 3],
 }
 
 impl EndpointSink {
@@ -59,7 +65,46 @@ impl EndpointSink {
         self.breakers.push((label("upstream", upstream), level));
     }
 
+    /// Reports the attempts under way at an upstream.
+    pub fn in_flight(&mut self, upstream: &str, attempts: u32) {
+        self.in_flight.push((label("upstream", upstream), attempts.into()));
+    }
+
+    /// Reports the overload control of an upstream: its limit, and requests turned away by [`Priority::index`].
+    pub fn overload(&mut self, upstream: &str, limit: Option<u32>, shed: [u64; 3]) {
+        self.limits.push((label("upstream", upstream), limit.map_or(0, u64::from)));
+        self.shed.push((label("upstream", upstream), shed));
+    }
+
+    /// Reports the next worker: how long work waits there, and requests it has turned away by [`Priority::index`].
+    pub fn worker(&mut self, delay: Duration, shed: [u64; 3]) {
+        self.delays.push(delay);
+        self.gateway_shed.iter_mut().zip(shed).for_each(|(sum, count)| *sum += count);
+    }
+
+    fn write_load(&self, text: &mut Text) {
+        for (family, rows) in [(&names::UPSTREAM_IN_FLIGHT, &self.in_flight), (&names::UPSTREAM_LIMIT, &self.limits)] {
+            let mut samples = text.family(family);
+            rows.iter().for_each(|(labels, value)| samples.labelled(format_args!("{labels}"), *value));
+        }
+        let mut samples = text.family(&names::UPSTREAM_SHED);
+        for (upstream, counts) in &self.shed {
+            for (priority, count) in Priority::ALL.iter().zip(counts) {
+                samples.labelled(format_args!("{upstream},priority=\"{}\"", priority.as_str()), *count);
+            }
+        }
+        let mut samples = text.family(&names::WORKER_DELAY);
+        for (worker, delay) in self.delays.iter().enumerate() {
+            samples.seconds(format_args!("worker=\"{worker}\""), *delay);
+        }
+        let mut samples = text.family(&names::GATEWAY_SHED);
+        for (priority, count) in Priority::ALL.iter().zip(self.gateway_shed) {
+            samples.labelled(format_args!("priority=\"{}\"", priority.as_str()), count);
+        }
+    }
+
     fn write(mut self, text: &mut Text) {
+        self.write_load(text);
         self.endpoints.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         self.endpoints.dedup_by(|(b, ..), (a, ..)| a == b);
         let mut samples = text.family(&names::ENDPOINT_HEALTHY);

@@ -1,6 +1,7 @@
 //! The Prometheus text format, version 0.0.4.
 
 use std::fmt::{Arguments, Write};
+use std::time::Duration;
 
 use super::histogram::{Bound, TICKS_PER_SECOND, Totals};
 use super::names::Family;
@@ -47,6 +48,12 @@ impl Samples<'_> {
     pub(super) fn labelled(&mut self, labels: Arguments<'_>, value: u64) {
         self.begin();
         let _ = writeln!(self.out, "{}{{{labels}}} {value}", self.family.name);
+    }
+
+    /// A sample of time with labels.
+    pub(super) fn seconds(&mut self, labels: Arguments<'_>, value: Duration) {
+        self.begin();
+        let _ = writeln!(self.out, "{}{{{labels}}} {}.{:06}", self.family.name, value.as_secs(), value.subsec_micros());
     }
 
     /// The buckets, sum and count of one histogram.

@@ -8,7 +8,7 @@ use crate::policy::{ChainBuilder, Stage};
 use crate::reply::Templates;
 use crate::routing::{HostPattern, RouteKey, RouteRule};
 use crate::snapshot::{Action, EncodedSlash, Forward, HostField, Lane, Rewrite, Route};
-use crate::value::Place;
+use crate::value::{Place, Priority};
 use std::sync::Arc;
 
 /// A path that a provider answers itself, on some hosts or on all.
@@ -55,6 +55,7 @@ impl Compiling<'_> {
                 preflights: Preflights::Passed,
                 timeout: Some(TIMEOUT),
                 retries: retries(None),
+                priority: Priority::Critical,
                 forward: Forward { host: HostField::Endpoint, rfc7239: false, rewrite: Rewrite::Keep },
                 encoded_slash: EncodedSlash::Refuse,
                 replies: Arc::clone(replies),

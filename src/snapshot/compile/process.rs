@@ -1,10 +1,16 @@
 //! What belongs to the process: the admin API, the access log, threads and files.
 
 use super::Compiling;
+use super::routes::on_or;
 use crate::config::{Config, Loaded, LogFormat};
 use crate::observe::access_log::{AccessLogSettings, Destination, Redaction, Shape};
 use crate::snapshot::{AdminPlan, ProcessPlan, ServerPlan};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long work may wait on a worker before requests are turned away, where nothing is written. Far above what other
+/// processes on the machine cause, and below what callers give up after.
+const PRESSURE: Duration = Duration::from_millis(200);
 
 impl Compiling<'_> {
     pub(super) fn process(&mut self) -> Option<ProcessPlan> {
@@ -79,5 +85,6 @@ pub fn server_plan(loaded: &Loaded) -> ServerPlan {
         upgrade_socket: path(&written.upgrade_socket),
         drain: written.drain.get(),
         grace: written.grace.get(),
+        overload: on_or(written.overload.as_ref(), PRESSURE, |overload| overload.delay.get()),
     }
 }

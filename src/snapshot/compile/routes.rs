@@ -132,7 +132,7 @@ impl<'a> Compiling<'a> {
         let Some(rewrite) = rewrite else { return };
         road.access.log_in_on(&hosts, policies);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
-        let limited = LimitedRoute { key: &key.value, written, around };
+        let limited = LimitedRoute { key: &key.value, written, path: &path, around };
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });
@@ -145,6 +145,7 @@ impl<'a> Compiling<'a> {
             preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
             retries: retries(policies.retries),
+            priority: policies.priority.unwrap_or_default(),
             forward: Forward {
                 host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
                 rfc7239: policies.forwarded == Some(true),

@@ -1,13 +1,14 @@
 //! Upstreams: from the written form to settings, and from settings and the running ones to new ones.
 
 use super::Compiling;
+use super::routes::on_or;
 use crate::config::{
-    BalanceConfig, BreakerConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, UpstreamConfig,
-    UpstreamTlsConfig,
+    BalanceConfig, BreakerConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, OverloadConfig,
+    UpstreamConfig, UpstreamTlsConfig,
 };
 use crate::upstream::{
     Balance, BreakerSpec, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host,
-    Protocol, Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify,
+    OverloadSpec, Protocol, Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify,
 };
 use crate::value::{self, OrOff, Percent, Place, Scheme, Spanned, Url};
 use http::HeaderName;
@@ -155,6 +156,7 @@ impl Compiling<'_> {
             },
             breaker: written.breaker.as_ref().map(|breaker| self::breaker(breaker)),
             max_in_flight: written.max_in_flight.map(|most| most.value),
+            overload: on_or(written.overload.as_ref(), OverloadSpec::USUAL, |overload| self::overload(overload)),
             h2_streams: written.h2_streams.map_or(H2_STREAMS, usize::from),
             dns_interval,
             family: Family::default(),
@@ -262,6 +264,10 @@ fn ejection(written: &EjectionConfig) -> EjectionSpec {
         longest: written.longest.get(),
         at_most: written.at_most.fraction(),
     }
+}
+
+fn overload(written: &OverloadConfig) -> OverloadSpec {
+    OverloadSpec { at_least: written.at_least, tolerance: written.tolerance }
 }
 
 fn breaker(written: &BreakerConfig) -> BreakerSpec {

@@ -63,7 +63,13 @@ fn round_robin_visits_equal_endpoints_in_turn() {
 #[test]
 fn round_robin_begins_where_the_seed_says() {
     let upstream = crate::upstream::Upstream::new(spec(&[A, B, C]), None, 2).unwrap();
-    let ask = crate::upstream::Ask { hash: None, tried: &[], now: crate::upstream::Millis(0), random: 0 };
+    let ask = crate::upstream::Ask {
+        hash: None,
+        tried: &[],
+        now: crate::upstream::Millis(0),
+        random: 0,
+        ..Default::default()
+    };
     assert_eq!(upstream.pick(&ask).unwrap().address().to_string(), C);
 }
 
@@ -432,14 +438,20 @@ fn many_threads_leave_the_counts_right() {
                     for step in 0..PICKS {
                         let random = mix(thread << 32 | step);
                         let now = crate::upstream::Millis(step * 100);
-                        let ask = crate::upstream::Ask { hash: Some(random), tried: &tried, now, random };
+                        let ask = crate::upstream::Ask {
+                            hash: Some(random),
+                            tried: &tried,
+                            now,
+                            random,
+                            ..Default::default()
+                        };
                         let picked = upstream.pick(&ask).unwrap();
                         let outcome = match step % 7 {
                             0 => Outcome::Failure(crate::upstream::FailureKind::Reset),
                             1 => Outcome::Neutral,
                             _ => Outcome::Success { latency: Duration::from_millis(step % 11) },
                         };
-                        upstream.report(&picked, outcome, now);
+                        upstream.record(&picked, outcome, now);
                         tried = vec![picked.id()];
                     }
                 });

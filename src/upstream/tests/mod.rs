@@ -30,6 +30,7 @@ pub(super) fn spec(endpoints: &[&str]) -> UpstreamSpec {
         ejection: None,
         breaker: None,
         max_in_flight: None,
+        overload: None,
         panic_threshold: 0.5,
         tls: TlsSpec::default(),
         timeouts: Timeouts {
@@ -79,7 +80,7 @@ impl Bench {
     /// Picks with the next random number.
     pub(super) fn try_pick(&mut self, hash: Option<u64>, tried: &[EndpointId]) -> Result<Picked, NoEndpoint> {
         self.random += 1;
-        self.upstream.pick(&Ask { hash, tried, now: self.now, random: mix(self.random) })
+        self.upstream.pick(&Ask { hash, tried, now: self.now, random: mix(self.random), ..Ask::default() })
     }
 
     pub(super) fn pick(&mut self) -> Picked {

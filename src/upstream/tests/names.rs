@@ -118,7 +118,7 @@ async fn a_reload_knows_the_answers_already() {
     script.says("shop.test", &["10.0.0.1:80"]);
     bench.upstream.resolve_round(&background(&script)).await;
     let after = Upstream::new(spec(&["shop.test:80"]), Some(&bench.upstream), 0).unwrap();
-    let ask = Ask { hash: None, tried: &[], now: bench.now, random: 0 };
+    let ask = Ask { hash: None, tried: &[], now: bench.now, random: 0, ..Ask::default() };
     assert_eq!(after.pick(&ask).unwrap().address().to_string(), "10.0.0.1:80");
     // Silent by now: asking would make it a failure.
     after.resolve_now(&background(&Script::default()), LIMIT).await;

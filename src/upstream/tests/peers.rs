@@ -67,7 +67,7 @@ fn a_read_timeout_of_its_own_does_not_split_the_pool() {
 fn a_reload_without_change_does_not_split_the_pool() {
     let first = Bench::new(secure("10.0.0.1:443", sni("shop.test")));
     let second = Upstream::new(first.upstream.spec().clone(), Some(&first.upstream), 5).unwrap();
-    let ask = Ask { hash: None, tried: &[], now: Millis(0), random: 0 };
+    let ask = Ask { hash: None, tried: &[], now: Millis(0), random: 0, ..Ask::default() };
     let hash = |upstream: &Upstream| upstream.pick(&ask).unwrap().prebuilt().reuse_hash();
     assert_eq!(hash(&first.upstream), hash(&second));
 }

@@ -7,6 +7,7 @@ pub mod openid;
 pub mod origin;
 pub mod ports;
 pub mod run;
+pub mod service;
 pub mod tls;
 pub mod tokens;
 pub mod wait;

@@ -32,6 +32,11 @@ pub fn until_some<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Lets others go on for a moment, in a loop that has its own end: what a client does that was refused.
+pub fn moment() {
+    pause();
+}
+
 #[expect(clippy::disallowed_methods, reason = "polling real processes and sockets; conditions have a deadline")]
 fn pause() {
     std::thread::sleep(PAUSE);

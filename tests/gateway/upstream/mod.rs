@@ -5,5 +5,6 @@ mod breaker;
 mod calls;
 mod health;
 mod odd;
+mod overload;
 mod retries;
 mod reuse;
