@@ -25,7 +25,7 @@ IMPORTS = {
     "proxy": set("snapshot routing policy exchange cache upstream request reply observe listener".split()),
     "admin": set("snapshot cache observe".split()),
     "snapshot": set("config routing policy exchange cache upstream consumer fetch listener request reply observe shared_state".split()),
-    "config": {"policy", "shared_state"},
+    "config": {"policy", "cache", "shared_state"},
     "policy": set("request reply consumer fetch observe shared_state".split()),
     "exchange": set("upstream routing request reply observe".split()),
     "routing": {"observe", "request"},

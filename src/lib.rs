@@ -27,6 +27,7 @@
 //! Imports go downwards only, and `scripts/check` holds the table of who may import whom.
 
 pub mod admin;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod consumer;

@@ -357,6 +357,23 @@ mod tests {
     }
 
     #[test]
+    fn the_cache_says_what_it_did() {
+        let gateway = Copy::of_file("cache.yaml").start();
+        for path in ["/catalog/1", "/search?q=a&utm=b", "/news"] {
+            let answer = get(&gateway, path);
+            // Nothing of this test listens behind it.
+            assert_eq!((answer.status, answer.header("cache-status")), (502, Some("tollgate; fwd=uri-miss")), "{path}");
+        }
+        let asked = Request::get("/news").header("Cache-Control", "only-if-cached");
+        assert_eq!(send(main_address(&gateway), &asked).status, 504);
+        let own = Request::get("/account/1").header("X-API-Key", "test");
+        assert_eq!(send(main_address(&gateway), &own).header("cache-status"), Some("tollgate; fwd=uri-miss"));
+        let preview = own.header("X-Preview", "1");
+        let past = send(main_address(&gateway), &preview);
+        assert_eq!(past.header("cache-status"), Some("tollgate; fwd=bypass; detail=configured"));
+    }
+
+    #[test]
     fn maintenance_says_when_it_is_over() {
         let gateway = Copy::of_file("faults.yaml").start();
         let away = get(&gateway, "/reports/today");

@@ -22,7 +22,8 @@ pub fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {
     page(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
 }
 
-fn json(status: StatusCode, value: &Value) -> Response<Vec<u8>> {
+/// A page of JSON.
+pub fn json(status: StatusCode, value: &Value) -> Response<Vec<u8>> {
     let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
     body.push(b'\n');
     page(status, "application/json", body)

@@ -1,6 +1,7 @@
 //! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
 //! whole.
 
+use crate::cache::CacheConfig;
 use crate::policy::allow::{AllowConfig, DefaultConfig};
 use crate::policy::auth::RouteAuthConfig;
 use crate::policy::compress::CompressConfig;
@@ -66,6 +67,9 @@ macro_rules! with_defaults {
             /// How much may pass: `100/s per consumer`; several limits hold together. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub limit: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::policy::limit::LimitConfig>>>,
+            /// Answers from memory: how long, or a map. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub cache: Option<$crate::value::OrOff<$crate::cache::CacheConfig>>,
             /// Whether the plan of the caller holds. Default on.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub plan: Option<$crate::policy::limit::PlanUse>,
@@ -111,6 +115,7 @@ macro_rules! with_defaults {
                     cors: self.cors.as_ref(),
                     csrf: self.csrf.as_ref(),
                     limit: self.limit.as_ref(),
+                    cache: self.cache.as_ref(),
                     plan: self.plan,
                     max_in_flight: self.max_in_flight.as_ref(),
                     fault: self.fault.as_ref(),
@@ -157,6 +162,8 @@ pub struct Policies<'a> {
     pub csrf: Option<&'a OrOff<CsrfConfig>>,
     /// Limits.
     pub limit: Option<&'a OrOff<OneOrMany<LimitConfig>>>,
+    /// Answers from memory.
+    pub cache: Option<&'a OrOff<CacheConfig>>,
     /// The caller's plan.
     pub plan: Option<PlanUse>,
     /// Requests under way.
@@ -200,6 +207,7 @@ impl<'a> Policies<'a> {
             cors: self.cors.or(outer.cors),
             csrf: self.csrf.or(outer.csrf),
             limit: self.limit.or(outer.limit),
+            cache: self.cache.or(outer.cache),
             plan: self.plan.or(outer.plan),
             max_in_flight: self.max_in_flight.or(outer.max_in_flight),
             fault: self.fault.or(outer.fault),

@@ -2,6 +2,7 @@
 
 use super::defaults::RouteDefaults;
 use super::{ApiConfig, ConnectionLimits, ConsumerConfig, ListenerConfig, Routes, UpstreamConfig};
+use crate::cache::CacheStoreConfig;
 use crate::policy::auth::AuthConfig;
 use crate::policy::limit::PlanConfig;
 use crate::shared_state::SharedStateConfig;
@@ -36,6 +37,9 @@ pub struct Config {
     /// Bounds of the connections of every listener.
     #[serde(deserialize_with = "recovering")]
     pub limits: ConnectionLimits,
+    /// Where answers are kept that routes give from memory. Default 256MiB of memory.
+    #[serde(deserialize_with = "recovering")]
+    pub cache: CacheStoreConfig,
     /// What gateways share: counts of limits, in a Redis. Default: nothing.
     #[serde(deserialize_with = "recovering", skip_serializing_if = "Option::is_none")]
     pub shared_state: Option<Spanned<SharedStateConfig>>,

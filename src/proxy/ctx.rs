@@ -1,6 +1,7 @@
 //! The state of one request between Pingora's callbacks.
 
 use super::bodies::Bodies;
+use super::request_cache_filter::CacheState;
 pub use crate::exchange::call::Flow;
 use crate::exchange::call::Origin;
 use crate::exchange::grpc_web::Translation;
@@ -29,6 +30,8 @@ pub struct ProxyCtx {
     pub matched: Matched,
     /// What happens between the gateway and the upstream.
     pub exchange: Exchange,
+    /// What the cache has to do with it, where its route caches and it has come so far.
+    pub cache: Option<Box<CacheState>>,
     /// What came of it.
     pub outcome: Outcome,
     /// Counts the request as in flight while it lives.
@@ -56,6 +59,20 @@ pub struct Matched {
     pub refusal: Option<Box<Reply>>,
     /// How far the route's policies have come.
     pub progress: Progress,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// An answer for its client.
+    #[default]
+    Answer,
+    /// A new answer in place of a kept one, for nobody in particular.
+    Renewal,
+    /// Taking out what is kept at its URL.
+    Purge,
 }
 
 /// What happens between the gateway and the upstream.
@@ -109,6 +126,7 @@ impl ProxyCtx {
             ids: Ids { request: HeaderValue::from_static(""), trace: None },
             matched: Matched::default(),
             exchange: Exchange::new(now),
+            cache: None,
             outcome: Outcome::default(),
             _in_flight: shared.metrics.begin(worker),
         }

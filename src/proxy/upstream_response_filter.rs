@@ -45,6 +45,11 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
             return Err(error);
         }
     }
+    if response.status == StatusCode::NOT_MODIFIED
+        && let Some(state) = ctx.cache.as_mut().filter(|_| session.cache.maybe_cache_meta().is_some())
+    {
+        state.confirmed = Some(response.headers.clone());
+    }
     ctx.outcome.answered = true;
     Ok(())
 }

@@ -190,6 +190,9 @@ reasons! {
     /// No byte of the answer came in time.
     UpstreamTimeout = "upstream-timeout", 504, grpc 4, Upstream, Open, "connection_read_timeout", "Gateway timeout",
         "The service behind this route did not answer in time.";
+    /// The client asked for an answer from memory or none, and there is none (RFC 9111 §5.2.1.7).
+    NotCached = "not-cached", 504, grpc 5, Client, Open, "http_request_denied", "Not cached",
+        "The request asks for a kept answer alone, and there is none.";
     /// The route's deadline passed, all attempts together.
     Deadline = "deadline", 504, grpc 4, Upstream, Open, "http_response_timeout", "Gateway timeout",
         "The time allowed for this request has passed.";

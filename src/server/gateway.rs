@@ -7,6 +7,7 @@ use super::reloader::Reloader;
 use super::sockets::Sockets;
 use super::worker::WorkerThread;
 use crate::admin::{Admin, AdminPowers};
+use crate::cache::Cache;
 use crate::config::Loaded;
 use crate::exchange::call::Calls;
 use crate::fetch::Fetcher;
@@ -159,9 +160,11 @@ impl Gateway {
         let snapshot = Arc::new(snapshot);
         let store = Store::new(Arc::clone(&snapshot));
         let threads = snapshot.process.server.threads;
+        let cache = Arc::<Cache>::default();
+        cache.store().set_capacity(snapshot.process.cache_memory);
         let pressure = (0..threads).map(|_| Pressure::default()).collect();
         let calls = Arc::new(Calls::new(threads, clock, Random::next()));
-        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, clock, pressure });
+        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, cache, clock, pressure });
         let workers = (0..threads)
             .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
             .collect::<std::io::Result<Vec<_>>>()
@@ -196,6 +199,7 @@ impl Gateway {
         state.listeners.apply(&snapshot.process.listeners, &self.workers, &self.shared);
         drop(state);
         self.tasks.run(snapshot);
+        self.shared.cache.store().set_capacity(snapshot.process.cache_memory);
         if let Some(Err(error)) = snapshot.shared.as_ref().map(|shared| shared.start()) {
             log::error!("shared state: the system gives no thread, so each gateway decides for itself: {error}");
         }

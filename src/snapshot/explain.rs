@@ -145,6 +145,7 @@ fn frame(route: &Route) -> Vec<String> {
     if route.encoded_slash == EncodedSlash::Keep {
         lines.push("keeps encoded slashes".to_owned());
     }
+    lines.extend(route.cache.as_ref().map(|caching| caching.plan.describe()));
     lines
 }
 
@@ -269,6 +270,9 @@ fn verdicts(
         if !decision.is_continue() {
             return;
         }
+    }
+    if let Some(caching) = &route.cache {
+        let _ = writeln!(out, "{}", caching.plan.explain(&cx, view));
     }
 }
 

@@ -6,6 +6,7 @@ mod compile;
 mod explain;
 mod find;
 mod inline;
+mod purge;
 mod report;
 mod route;
 mod shared;
@@ -18,7 +19,7 @@ pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
 pub use inline::InlineProviders;
 pub use report::ReloadReport;
-pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
+pub use route::{Action, Caching, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 pub use shared::Shared;
 pub use store::Store;
 pub use usage::{usage_of, usage_page};
@@ -69,6 +70,8 @@ pub struct Snapshot {
     pub identity: Box<[HeaderName]>,
     /// Bodies of the gateway's own replies where no route is known.
     pub replies: Arc<Templates>,
+    /// Whether any route answers from memory: then changes elsewhere may put answers out of date.
+    pub caches: bool,
     /// The same below the bases of apis that have their own.
     pub areas: Areas,
     /// Whose word about clients is believed.
@@ -91,6 +94,8 @@ pub struct ProcessPlan {
     pub access_log: AccessLogSettings,
     /// Threads, user, files, draining.
     pub server: ServerPlan,
+    /// How much memory kept answers may take, in bytes.
+    pub cache_memory: u64,
     /// Files to watch, where watching is on.
     pub watched: Vec<PathBuf>,
 }

@@ -1,8 +1,9 @@
 //! A compiled route: what it does with a request that it takes.
 
+use crate::cache::Plan;
 use crate::exchange::call::{Callee, Retries};
 use crate::exchange::{Exchange, Redirect};
-use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
+use crate::observe::metrics::{CacheMetrics, RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
 use crate::policy::cors::Preflights;
 use crate::reply::{Fixed, Templates};
@@ -43,8 +44,18 @@ pub struct Route {
     pub replies: Arc<Templates>,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
+    /// What it answers from memory.
+    pub cache: Option<Box<Caching>>,
     /// Whether a faster lane may take it.
     pub lane: Lane,
+}
+
+/// What a route answers from memory.
+pub struct Caching {
+    /// The policy.
+    pub plan: Arc<Plan>,
+    /// Its counters.
+    pub metrics: Arc<CacheMetrics>,
 }
 
 /// What a route does with a request.
@@ -159,7 +170,7 @@ pub enum EncodedSlash {
 /// Which lane may carry a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// A plain HTTP/1 upstream, no body hook: any lane.
+    /// A plain HTTP/1 upstream, no body hook, no cache: any lane.
     Simple,
     /// Only the complete one.
     Full,

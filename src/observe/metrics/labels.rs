@@ -20,6 +20,28 @@ macro_rules! label_set {
 }
 
 label_set! {
+    /// What the cache did for a request of a route that caches.
+    CacheOutcome {
+        /// Answered from memory.
+        Hit = "hit",
+        /// Answered from memory though out of date.
+        Stale = "stale",
+        /// What was in memory was confirmed by the upstream.
+        Revalidated = "revalidated",
+        /// Waited for another request that fetched the same.
+        Collapsed = "collapsed",
+        /// The upstream was asked, and its answer is kept.
+        Miss = "miss",
+        /// What was in memory was out of date and is replaced.
+        Expired = "expired",
+        /// The upstream was asked, and its answer is not kept.
+        Uncacheable = "uncacheable",
+        /// The request went past the cache.
+        Bypass = "bypass",
+    }
+}
+
+label_set! {
     /// A request method as a label: those of RFC 9110 §9.3 and PATCH (RFC 5789), and one for all others, since a client
     /// may invent as many as it likes.
     Method {

@@ -4,6 +4,7 @@
 //! is shown). Handles such as [`RouteMetrics`] are resolved when a snapshot is compiled and kept in it, so that a
 //! request never looks a label up.
 
+mod cache;
 mod cells;
 mod histogram;
 mod keys;
@@ -31,10 +32,11 @@ use std::time::SystemTime;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
+pub use cache::{CacheLevels, CacheMetrics};
 pub use keys::KeyMetrics;
 pub use labels::{
-    AttemptOutcome, AuthOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FetchOutcome, LimitDecision, Method,
-    Protocol,
+    AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FetchOutcome,
+    LimitDecision, Method, Protocol,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};
@@ -88,6 +90,7 @@ pub struct Metrics {
     providers: Series<ProviderMetrics>,
     listeners: Series<ListenerMetrics>,
     keys: Series<KeyMetrics>,
+    caches: Series<CacheMetrics>,
     leases: Series<LeaseMetrics>,
     shared_state: OnceLock<Arc<SharedStateMetrics>>,
     limits: Series<LimitMetrics>,
@@ -111,6 +114,7 @@ impl Metrics {
             providers: Series::default(),
             listeners: Series::default(),
             keys: Series::default(),
+            caches: Series::default(),
             leases: Series::default(),
             shared_state: OnceLock::new(),
             limits: Series::default(),
@@ -145,6 +149,16 @@ impl Metrics {
     /// The counters of the keys a provider fetches, which go on over reloads as long as somebody holds them.
     pub fn keys(&self, provider: &str) -> Arc<KeyMetrics> {
         self.keys.resolve(provider.to_owned(), || KeyMetrics::new(provider))
+    }
+
+    /// The counters of a route that caches, with all they have counted if a live snapshot has the route already.
+    pub fn cache(&self, route: &str) -> Arc<CacheMetrics> {
+        self.caches.resolve(route.to_owned(), || CacheMetrics::new(route, self.settings.workers))
+    }
+
+    /// Requests that memory answered, and all that it could have.
+    pub fn cache_hits(&self) -> (u64, u64) {
+        cache::hits(&self.caches.live())
     }
 
     /// The counters of the state that gateways share.
@@ -235,6 +249,7 @@ impl Metrics {
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);
+        cache::write(self.caches.live(), &mut text);
         if let Some(shared) = self.shared_state.get() {
             shared.write(self.leases.live(), &mut text);
         }

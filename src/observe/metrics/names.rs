@@ -71,6 +71,12 @@ families! {
     ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
     BREAKER_STATE = Gauge "tollgate_breaker_state": "Where the breaker of an upstream stands: 0 closed, 1 half open, 2 open.";
 
+    CACHE_REQUESTS = Counter "tollgate_cache_requests_total":
+        "Requests of routes that cache, by what the cache did for them.";
+    CACHE_BYTES = Gauge "tollgate_cache_bytes": "Memory that kept answers take.";
+    CACHE_OBJECTS = Gauge "tollgate_cache_objects": "Answers that are kept.";
+    CACHE_EVICTED = Counter "tollgate_cache_evicted_total": "Answers that went, or did not stay, for want of room.";
+    CACHE_PURGED = Counter "tollgate_cache_purged_total": "Answers that were purged.";
     UPSTREAM_IN_FLIGHT = Gauge "tollgate_upstream_in_flight": "Attempts under way at the endpoints of an upstream.";
     UPSTREAM_LIMIT = Gauge "tollgate_upstream_limit":
         "Requests that may wait for an answer of the upstream at once while it is overloaded; 0 when it is not.";

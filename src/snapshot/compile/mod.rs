@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod caching;
 mod conflicts;
 mod consumers;
 mod limits;
@@ -129,6 +130,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let snapshot = Snapshot {
         revision,
         router,
+        caches: routes.iter().any(|route| route.cache.is_some()),
         routes: routes.into(),
         upstreams: upstreams.into_compiled(),
         consumers,

@@ -59,6 +59,7 @@ impl Compiling<'_> {
                 forward: Forward { host: HostField::Endpoint, rfc7239: false, rewrite: Rewrite::Keep },
                 encoded_slash: EncodedSlash::Refuse,
                 replies: Arc::clone(replies),
+                cache: None,
                 lane: Lane::Full,
             });
         }

@@ -22,6 +22,7 @@ impl Compiling<'_> {
             admin: admin?,
             access_log: self.access_log(),
             server: server_plan(loaded),
+            cache_memory: loaded.config.cache.memory.get(),
             watched: if loaded.config.watch { loaded.files.clone() } else { Vec::new() },
         })
     }

@@ -137,7 +137,13 @@ impl<'a> Compiling<'a> {
         let around = level.api.as_ref().map(|around| (around.name, around.written));
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
-        let lane = lane(&action);
+        let forward = Forward {
+            host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
+            rfc7239: policies.forwarded == Some(true),
+            rewrite,
+        };
+        let cache = self.caching(policies, (api_name, &key.value), &action, &forward);
+        let lane = if cache.is_some() { Lane::Full } else { lane(&action) };
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
         road.routes.push(Route {
@@ -148,18 +154,15 @@ impl<'a> Compiling<'a> {
             preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
             retries: retries(policies.retries),
+            forward,
             priority: policies.priority.unwrap_or_default(),
-            forward: Forward {
-                host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
-                rfc7239: policies.forwarded == Some(true),
-                rewrite,
-            },
             encoded_slash: match policies.encoded_slash {
                 Some(EncodedSlashConfig::Keep) => EncodedSlash::Keep,
                 Some(EncodedSlashConfig::Refuse) | None => EncodedSlash::Refuse,
             },
             replies: self.replies_within(&written.replies, &level.replies),
             metrics: road.handles.route(api_name, &key.value),
+            cache,
             lane,
         });
     }

@@ -3,6 +3,7 @@
 mod allow;
 mod api_key;
 mod basic;
+mod cache;
 mod compress;
 mod connections;
 mod consumers;
