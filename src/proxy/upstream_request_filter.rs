@@ -4,6 +4,7 @@ use super::Gate;
 use super::answer::answered;
 use super::bodies::{Bodies, Step};
 use super::ctx::{Flow, ProxyCtx};
+use super::deadline::{Told, tell};
 use super::early_request_filter::set_path;
 use super::fields::{TRACEPARENT, VIA_VALUE, X_REQUEST_ID, edit_request};
 use crate::exchange::grpc_web::Translation;
@@ -19,12 +20,18 @@ use http::{HeaderValue, Uri, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
+use std::time::Instant;
 
 /// Fields that are added to most requests: made room for at once, the map of them grows once at most.
 const ADDED: usize = 8;
 
 /// Runs the moment.
 pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mut ProxyCtx) -> Result<()> {
+    let now = Instant::now();
+    let left = match ctx.exchange.flow {
+        Flow::Bounded => ctx.remaining(now),
+        Flow::Streaming => ctx.exchange.hurry.map(|hurry| hurry.saturating_sub(now - ctx.cx.time.started)),
+    };
     let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
     let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else {
         return Err(Error::new(ErrorType::InternalError));
@@ -54,6 +61,7 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
             parts.headers.insert(TRACEPARENT, value);
         }
         parts.headers.append(header::VIA, VIA_VALUE);
+        tell(&mut parts.headers, route, Told { left, flow: exchange.flow, began: cx.time.started, now });
         if speaks_h2 && wants_trailers(session.req_header()) {
             parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }

@@ -12,7 +12,9 @@ mod store;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
 pub use report::ReloadReport;
-pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
+pub use route::{
+    Action, Backoff, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
+};
 pub use shared::Shared;
 pub use store::Store;
 

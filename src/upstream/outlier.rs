@@ -37,6 +37,12 @@ impl Passive {
         self.until.load(Relaxed) > now.0
     }
 
+    /// When its last ejection ended; zero when there was none, or it lasts.
+    pub(super) fn ended(&self, now: Millis) -> Millis {
+        let until = self.until.load(Relaxed);
+        Millis(if until > now.0 { 0 } else { until })
+    }
+
     /// What is left of an ejection; zero when there is none.
     pub(super) fn ejected_for(&self, now: Millis) -> Duration {
         Millis(self.until.load(Relaxed)).since(now)

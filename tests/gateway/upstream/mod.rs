@@ -5,5 +5,6 @@ mod breaker;
 mod health;
 mod odd;
 mod overload;
+mod resilience;
 mod retries;
 mod reuse;
