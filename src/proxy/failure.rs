@@ -76,9 +76,13 @@ pub fn error_while_proxy(
 }
 
 fn is_replaceable(session: &Session, ctx: &ProxyCtx) -> bool {
-    ctx.exchange.attempts <= STALE_REPLACED
-        && session.req_header().method.is_idempotent()
-        && !session.as_ref().retry_buffer_truncated()
+    ctx.exchange.attempts <= STALE_REPLACED && is_idempotent(session, ctx) && !session.as_ref().retry_buffer_truncated()
+}
+
+/// Whether what was sent may be sent again (RFC 9110 §9.2.2).
+pub fn is_idempotent(session: &Session, ctx: &ProxyCtx) -> bool {
+    let asked = &session.req_header().method;
+    asked.is_idempotent() && ctx.exchange.bodies.method.as_ref().unwrap_or(asked).is_idempotent()
 }
 
 fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {

@@ -1,6 +1,7 @@
 //! Whether another attempt is made, and after what wait.
 
 use super::ctx::ProxyCtx;
+use super::failure::is_idempotent;
 use super::{Gate, Random, upstream_peer};
 use crate::snapshot::RetryCause;
 use crate::upstream::RetryDecision;
@@ -22,7 +23,7 @@ pub fn may_retry(
 ) -> bool {
     let Some(route) = ctx.route() else { return false };
     let retries = &route.retries;
-    let safe = cause == RetryCause::Connect || session.req_header().method.is_idempotent();
+    let safe = cause == RetryCause::Connect || is_idempotent(session, ctx);
     let replayable = !session.as_ref().retry_buffer_truncated() && ctx.cx.body_bytes <= retries.replay;
     let allowed = retries.on.contains(&cause) && ctx.exchange.attempts <= retries.max;
     if !(allowed && safe && replayable) {

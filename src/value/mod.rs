@@ -3,6 +3,7 @@
 //! Two halves. The *scalars* (`Duration`, `ByteSize`, `Percent`, `Url`, `Address`, `Network`, `SecretConfig`) carry
 //! their unit or form in the text operators write. The *diagnostics* (`Place`, `Sources`, `Problem`, `Problems`) say
 //! where in a file something is wrong, what is wrong, and what to write instead.
+//! [`json`] holds JSON whose numbers stay as they are written.
 //! [`Spanned`], [`Named`], [`OneOrMany`] and [`OrOff`] are the shapes written types are made of.
 
 mod address;
@@ -11,6 +12,7 @@ pub(crate) mod digits;
 mod duration;
 pub(crate) mod form;
 mod invalid;
+pub mod json;
 mod named;
 mod network;
 mod one_or_many;
