@@ -204,13 +204,19 @@ impl Upstream {
         }
     }
 
-    /// Takes in what became of an attempt: when the head of the answer is there, or nothing comes any more. Once for each
-    /// attempt; of one that is dropped without it, nothing is learnt.
+    /// Takes in what became of an attempt: when the head of the answer is there, or nothing comes any more; and once more
+    /// if the answer breaks off after its head. Of one that is dropped without it, nothing is learnt.
     pub fn record(&self, picked: &Picked, outcome: Outcome, now: Millis) {
         if let Some(spec) = &self.spec.overload
             && let Some(change) = picked.slot().answered(outcome, spec, now)
         {
             self.announce_limit(change);
+        }
+        // An answer that breaks off after its head has counted as a success, which forgave the failures before it.
+        match outcome {
+            Outcome::Success { .. } => picked.slot().forgive(picked.passive().failures()),
+            Outcome::Failure(_) => picked.passive().recalls(picked.slot().recall()),
+            Outcome::Neutral => {}
         }
         self.report(picked, outcome, now);
     }

@@ -56,6 +56,11 @@ impl Passive {
         }
     }
 
+    /// A request that was counted as a success, before which there were so many failures, has failed after all.
+    pub(super) fn recalls(&self, failures: u32) {
+        self.failures.fetch_add(failures, Relaxed);
+    }
+
     /// A request failed. Returns whether the endpoint is now due for ejection.
     pub(super) fn failed(&self, spec: &EjectionSpec, now: Millis) -> bool {
         if !self.is_ejected(now) {
