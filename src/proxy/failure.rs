@@ -7,6 +7,7 @@ use super::ctx::{Flow, ProxyCtx, now};
 use super::fence::{After, Fence};
 use super::retry::may_retry;
 use super::{Gate, upstream_peer};
+use crate::exchange::call::classify;
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::{Form, Reason, Reply, grpc_status};
 use crate::snapshot::RetryCause;
@@ -91,30 +92,6 @@ fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {
         let hurried = kind == FailureKind::Timeout && ctx.is_hurried(Instant::now());
         let outcome = if hurried { Outcome::Neutral } else { Outcome::Failure(kind) };
         choice.upstream.record(picked, outcome, now(&gate.shared));
-    }
-}
-
-/// What a failed attempt means to the endpoint's health, to the metrics and to the client.
-fn classify(error: &Error) -> (FailureKind, AttemptOutcome, Reason) {
-    use ErrorType as E;
-    match error.etype() {
-        E::ConnectTimedout | E::TLSHandshakeTimedout => {
-            (FailureKind::Timeout, AttemptOutcome::Timeout, Reason::UpstreamTimeout)
-        }
-        E::ReadTimedout | E::WriteTimedout => (FailureKind::Timeout, AttemptOutcome::Timeout, Reason::UpstreamTimeout),
-        E::TLSHandshakeFailure | E::TLSWantX509Lookup | E::InvalidCert | E::HandshakeError => {
-            (FailureKind::Tls, AttemptOutcome::Refused, Reason::UpstreamTls)
-        }
-        E::ConnectRefused
-        | E::ConnectNoRoute
-        | E::ConnectError
-        | E::ConnectProxyFailure
-        | E::BindError
-        | E::SocketError => (FailureKind::Connect, AttemptOutcome::Refused, Reason::UpstreamRefused),
-        E::ConnectionClosed | E::ReadError | E::WriteError => {
-            (FailureKind::Reset, AttemptOutcome::Reset, Reason::UpstreamReset)
-        }
-        _ => (FailureKind::Invalid, AttemptOutcome::Invalid, Reason::UpstreamInvalid),
     }
 }
 

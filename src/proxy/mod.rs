@@ -6,6 +6,7 @@ mod bodies;
 mod ctx;
 mod deadline;
 mod early_request_filter;
+mod exchange;
 mod failure;
 mod fence;
 mod fields;

@@ -1,6 +1,7 @@
 //! A compiled route: what it does with a request that it takes.
 
-use crate::exchange::Redirect;
+use crate::exchange::call::{Callee, Retries};
+use crate::exchange::{Exchange, Redirect};
 use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
 use crate::policy::cors::Preflights;
@@ -10,7 +11,6 @@ use crate::upstream::Upstream;
 use crate::value::Priority;
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub enum Action {
     Redirect(Box<Redirect>),
     /// Answers as written.
     Respond(Box<Fixed>),
+    /// Makes an answer of its own out of calls to upstreams.
+    Exchange(Arc<dyn Exchange>),
     /// One of its policies answers: a path of a provider's own.
     Policies,
 }
@@ -75,6 +77,13 @@ pub struct Choice {
     pub metrics: Arc<UpstreamMetrics>,
     /// Its share, relative to the others; 0 takes no requests.
     pub weight: u32,
+}
+
+impl Choice {
+    /// The upstream as one that is called.
+    pub fn callee(&self) -> Callee {
+        Callee { upstream: Arc::clone(&self.upstream), metrics: Arc::clone(&self.metrics) }
+    }
 }
 
 impl Target {
@@ -101,66 +110,6 @@ impl Target {
     /// All choices.
     pub fn choices(&self) -> &[Choice] {
         &self.choices
-    }
-}
-
-/// When another attempt is made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Retries {
-    /// Attempts after the first.
-    pub max: u32,
-    /// After what.
-    pub on: Vec<RetryCause>,
-    /// Retries as a share of requests, 0 to 1.
-    pub budget: f64,
-    /// How long one attempt may take to begin its answer, and be silent after that.
-    pub per_try: Option<Duration>,
-    /// The wait before a retry; `None` for none.
-    pub backoff: Option<Backoff>,
-    /// The longest body that is sent again, bytes.
-    pub replay: u64,
-}
-
-/// The waits before retries.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Backoff {
-    /// At most this before the first; twice as long before each that follows.
-    pub first: Duration,
-    /// Never longer.
-    pub longest: Duration,
-}
-
-impl Backoff {
-    /// The wait before the retry of that number, from 1: exponential with "full jitter" (M. Brooker, "Exponential Backoff
-    /// And Jitter", AWS, 2015), as 64 random bits have it.
-    pub fn wait(self, retry: u32, random: u64) -> Duration {
-        let doublings = retry.saturating_sub(1).min(16);
-        let most = self.first.saturating_mul(1 << doublings).min(self.longest);
-        most.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64)
-    }
-}
-
-/// After what another attempt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryCause {
-    /// No connection came about: nothing was sent, so any method may be tried again.
-    Connect,
-    /// The connection broke before the answer; idempotent methods only.
-    Reset,
-    /// No answer in time; idempotent methods only.
-    Timeout,
-    /// This status; idempotent methods only.
-    Status(u16),
-}
-
-impl fmt::Display for RetryCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect => f.write_str("connect"),
-            Self::Reset => f.write_str("reset"),
-            Self::Timeout => f.write_str("timeout"),
-            Self::Status(status) => status.fmt(f),
-        }
     }
 }
 
@@ -216,19 +165,4 @@ pub enum Lane {
     Simple,
     /// Only the complete one.
     Full,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_up_to_the_longest_and_are_drawn_at_random() {
-        let backoff = Backoff { first: Duration::from_millis(25), longest: Duration::from_millis(250) };
-        let most: Vec<u128> = (1..=6).map(|retry| backoff.wait(retry, u64::MAX).as_millis()).collect();
-        assert_eq!(most, [25, 50, 100, 200, 250, 250]);
-        assert_eq!(backoff.wait(3, 0), Duration::ZERO);
-        assert_eq!(backoff.wait(3, 1 << 63), Duration::from_millis(50));
-        assert_eq!(backoff.wait(u32::MAX, 1 << 63), Duration::from_millis(125));
-    }
 }
