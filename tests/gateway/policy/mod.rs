@@ -20,3 +20,4 @@ mod oidc;
 mod security_headers;
 mod signature;
 mod transform;
+mod transform_bodies;
