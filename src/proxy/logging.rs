@@ -39,6 +39,12 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
     for (provider, outcome) in providers.iter().zip(&ctx.cx.identity.said) {
         provider.record(gate.worker, *outcome);
     }
+    let limits = ctx.route().map_or(&[][..], |route| route.chain.limits());
+    for (place, decision) in &ctx.cx.changes.ledger.decided {
+        if let Some(limit) = limits.get(usize::from(*place)) {
+            limit.record(gate.worker, *decision);
+        }
+    }
     let timings = Timings { total, gateway, upstream: (ctx.exchange.attempts > 0).then_some(ctx.exchange.spent) };
     if gate.shared.access_log.is_on() {
         write_line(gate, session, ctx, status, timings);

@@ -8,7 +8,7 @@ use super::fence::{After, Fence};
 use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
 use crate::reply::Reply;
 use crate::request::{Body, Maker, ResponseView};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -55,6 +55,9 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
         for (name, value) in cx.changes.response.drain(..) {
             parts.headers.append(name, value);
         }
+        if has_no_body(session, parts.status) {
+            cx.changes.ledger.held.clear(); // this is the last of the answer
+        }
         let Some(chain) = chain.filter(|chain| chain.changes_response_bodies()) else { return Ok(()) };
         answer_body::begin((chain, matched.progress), session, cx, parts, &mut exchange.bodies)?;
         if matches!(exchange.bodies.down, Down::Streaming(_)) && !parts.headers.contains_key(header::CONTENT_LENGTH) {
@@ -86,6 +89,10 @@ fn hold(session: &mut Session, response: &mut ResponseHeader, kept: &mut Respons
     interim.status = StatusCode::EARLY_HINTS;
     *kept = std::mem::replace(response, ResponseHeader::from(interim));
     session.downstream_session.set_ignore_info_resp(true);
+}
+
+fn has_no_body(session: &Session, status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || session.req_header().method == Method::HEAD
 }
 
 /// Removes the fields that are for one connection only, and those that `Connection` names. `Connection` itself and
