@@ -6,6 +6,7 @@ mod bodies;
 mod cache_hit_filter;
 mod cache_key_callback;
 mod ctx;
+mod deadline;
 mod early_request_filter;
 mod exchange;
 mod failure;
@@ -25,6 +26,7 @@ mod response_body_filter;
 mod response_cache_filter;
 mod response_filter;
 mod response_trailer_filter;
+mod retry;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;
@@ -138,7 +140,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<Box<HttpPeer>> {
-        upstream_peer::run(self, session, ctx)
+        upstream_peer::run(self, session, ctx).await
     }
 
     async fn connected_to_upstream(

@@ -10,6 +10,7 @@ mod listeners;
 mod pages;
 mod process;
 mod replies;
+mod retries;
 mod routes;
 mod upstreams;
 

@@ -22,3 +22,4 @@ mod plan;
 mod security_headers;
 mod signature;
 mod transform;
+mod transform_bodies;
