@@ -16,6 +16,7 @@ mod requests;
 mod route;
 mod series;
 mod sources;
+mod state;
 mod text;
 mod upstream;
 
@@ -39,6 +40,7 @@ pub use listener::{ListenerMetrics, OpenConnection};
 pub use provider::ProviderMetrics;
 pub use route::{Finished, ReasonIndex, RouteMetrics};
 pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
+pub use state::StateMetrics;
 pub use upstream::{FinishedAttempt, UpstreamMetrics};
 
 use self::series::Series;
@@ -86,6 +88,7 @@ pub struct Metrics {
     listeners: Series<ListenerMetrics>,
     keys: Series<KeyMetrics>,
     limits: Series<LimitMetrics>,
+    state: Arc<StateMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
     access_log_dropped: Arc<AtomicU64>,
@@ -106,6 +109,7 @@ impl Metrics {
             listeners: Series::default(),
             keys: Series::default(),
             limits: Series::default(),
+            state: Arc::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
             access_log_dropped: Arc::default(),
@@ -144,6 +148,11 @@ impl Metrics {
         let route = if self.limits.count() < self.settings.max_routes * LIMITS_PER_ROUTE { route } else { OTHER };
         // No name has a NUL in it.
         self.limits.resolve(format!("{route}\0{policy}"), || LimitMetrics::new(route, policy, self.settings.workers))
+    }
+
+    /// The counters of the file that quotas are kept in.
+    pub fn state(&self) -> Arc<StateMetrics> {
+        Arc::clone(&self.state)
     }
 
     /// Counts a request as in flight until what is returned is dropped.
@@ -204,6 +213,7 @@ impl Metrics {
         route::write(routes, &mut text);
         provider::write(self.providers.live(), &mut text);
         limits::write(self.limits.live(), &mut text);
+        self.state.write(&mut text);
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);
