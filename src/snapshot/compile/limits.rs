@@ -4,6 +4,7 @@ use super::Compiling;
 use crate::config::{ApiConfig, Policies, RouteConfig};
 use crate::policy::limit::{self, PlanUse, Plans};
 use crate::policy::{ChainBuilder, limit::Scope};
+use crate::routing::PathPattern;
 use crate::value::{OrOff, Place, Problems, suggest};
 use std::sync::Arc;
 
@@ -13,10 +14,10 @@ pub(super) struct LimitedRoute<'a> {
     pub key: &'a str,
     /// As it is written.
     pub written: &'a RouteConfig,
+    /// Its path.
+    pub path: &'a PathPattern,
     /// The api it stands in, by name.
     pub around: Option<(&'a str, &'a ApiConfig)>,
-    /// The captures of its pattern.
-    pub captures: &'a [Box<str>],
 }
 
 impl LimitedRoute<'_> {
@@ -39,7 +40,7 @@ impl Compiling<'_> {
     }
 
     /// Adds what holds requests of a route back to its chain: limits, faults for tests, maintenance.
-    pub(super) fn limits(&mut self, policies: Policies<'_>, route: LimitedRoute<'_>, chain: &mut ChainBuilder) {
+    pub(super) fn limits(&mut self, policies: Policies<'_>, route: &LimitedRoute<'_>, chain: &mut ChainBuilder) {
         if let Some(OrOff::On(maintenance)) = policies.maintenance {
             maintenance.attach(chain);
         }
@@ -47,7 +48,7 @@ impl Compiling<'_> {
             fault.attach(chain, &mut self.setup());
         }
         let api = route.around.map_or("", |(name, _)| name);
-        let scope = Scope { level: "", route: route.key, api, captures: route.captures };
+        let scope = Scope { level: "", route: route.key, api, captures: route.path.captures() };
         if let Some(OrOff::On(limits)) = policies.limit {
             let level = route.level(route.written.limit.is_some(), |api| api.limit.is_some());
             let compiled = limit::attach(limits, Scope { level: &level, ..scope }, chain, &mut self.setup());

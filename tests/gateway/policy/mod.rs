@@ -20,3 +20,4 @@ mod oidc;
 mod plan;
 mod security_headers;
 mod signature;
+mod transform;

@@ -64,7 +64,7 @@ impl From<&PlanQuotaConfig> for LimitConfig {
     fn from(written: &PlanQuotaConfig) -> Self {
         Self {
             rate: None,
-            quota: Some(written.amount.clone()),
+            quota: Some(written.amount),
             zone: written.zone,
             per: OneOrMany(Vec::new()),
             name: written.name.clone(),
