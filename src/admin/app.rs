@@ -1,5 +1,6 @@
 //! Who may ask, and which page answers.
 
+use super::door::Door;
 use super::pages;
 use crate::snapshot::{AdminPlan, ReloadReport, Shared};
 use async_trait::async_trait;
@@ -56,7 +57,7 @@ impl Admin {
         listeners.add_listener(ListenerConfig::tcp(key.clone()));
         let mut fds = Fds::new();
         fds.add(key, socket.into_raw_fd());
-        let mut service = Service::with_listeners("admin".into(), listeners, HttpServer::new_app(self));
+        let mut service = Service::with_listeners("admin".into(), listeners, Door::new(HttpServer::new_app(self)));
         service.start_service(Some(Arc::new(parking_lot::Mutex::new(fds))), stop, 1).await;
     }
 

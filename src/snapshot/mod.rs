@@ -1,6 +1,7 @@
 //! The compiled configuration: immutable, swapped whole. `compile` is the only road from what operators write to what
 //! requests read; it gathers every problem and refuses the whole if there is one.
 
+mod areas;
 mod compile;
 mod explain;
 mod find;
@@ -10,6 +11,7 @@ mod shared;
 mod store;
 mod usage;
 
+pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
 pub use report::ReloadReport;
@@ -59,6 +61,8 @@ pub struct Snapshot {
     pub identity: Box<[HeaderName]>,
     /// Bodies of the gateway's own replies where no route is known.
     pub replies: Arc<Templates>,
+    /// The same below the bases of apis that have their own.
+    pub areas: Areas,
     /// Whose word about clients is believed.
     pub trusted: TrustedProxies,
     /// Counters of requests without a route.

@@ -15,6 +15,7 @@ mod upstreams;
 pub use process::{server_plan, worker_threads};
 
 use super::Snapshot;
+use super::areas::{Area, Areas};
 use crate::config::{Failed, Loaded};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
@@ -60,6 +61,7 @@ struct Compiling<'a> {
     plans: Arc<Plans>,
     /// All limits of routes.
     limited: Vec<Arc<Limit>>,
+    areas: Vec<Area>,
 }
 
 impl Compiling<'_> {
@@ -87,6 +89,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         redacted: Vec::new(),
         plans: Arc::default(),
         limited: Vec::new(),
+        areas: Vec::new(),
     };
     compiling.plans = compiling.plans();
     let replies = compiling.gateway_replies();
@@ -100,6 +103,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let mut problems = std::mem::take(&mut compiling.problems);
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
     let (plans, limited) = (Arc::clone(&compiling.plans), std::mem::take(&mut compiling.limited));
+    let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
     problems.extend(loaded.problems.clone());
     problems.sort();
     let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {
@@ -120,6 +124,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         tended,
         identity: identity.into(),
         replies,
+        areas,
         trusted,
         unrouted: surroundings.metrics.unrouted(),
         process,
