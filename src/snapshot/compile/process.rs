@@ -4,6 +4,7 @@ use super::Compiling;
 use super::routes::on_or;
 use crate::config::{Config, Loaded, LogFormat};
 use crate::observe::access_log::{AccessLogSettings, Destination, Redaction, Shape};
+use crate::policy::limit::MAX_KEYS;
 use crate::snapshot::{AdminPlan, ProcessPlan, ServerPlan};
 use std::path::PathBuf;
 use std::time::Duration;
