@@ -12,6 +12,7 @@ mod distinguished_name;
 mod forwarded;
 mod headers;
 mod ledger;
+mod outgoing;
 mod view;
 
 pub use caller::{Caller, Changes, IDENTITY_FIELDS, Identity, tell_anonymous, told_value};
@@ -24,4 +25,5 @@ pub use forwarded::{
 };
 pub use headers::{Headers, HeadersMut};
 pub use ledger::{Held, Holder, Ledger, Taken};
+pub use outgoing::{Marks, TRACEPARENT, TRACESTATE, X_REQUEST_ID, mark, remove_hop_by_hop, set_host};
 pub use view::{Answered, Asked, Body, Maker, Moment, OutgoingView, RequestCx, RequestView, ResponseView, Scheme};

@@ -93,6 +93,7 @@ fn name_of(route: &Route) -> String {
 fn action(route: &Route) -> String {
     match &route.action {
         Action::Respond(fixed) => format!("answers {} ({} bytes)", fixed.status.as_str(), fixed.body.len()),
+        Action::Exchange(own) => own.describe().into_iter().next().unwrap_or_default(),
         Action::Policies => "answered by its policies".to_owned(),
         Action::Redirect(redirect) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
         Action::Forward(target) => {
@@ -112,8 +113,11 @@ fn action(route: &Route) -> String {
 /// What the frame does for a route that asks an upstream.
 fn frame(route: &Route) -> Vec<String> {
     let mut lines = Vec::new();
-    if !matches!(route.action, Action::Forward(_)) {
-        return lines; // nothing below concerns an answer of the gateway's own
+    match &route.action {
+        Action::Forward(_) => {}
+        Action::Exchange(own) => lines.extend(own.describe().into_iter().skip(1)),
+        // Nothing below concerns an answer of the gateway's own.
+        Action::Respond(_) | Action::Redirect(_) | Action::Policies => return lines,
     }
     match route.timeout {
         Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),

@@ -11,11 +11,12 @@ mod shared;
 mod store;
 mod usage;
 
+pub use crate::exchange::call::{Retries, RetryCause};
 pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
 pub use report::ReloadReport;
-pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
+pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 pub use shared::Shared;
 pub use store::Store;
 pub use usage::{usage_of, usage_page};
