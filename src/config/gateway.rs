@@ -167,6 +167,9 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// How long requests under way may take to finish after that. Default 30s.
     pub grace: Duration,
+    /// The zone this gateway is in; endpoints in the same one are preferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Turning requests away, the least important first, when the gateway itself cannot keep up; `off` for none. On by
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,6 +188,7 @@ impl Default for ServerConfig {
             max_keys: None,
             drain: Duration::from_secs(0),
             grace: Duration::from_secs(30),
+            zone: None,
             overload: None,
         }
     }

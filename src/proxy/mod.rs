@@ -4,6 +4,7 @@ mod answer;
 mod answer_body;
 mod bodies;
 mod ctx;
+mod deadline;
 mod early_request_filter;
 mod exchange;
 mod failure;
@@ -18,6 +19,7 @@ mod request_filter;
 mod response_body_filter;
 mod response_filter;
 mod response_trailer_filter;
+mod retry;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;
@@ -110,7 +112,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<Box<HttpPeer>> {
-        upstream_peer::run(self, session, ctx)
+        upstream_peer::run(self, session, ctx).await
     }
 
     async fn connected_to_upstream(

@@ -12,7 +12,7 @@ mod shared;
 mod store;
 mod usage;
 
-pub use crate::exchange::call::{Retries, RetryCause};
+pub use crate::exchange::call::{Backoff, Retries, RetryCause};
 pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};

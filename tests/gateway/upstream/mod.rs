@@ -6,5 +6,6 @@ mod calls;
 mod health;
 mod odd;
 mod overload;
+mod resilience;
 mod retries;
 mod reuse;
