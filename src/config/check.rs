@@ -29,6 +29,9 @@ pub fn check(config: &Config, problems: &mut Problems) {
     if let Some(threads) = config.server.threads.filter(|threads| !(1..=256).contains(&threads.value)) {
         problems.error(threads.place, "`threads` is from 1 to 256");
     }
+    if let Some(keys) = config.server.max_keys.filter(|keys| !(1_000..=100_000_000).contains(&keys.value)) {
+        problems.error(keys.place, "`max_keys` is from 1000 to 100000000");
+    }
     listeners(config, problems);
     retries(config.defaults.retries.as_ref(), problems);
     for (name, upstream) in config.upstreams.iter() {

@@ -41,7 +41,9 @@ pub use random::Random;
 
 use crate::listener::ListenerSpec;
 use crate::observe::Worker;
+use crate::policy::limit::{Guard, LimitStore};
 use crate::snapshot::Shared;
+use crate::value::Rate;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -65,6 +67,27 @@ pub struct Gate {
     pub listener: Arc<ListenerSpec>,
     /// The worker it runs on.
     pub worker: Worker,
+    /// How fast a client may come.
+    pub guards: Guards,
+}
+
+/// What bounds how fast one client comes, where the listener bounds it.
+#[derive(Clone, Default)]
+pub struct Guards {
+    connections: Option<Arc<Guard>>,
+    requests: Option<Arc<Guard>>,
+}
+
+impl Guards {
+    /// Those of a listener; all its workers share them.
+    pub fn of(listener: &ListenerSpec, store: &LimitStore) -> Self {
+        let named =
+            |kind: &str, rate: Option<Rate>| rate.map(|rate| store.guard(&format!("{} {kind}", listener.name), rate));
+        Self {
+            connections: named("connections", listener.bounds.connection_rate),
+            requests: named("requests", listener.bounds.request_rate),
+        }
+    }
 }
 
 #[async_trait]

@@ -122,6 +122,10 @@ pub struct ServerPlan {
     pub pid_file: Option<PathBuf>,
     /// Where a successor is handed the listening sockets.
     pub upgrade_socket: Option<PathBuf>,
+    /// Where quotas are kept over restarts.
+    pub state_dir: Option<PathBuf>,
+    /// Room for so many keys of limits.
+    pub max_keys: usize,
     /// Between failing readiness and closing the listeners.
     pub drain: Duration,
     /// For requests in flight after that.
