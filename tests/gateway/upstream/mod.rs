@@ -8,3 +8,4 @@ mod odd;
 mod overload;
 mod retries;
 mod reuse;
+mod rollout;
