@@ -5,6 +5,7 @@ mod areas;
 mod compile;
 mod explain;
 mod find;
+mod inline;
 mod report;
 mod route;
 mod shared;
@@ -15,6 +16,7 @@ pub use crate::exchange::call::{Retries, RetryCause};
 pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
+pub use inline::InlineProviders;
 pub use report::ReloadReport;
 pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 pub use shared::Shared;
@@ -56,6 +58,8 @@ pub struct Snapshot {
     pub usage: Usage,
     /// Ways to establish the caller, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
+    /// Those without a name, that stand in routes.
+    pub inline_providers: InlineProviders,
     /// What has work of its own in the background while this is the running snapshot.
     pub tended: Vec<Arc<dyn Tend>>,
     /// Fields that tell upstreams who the caller is: dropped from what clients send.

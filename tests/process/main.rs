@@ -15,6 +15,8 @@ mod refusals;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod secrecy;
+#[cfg(test)]
 mod stopping;
 #[cfg(test)]
 #[path = "../gateway/support/mod.rs"]

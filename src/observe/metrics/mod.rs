@@ -88,6 +88,7 @@ pub struct Metrics {
     limits: Series<LimitMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
+    csrf_shadowed: Arc<AtomicU64>,
     access_log_dropped: Arc<AtomicU64>,
     process: OnceLock<ProcessCollector>,
 }
@@ -108,6 +109,7 @@ impl Metrics {
             limits: Series::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
+            csrf_shadowed: Arc::default(),
             access_log_dropped: Arc::default(),
             process: OnceLock::new(),
         }
@@ -185,6 +187,11 @@ impl Metrics {
         self.sources.reload_failed(at);
     }
 
+    /// The counter of requests that `csrf` would have refused, had it not been told to let them pass.
+    pub fn csrf_shadowed(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.csrf_shadowed)
+    }
+
     /// The counter of lost access log lines, to be given to the access log.
     pub fn access_log_dropped(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.access_log_dropped)
@@ -202,6 +209,7 @@ impl Metrics {
         listener::write(self.listeners.live(), &mut text);
         text.family(&names::REQUESTS_IN_FLIGHT).single(self.in_flight() as u64);
         route::write(routes, &mut text);
+        text.family(&names::CSRF_SHADOWED).single(self.csrf_shadowed.load(Ordering::Relaxed));
         provider::write(self.providers.live(), &mut text);
         limits::write(self.limits.live(), &mut text);
         upstream::write(self.upstreams.live(), &mut text);

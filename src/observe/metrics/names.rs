@@ -57,6 +57,8 @@ families! {
     REQUEST_BYTES = Counter "tollgate_request_bytes_total": "Bytes of request bodies received from clients.";
     RESPONSE_BYTES = Counter "tollgate_response_bytes_total": "Bytes of response bodies sent to clients.";
     REFUSALS = Counter "tollgate_refusals_total": "Requests the gateway answered itself, by reason.";
+    CSRF_SHADOWED = Counter "tollgate_csrf_shadowed_total":
+        "Requests that passed although `csrf` would have refused them: its mode is shadow.";
     AUTH = Counter "tollgate_auth_total": "Questions to providers of callers, by what the provider said.";
     LIMIT_DECISIONS = Counter "tollgate_limit_decisions_total": "What limits decided on requests.";
 

@@ -112,7 +112,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let warnings = if problems.is_empty() { String::new() } else { problems.render(&loaded.sources) };
     let revision = surroundings.previous.map_or(1, |previous| previous.revision + 1);
     let trusted = TrustedProxies::new(loaded.config.trusted_proxies.iter().map(|network| network.value.get()));
-    let (consumers, providers) = access.into_parts();
+    let (consumers, providers, inline_providers) = access.into_parts();
     let snapshot = Snapshot {
         revision,
         router,
@@ -121,6 +121,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         consumers,
         usage: Usage::new(Arc::clone(surroundings.limits), plans, limited),
         providers,
+        inline_providers,
         tended,
         identity: identity.into(),
         replies,
