@@ -40,6 +40,7 @@ pub mod reply;
 pub mod request;
 pub mod routing;
 pub mod server;
+pub mod shared_state;
 pub mod snapshot;
 pub mod upstream;
 pub mod value;

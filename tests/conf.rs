@@ -256,6 +256,17 @@ mod tests {
     }
 
     #[test]
+    fn shared_limits_without_their_store_are_each_gateway_s_own() {
+        // The store of the example is not there: whatever listens on its port is nobody's business here.
+        let text = fs::read_to_string(root().join("conf/shared-limits.yaml")).expect("an example");
+        let gateway = Copy::of(&text.replace("redis://127.0.0.1:6379", "redis://127.0.0.1:1")).start();
+        assert_eq!(get(&gateway, "/products/1").status, 200);
+        assert_eq!(get(&gateway, "/reports/1").status, 200);
+        assert_eq!(send(main_address(&gateway), &Request::post("/payments", "")).status, 503);
+        assert_eq!(get(&gateway, "/health").status, 200);
+    }
+
+    #[test]
     fn plans_bound_who_is_on_them() {
         let gateway = Copy::of_file("plans.yaml").start();
         let with = |key: &str, path: &str| send(main_address(&gateway), &Request::get(path).header("X-API-Key", key));

@@ -87,6 +87,7 @@ impl ServeHttp for Admin {
             (&Method::GET | &Method::HEAD, "/metrics") => pages::metrics(&self.shared),
             (&Method::GET, "/config") => pages::config(&self.shared),
             (&Method::GET, "/upstreams") => pages::upstreams(&self.shared),
+            (&Method::GET, "/shared") => pages::shared(&self.shared),
             (&Method::GET, "/explain") => pages::explain(&self.shared, session.req_header().uri.query()),
             (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()),
             (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path),
@@ -95,12 +96,14 @@ impl ServeHttp for Admin {
                 let report = tokio::task::spawn_blocking(move || powers.reload()).await;
                 pages::reload(report.ok().flatten())
             }
-            (_, "/health" | "/ready" | "/metrics" | "/config" | "/upstreams" | "/explain" | "/usage" | "/reload") => {
-                pages::text(StatusCode::METHOD_NOT_ALLOWED, "wrong method; /reload takes POST, all others GET\n")
-            }
+            (
+                _,
+                "/health" | "/ready" | "/metrics" | "/config" | "/upstreams" | "/shared" | "/explain" | "/usage"
+                | "/reload",
+            ) => pages::text(StatusCode::METHOD_NOT_ALLOWED, "wrong method; /reload takes POST, all others GET\n"),
             _ => pages::text(
                 StatusCode::NOT_FOUND,
-                "GET /health /ready /metrics /config /upstreams /usage /usage/{consumer} /explain?method=GET&url=…; POST /reload\n",
+                "GET /health /ready /metrics /config /upstreams /shared /usage /usage/{consumer} /explain?method=GET&url=…; POST /reload\n",
             ),
         }
     }

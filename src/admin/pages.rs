@@ -75,6 +75,12 @@ pub fn upstreams(shared: &Shared) -> Response<Vec<u8>> {
     json(StatusCode::OK, &serde_json::to_value(all).unwrap_or(Value::Null))
 }
 
+/// What gateways share, and how that stands; `null` where this one shares nothing.
+pub fn shared(shared: &Shared) -> Response<Vec<u8>> {
+    let status = shared.store.load().shared.as_ref().map(|state| state.status());
+    json(StatusCode::OK, &serde_json::to_value(status).unwrap_or(Value::Null))
+}
+
 /// What consumers have left of their limits, a page at a time: `?from=0&count=100`.
 pub fn usage(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
     let (mut from, mut count) = (0, None);

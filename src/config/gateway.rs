@@ -4,6 +4,7 @@ use super::defaults::RouteDefaults;
 use super::{ApiConfig, ConnectionLimits, ConsumerConfig, ListenerConfig, Routes, UpstreamConfig};
 use crate::policy::auth::AuthConfig;
 use crate::policy::limit::PlanConfig;
+use crate::shared_state::SharedStateConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{each, recovering};
 use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, OrOff, SecretConfig, Spanned};
@@ -35,6 +36,9 @@ pub struct Config {
     /// Bounds of the connections of every listener.
     #[serde(deserialize_with = "recovering")]
     pub limits: ConnectionLimits,
+    /// What gateways share: counts of limits, in a Redis. Default: nothing.
+    #[serde(deserialize_with = "recovering", skip_serializing_if = "Option::is_none")]
+    pub shared_state: Option<Spanned<SharedStateConfig>>,
     /// Policies for every route; an api or a route replaces them by name.
     #[serde(deserialize_with = "recovering")]
     pub defaults: RouteDefaults,

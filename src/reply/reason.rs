@@ -181,6 +181,9 @@ reasons! {
     /// Who proves callers cannot be asked.
     ProviderUnavailable = "provider-unavailable", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
         "Credentials cannot be checked at the moment; try again later.";
+    /// Whether a limit lets the request pass cannot be told.
+    LimitsUnavailable = "limits-unavailable", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
+        "Limits cannot be checked at the moment; try again later.";
     /// The gateway, a listener or an upstream has more to do than it can.
     Overloaded = "overloaded", 503, grpc 14, Gateway, Open, "connection_limit_reached", "Service unavailable",
         "The gateway is at its limit; try again later.";

@@ -169,6 +169,10 @@ impl Gateway {
         let tasks = BackgroundTasks::start(clock, Random::next()).map_err(system)?;
         let reloader = Reloader::start().map_err(system)?;
         tasks.resolve_first(&snapshot);
+        if let Some(shared) = &snapshot.shared {
+            shared.start().map_err(system)?;
+            shared.wait_first(super::background::pause);
+        }
         let last = ReloadReport::first(snapshot.revision);
         let gateway = Arc::new(Self {
             shared,
@@ -192,6 +196,9 @@ impl Gateway {
         state.listeners.apply(&snapshot.process.listeners, &self.workers, &self.shared);
         drop(state);
         self.tasks.run(snapshot);
+        if let Some(Err(error)) = snapshot.shared.as_ref().map(|shared| shared.start()) {
+            log::error!("shared state: the system gives no thread, so each gateway decides for itself: {error}");
+        }
         let metrics = &self.shared.metrics;
         metrics.reload_succeeded(snapshot.revision, SystemTime::now());
         self.publish_certificates();

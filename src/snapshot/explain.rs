@@ -35,6 +35,9 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let tls = if listener.tls.is_some() { ", TLS" } else { "" };
         let _ = writeln!(out, "listener {}: {} ({}{tls})", listener.name, listener.address, protocols.join(", "));
     }
+    if let Some(shared) = &snapshot.shared {
+        let _ = writeln!(out, "shared state: {}", shared.store().describe());
+    }
     for (name, upstream) in &snapshot.upstreams {
         let _ = writeln!(out, "upstream {name}: {}", pool(upstream.spec()));
     }

@@ -33,6 +33,7 @@ use crate::policy::limit::Usage;
 use crate::reply::Templates;
 use crate::request::TrustedProxies;
 use crate::routing::Router;
+use crate::shared_state::SharedState;
 use crate::upstream::Upstream;
 use crate::value::Secret;
 use http::HeaderName;
@@ -62,6 +63,8 @@ pub struct Snapshot {
     pub inline_providers: InlineProviders,
     /// What has work of its own in the background while this is the running snapshot.
     pub tended: Vec<Arc<dyn Tend>>,
+    /// What gateways share.
+    pub shared: Option<Arc<SharedState>>,
     /// Fields that tell upstreams who the caller is: dropped from what clients send.
     pub identity: Box<[HeaderName]>,
     /// Bodies of the gateway's own replies where no route is known.

@@ -133,6 +133,22 @@ label_set! {
 }
 
 label_set! {
+    /// Who decided on a limit that several gateways share.
+    DecidedBy {
+        /// The store.
+        Store = "store",
+        /// This gateway, of what it has leased.
+        Lease = "lease",
+        /// This gateway by its own count, since the store was out of reach.
+        Local = "local",
+        /// Nobody: it passed, since the store was out of reach.
+        Open = "open",
+        /// Nobody: it was refused, since the store was out of reach.
+        Closed = "closed",
+    }
+}
+
+label_set! {
     /// What a client connection speaks.
     Protocol {
         /// HTTP/1.0 or HTTP/1.1.

@@ -15,6 +15,7 @@ mod provider;
 mod requests;
 mod route;
 mod series;
+mod shared_state;
 mod sources;
 mod text;
 mod upstream;
@@ -32,12 +33,14 @@ use prometheus::process_collector::ProcessCollector;
 
 pub use keys::KeyMetrics;
 pub use labels::{
-    AttemptOutcome, AuthOutcome, ConnectionKind, ConnectionRefusal, FetchOutcome, LimitDecision, Method, Protocol,
+    AttemptOutcome, AuthOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FetchOutcome, LimitDecision, Method,
+    Protocol,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};
 pub use provider::ProviderMetrics;
 pub use route::{Finished, ReasonIndex, RouteMetrics};
+pub use shared_state::{LeaseMetrics, SharedStateMetrics};
 pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
 pub use upstream::{FinishedAttempt, UpstreamMetrics};
 
@@ -85,6 +88,8 @@ pub struct Metrics {
     providers: Series<ProviderMetrics>,
     listeners: Series<ListenerMetrics>,
     keys: Series<KeyMetrics>,
+    leases: Series<LeaseMetrics>,
+    shared_state: OnceLock<Arc<SharedStateMetrics>>,
     limits: Series<LimitMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
@@ -106,6 +111,8 @@ impl Metrics {
             providers: Series::default(),
             listeners: Series::default(),
             keys: Series::default(),
+            leases: Series::default(),
+            shared_state: OnceLock::new(),
             limits: Series::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
@@ -138,6 +145,19 @@ impl Metrics {
     /// The counters of the keys a provider fetches, which go on over reloads as long as somebody holds them.
     pub fn keys(&self, provider: &str) -> Arc<KeyMetrics> {
         self.keys.resolve(provider.to_owned(), || KeyMetrics::new(provider))
+    }
+
+    /// The counters of the state that gateways share.
+    pub fn shared_state(&self) -> Arc<SharedStateMetrics> {
+        Arc::clone(self.shared_state.get_or_init(|| Arc::new(SharedStateMetrics::new(self.settings.workers))))
+    }
+
+    /// Publishes what a gateway leases of a limit at a time, for as long as somebody holds what is returned.
+    #[must_use]
+    pub fn lease(&self, level: &str, limit: &str, batch: u64) -> Arc<LeaseMetrics> {
+        let lease = self.leases.resolve(format!("{level}\0{limit}"), || LeaseMetrics::new(level, limit));
+        lease.set_batch(batch);
+        lease
     }
 
     /// The counters of a limit on a route, with all they have counted if a live snapshot has them already. Beyond the
@@ -215,6 +235,9 @@ impl Metrics {
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);
+        if let Some(shared) = self.shared_state.get() {
+            shared.write(self.leases.live(), &mut text);
+        }
         text.family(&names::ACCESS_LOG_DROPPED).single(self.access_log_dropped.load(Ordering::Relaxed));
         text.append(&self.process());
         text.finish()

@@ -83,6 +83,16 @@ families! {
     KEYS_STALE = Gauge "tollgate_auth_keys_stale":
         "1 while the keys could not be fetched anew and the ones known stay in service, else 0.";
 
+    SHARED_DECISIONS = Counter "tollgate_shared_decisions_total":
+        "Decisions on limits that gateways share, by who made them.";
+    SHARED_ERRORS = Counter "tollgate_shared_store_errors_total": "Questions to the shared store without an answer.";
+    SHARED_COMMANDS = Counter "tollgate_shared_store_commands_total": "Questions to the shared store, of one script each.";
+    SHARED_REACHABLE = Gauge "tollgate_shared_store_reachable":
+        "1 while the shared store answers, 0 while the breaker in front of it is open.";
+    SHARED_GATEWAYS = Gauge "tollgate_shared_gateways": "Gateways that share the store now, this one included.";
+    LIMIT_OVERSHOOT = Gauge "tollgate_limit_overshoot_bound":
+        "What may pass beyond a leased limit at most: gateways times what each may have leased.";
+
     ACCESS_LOG_DROPPED = Counter "tollgate_access_log_dropped_total":
         "Access log lines lost because the queue was full or the file could not be written.";
 }

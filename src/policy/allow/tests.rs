@@ -58,6 +58,7 @@ fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec
         tended: &mut tended,
         identity: &mut identity,
         limits: &limits,
+        shared: None,
         redacted: &mut Vec::new(),
     };
     let mut consumers = Consumers::default();

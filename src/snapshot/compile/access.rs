@@ -91,6 +91,7 @@ impl Compiling<'_> {
             sources: &self.loaded.sources,
             fetcher: self.surroundings.fetcher,
             limits: self.surroundings.limits,
+            shared: self.shared.as_ref(),
             metrics: self.surroundings.metrics,
             tended: &mut self.tended,
             identity: &mut self.identity,

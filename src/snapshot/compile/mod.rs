@@ -22,6 +22,7 @@ use crate::observe::metrics::Metrics;
 use crate::policy::Tend;
 use crate::policy::limit::{Limit, LimitStore, Plans, Usage};
 use crate::request::{IDENTITY_FIELDS, TrustedProxies};
+use crate::shared_state::SharedState;
 use crate::value::{Problems, Sources};
 use http::HeaderName;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ struct Compiling<'a> {
     tended: Vec<Arc<dyn Tend>>,
     identity: Vec<HeaderName>,
     redacted: Vec<String>,
+    shared: Option<Arc<SharedState>>,
     plans: Arc<Plans>,
     /// All limits of routes.
     limited: Vec<Arc<Limit>>,
@@ -67,6 +69,14 @@ struct Compiling<'a> {
 impl Compiling<'_> {
     fn sources(&self) -> &Sources {
         &self.loaded.sources
+    }
+
+    /// What gateways share, as the running snapshot has it where it means the same.
+    fn shared_state(&mut self) {
+        let Some(written) = &self.loaded.config.shared_state else { return };
+        let previous = self.surroundings.previous.and_then(|previous| previous.shared.as_ref());
+        let said = (&self.loaded.sources, &mut self.problems);
+        self.shared = SharedState::compile(written, previous, said, self.surroundings.metrics);
     }
 
     /// Whether something was refused, here or in reading. What seems to be missing may then only have been left out.
@@ -87,10 +97,12 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         tended: Vec::new(),
         identity: IDENTITY_FIELDS.to_vec(),
         redacted: Vec::new(),
+        shared: None,
         plans: Arc::default(),
         limited: Vec::new(),
         areas: Vec::new(),
     };
+    compiling.shared_state();
     compiling.plans = compiling.plans();
     let replies = compiling.gateway_replies();
     let mut upstreams = compiling.upstreams();
@@ -101,6 +113,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     compiling.warn_unused_plans();
     let process = compiling.process();
     let mut problems = std::mem::take(&mut compiling.problems);
+    let shared = compiling.shared.take();
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
     let (plans, limited) = (Arc::clone(&compiling.plans), std::mem::take(&mut compiling.limited));
     let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
@@ -123,6 +136,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         providers,
         inline_providers,
         tended,
+        shared,
         identity: identity.into(),
         replies,
         areas,

@@ -21,3 +21,4 @@ mod plan;
 mod security_headers;
 mod signature;
 mod transform;
+mod transform_bodies;
