@@ -25,7 +25,7 @@ pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
         if let Some(state) = upstream.breaker() {
             sink.breaker(upstream.name(), state.level());
         }
-        for endpoint in upstream.status(now).endpoints {
+        for endpoint in upstream.status(now).endpoints.iter().filter(|endpoint| !endpoint.is_draining()) {
             sink.endpoint(EndpointState {
                 upstream: upstream.name(),
                 endpoint: &endpoint.endpoint,

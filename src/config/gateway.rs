@@ -157,10 +157,19 @@ pub struct ServerConfig {
     /// Where a successor takes the listening sockets over; in a folder that only the gateway's user may enter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade_socket: Option<Spanned<String>>,
+    /// The folder in which quotas are kept over restarts; one that the gateway's user may write. Default: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<Spanned<String>>,
+    /// Room for so many keys of limits at once, rates and quotas each; 26 bytes for each. Default 1000000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_keys: Option<Spanned<u32>>,
     /// On TERM: how long readiness fails before the listeners close. Default 0s.
     pub drain: Duration,
     /// How long requests under way may take to finish after that. Default 30s.
     pub grace: Duration,
+    /// The zone this gateway is in; endpoints in the same one are preferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Turning requests away, the least important first, when the gateway itself cannot keep up; `off` for none. On by
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,8 +184,11 @@ impl Default for ServerConfig {
             group: None,
             pid_file: None,
             upgrade_socket: None,
+            state_dir: None,
+            max_keys: None,
             drain: Duration::from_secs(0),
             grace: Duration::from_secs(30),
+            zone: None,
             overload: None,
         }
     }

@@ -78,6 +78,10 @@ pub struct Exchange {
     pub spent: Duration,
     /// Bounded or streaming.
     pub flow: Flow,
+    /// When a trusted proxy says that its caller gives up, from the beginning of the request.
+    pub hurry: Option<Duration>,
+    /// The wait before the next attempt.
+    pub pause: Duration,
     /// Interim answers so far (RFC 9110 §15.2), over all attempts.
     pub interim: u32,
     /// Between a gRPC-Web client and a gRPC service; begun anew with each attempt.
@@ -121,8 +125,18 @@ impl ProxyCtx {
 
     /// What is left until the deadline; `None` where there is none.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
-        let timeout = self.route()?.timeout?;
-        Some(timeout.saturating_sub(now.duration_since(self.cx.time.started)))
+        Some(self.timeout()?.saturating_sub(now.duration_since(self.cx.time.started)))
+    }
+
+    /// How long the exchange may take: as the route says, or less where the caller does not wait that long.
+    pub fn timeout(&self) -> Option<Duration> {
+        [self.route()?.timeout, self.exchange.hurry].into_iter().flatten().min()
+    }
+
+    /// Whether the time is up for the caller alone.
+    pub fn is_hurried(&self, now: Instant) -> bool {
+        let own = self.route().and_then(|route| route.timeout).unwrap_or(Duration::MAX);
+        self.exchange.hurry.is_some_and(|hurry| hurry < own && now.duration_since(self.cx.time.started) >= hurry)
     }
 
     /// The request id as text.
@@ -143,6 +157,8 @@ impl Exchange {
             connection: None,
             spent: Duration::ZERO,
             flow: Flow::Bounded,
+            hurry: None,
+            pause: Duration::ZERO,
             interim: 0,
             grpc_web: Translation::Off,
             bodies: Bodies::default(),

@@ -50,7 +50,11 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
             Ok(slash) => find_route(parts, ctx, slash).err(),
         }
     });
-    ctx.matched.refusal = refusal.map(Box::new);
+    let too_fast = gate.guards.requests.as_ref().and_then(|guard| {
+        let wait = guard.admit(&gate.shared.limits, ctx.cx.client.address, &ctx.cx.time).err()?;
+        Some(Reply::new(Reason::RateLimited).retry_after(wait))
+    });
+    ctx.matched.refusal = too_fast.or(refusal).map(Box::new);
     // Pingora would close after every answer that comes before the body has been read, even after a mere 100.
     session.set_close_on_response_before_downstream_finish(!is_short(ctx.cx.body));
 }

@@ -4,6 +4,7 @@ mod answer;
 mod answer_body;
 mod bodies;
 mod ctx;
+mod deadline;
 mod early_request_filter;
 mod exchange;
 mod failure;
@@ -18,6 +19,7 @@ mod request_filter;
 mod response_body_filter;
 mod response_filter;
 mod response_trailer_filter;
+mod retry;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;
@@ -32,7 +34,9 @@ pub use random::Random;
 
 use crate::listener::ListenerSpec;
 use crate::observe::Worker;
+use crate::policy::limit::{Guard, LimitStore};
 use crate::snapshot::Shared;
+use crate::value::Rate;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -54,6 +58,27 @@ pub struct Gate {
     pub listener: Arc<ListenerSpec>,
     /// The worker it runs on.
     pub worker: Worker,
+    /// How fast a client may come.
+    pub guards: Guards,
+}
+
+/// What bounds how fast one client comes, where the listener bounds it.
+#[derive(Clone, Default)]
+pub struct Guards {
+    connections: Option<Arc<Guard>>,
+    requests: Option<Arc<Guard>>,
+}
+
+impl Guards {
+    /// Those of a listener; all its workers share them.
+    pub fn of(listener: &ListenerSpec, store: &LimitStore) -> Self {
+        let named =
+            |kind: &str, rate: Option<Rate>| rate.map(|rate| store.guard(&format!("{} {kind}", listener.name), rate));
+        Self {
+            connections: named("connections", listener.bounds.connection_rate),
+            requests: named("requests", listener.bounds.request_rate),
+        }
+    }
 }
 
 #[async_trait]
@@ -87,7 +112,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<Box<HttpPeer>> {
-        upstream_peer::run(self, session, ctx)
+        upstream_peer::run(self, session, ctx).await
     }
 
     async fn connected_to_upstream(

@@ -6,7 +6,7 @@ use super::ctx::{Flow, Matched, ProxyCtx};
 use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
-use super::{Gate, Random, exchange, upstream_peer};
+use super::{Gate, Random, deadline, exchange, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Asked, RequestView};
@@ -63,7 +63,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
 
 /// The exchange that begins now is over by the deadline, however its waits add up.
 fn bound(session: &Session, ctx: &ProxyCtx) {
-    let timeout = ctx.route().and_then(|route| route.timeout).filter(|_| ctx.exchange.flow == Flow::Bounded);
+    let timeout = ctx.timeout().filter(|_| ctx.exchange.flow == Flow::Bounded);
     if let Some(timeout) = timeout
         && let Some(fence) = Fence::of(&session.downstream_session)
     {
@@ -106,6 +106,7 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
         return Err(Box::new(Reason::WrongHost.into()));
     }
     ctx.exchange.flow = flow_of(session);
+    ctx.exchange.hurry = deadline::told(&session.req_header().headers, ctx);
     Ok(())
 }
 

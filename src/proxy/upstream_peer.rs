@@ -14,7 +14,15 @@ use pingora_proxy::Session;
 use std::time::Instant;
 
 /// Runs the moment: the endpoint chosen in `request_filter`, or on a retry another one.
-pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
+pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
+    let pause = std::mem::take(&mut ctx.exchange.pause);
+    if !pause.is_zero() {
+        Box::pin(pingora_timeout::sleep(pause)).await;
+    }
+    attempt(gate, session, ctx)
+}
+
+fn attempt(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
     if ctx.exchange.picked.is_none()
         && let Err(reply) = choose(gate, session, ctx)
     {
@@ -36,12 +44,13 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box
     ctx.exchange.connection = None;
     let Some(picked) = &ctx.exchange.picked else { return Err(Error::new_up(ErrorType::InternalError)) };
     let own = picked.prebuilt().options.read_timeout;
+    let each = ctx.route().and_then(|route| route.retries.per_try).filter(|_| ctx.exchange.flow == Flow::Bounded);
     let read = match ctx.exchange.flow {
         Flow::Streaming => Some(own.map_or(LONGEST_SILENCE, |own| own.max(LONGEST_SILENCE))),
-        Flow::Bounded => [remaining, own].into_iter().flatten().min(),
+        Flow::Bounded => [remaining, own, each].into_iter().flatten().min(),
     };
     let mut peer = picked.peer(read);
-    if let Some(left) = remaining {
+    if let Some(left) = [remaining, each].into_iter().flatten().min() {
         let connect = &mut peer.options.total_connection_timeout;
         *connect = Some(connect.map_or(left, |own| own.min(left)));
     }

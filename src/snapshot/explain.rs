@@ -1,12 +1,12 @@
 //! What a configuration does, in words: the whole plan, or the way of one request through it. No network is touched.
 
-use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
+use super::{Action, Backoff, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
 use crate::upstream::{Balance, CheckKind, HashOn, OverloadSpec, UpstreamSpec};
-use crate::value::Priority;
+use crate::value::{ByteSize, Priority};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -80,7 +80,16 @@ fn pool(spec: &UpstreamSpec) -> String {
         Some(usual) if *usual == OverloadSpec::USUAL => String::new(),
         Some(own) => format!("overload control from {} waiting and {} times the latency", own.at_least, own.tolerance),
     };
-    for part in [balance, checked.unwrap_or_default(), overload].iter().filter(|part| !part.is_empty()) {
+    let breaker = match (&spec.breaker, &spec.endpoint_breaker) {
+        (None, None) => String::new(),
+        (Some(breaker), _) => format!("breaker at {}%", breaker.open_at * 100.0),
+        (None, Some(breaker)) => format!("a breaker for each endpoint at {}%", breaker.open_at * 100.0),
+    };
+    let warming = spec.slow_start.map(|span| format!("slow start over {span:?}")).unwrap_or_default();
+    let zone = spec.zone.as_ref().map(|zone| format!("zone {} preferred", zone.own)).unwrap_or_default();
+    for part in
+        [balance, checked.unwrap_or_default(), overload, breaker, warming, zone].iter().filter(|part| !part.is_empty())
+    {
         let _ = write!(text, "; {part}");
     }
     text
@@ -131,13 +140,27 @@ fn frame(route: &Route) -> Vec<String> {
         Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),
         None => lines.push("no timeout".to_owned()),
     }
+    if let Some(name) = &route.deadline_header {
+        lines.push(format!("deadlines in {name}"));
+    }
     if route.priority != Priority::Normal {
         lines.push(format!("priority {}", route.priority.as_str()));
     }
     if route.retries.max > 0 {
         let budget = route.retries.budget * 100.0;
         let causes: Vec<String> = route.retries.on.iter().map(ToString::to_string).collect();
-        lines.push(format!("retries {} on {}, budget {budget}%", route.retries.max, causes.join(", ")));
+        let mut line = format!("retries {} on {}, budget {budget}%", route.retries.max, causes.join(", "));
+        if let Some(limit) = route.retries.per_try {
+            let _ = write!(line, ", {limit:?} each");
+        }
+        match route.retries.backoff {
+            None => line.push_str(", without a wait"),
+            Some(Backoff { first, .. }) => {
+                let _ = write!(line, ", after up to {first:?} and more");
+            }
+        }
+        let _ = write!(line, ", bodies up to {}", ByteSize::new(route.retries.replay));
+        lines.push(line);
     }
     match &route.forward.rewrite {
         Rewrite::Keep => {}

@@ -12,7 +12,7 @@ mod shared;
 mod store;
 mod usage;
 
-pub use crate::exchange::call::{Retries, RetryCause};
+pub use crate::exchange::call::{Backoff, Retries, RetryCause};
 pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
@@ -117,6 +117,10 @@ pub struct ServerPlan {
     pub pid_file: Option<PathBuf>,
     /// Where a successor is handed the listening sockets.
     pub upgrade_socket: Option<PathBuf>,
+    /// Where quotas are kept over restarts.
+    pub state_dir: Option<PathBuf>,
+    /// Room for so many keys of limits.
+    pub max_keys: usize,
     /// Between failing readiness and closing the listeners.
     pub drain: Duration,
     /// For requests in flight after that.

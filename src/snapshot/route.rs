@@ -9,7 +9,7 @@ use crate::reply::{Fixed, Templates};
 use crate::routing::{Predicate, Target as Request, Template};
 use crate::upstream::Upstream;
 use crate::value::Priority;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// When to try again.
     pub retries: Retries,
+    /// The field that tells deadlines, to upstreams and from trusted proxies.
+    pub deadline_header: Option<Box<HeaderName>>,
     /// How much its requests matter when not all can be served.
     pub priority: Priority,
     /// What changes on the way up.

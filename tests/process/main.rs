@@ -11,6 +11,8 @@ mod memory;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod quotas;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reload;

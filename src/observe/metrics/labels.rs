@@ -169,6 +169,8 @@ label_set! {
         TooMany = "too-many",
         /// This client has as many as it may have.
         TooManyFromClient = "too-many-from-client",
+        /// This client opens them faster than it may.
+        TooFastFromClient = "too-fast-from-client",
         /// The TLS handshake failed or took too long.
         Tls = "tls",
         /// The client's address is not allowed.

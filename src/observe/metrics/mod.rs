@@ -17,6 +17,7 @@ mod route;
 mod series;
 mod shared_state;
 mod sources;
+mod state;
 mod text;
 mod upstream;
 
@@ -42,6 +43,7 @@ pub use provider::ProviderMetrics;
 pub use route::{Finished, ReasonIndex, RouteMetrics};
 pub use shared_state::{LeaseMetrics, SharedStateMetrics};
 pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
+pub use state::StateMetrics;
 pub use upstream::{FinishedAttempt, UpstreamMetrics};
 
 use self::series::Series;
@@ -91,6 +93,7 @@ pub struct Metrics {
     leases: Series<LeaseMetrics>,
     shared_state: OnceLock<Arc<SharedStateMetrics>>,
     limits: Series<LimitMetrics>,
+    state: Arc<StateMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
     csrf_shadowed: Arc<AtomicU64>,
@@ -114,6 +117,7 @@ impl Metrics {
             leases: Series::default(),
             shared_state: OnceLock::new(),
             limits: Series::default(),
+            state: Arc::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
             csrf_shadowed: Arc::default(),
@@ -166,6 +170,11 @@ impl Metrics {
         let route = if self.limits.count() < self.settings.max_routes * LIMITS_PER_ROUTE { route } else { OTHER };
         // No name has a NUL in it.
         self.limits.resolve(format!("{route}\0{policy}"), || LimitMetrics::new(route, policy, self.settings.workers))
+    }
+
+    /// The counters of the file that quotas are kept in.
+    pub fn state(&self) -> Arc<StateMetrics> {
+        Arc::clone(&self.state)
     }
 
     /// Counts a request as in flight until what is returned is dropped.
@@ -232,6 +241,7 @@ impl Metrics {
         text.family(&names::CSRF_SHADOWED).single(self.csrf_shadowed.load(Ordering::Relaxed));
         provider::write(self.providers.live(), &mut text);
         limits::write(self.limits.live(), &mut text);
+        self.state.write(&mut text);
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);

@@ -61,6 +61,11 @@ families! {
         "Requests that passed although `csrf` would have refused them: its mode is shadow.";
     AUTH = Counter "tollgate_auth_total": "Questions to providers of callers, by what the provider said.";
     LIMIT_DECISIONS = Counter "tollgate_limit_decisions_total": "What limits decided on requests.";
+    QUOTAS_DAMAGED = Gauge "tollgate_quotas_damaged":
+        "1 if the file of quotas could not be used at the start, so that they began anew, else 0.";
+    QUOTAS_WRITTEN = Gauge "tollgate_quotas_written_timestamp_seconds":
+        "What quotas had counted by then is on the disk.";
+    QUOTAS_FAILURES = Counter "tollgate_quotas_write_failures_total": "Failures to write the file of quotas.";
 
     UPSTREAM_DURATION = Histogram "tollgate_upstream_duration_seconds":
         "What one attempt took: from choosing the endpoint to the end of its answer.";

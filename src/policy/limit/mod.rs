@@ -10,24 +10,30 @@ mod config;
 mod fields;
 mod gcra;
 mod group;
+mod guard;
 mod hooks;
 mod in_flight;
 mod key;
 mod meter;
 mod plan;
+#[cfg(test)]
+mod precision;
 mod quota;
 mod share;
 mod shared;
 mod sketch;
+mod state;
 mod store;
 mod table;
 mod usage;
 mod zone;
 
 pub use config::{CostConfig, LimitConfig, LimitHeaders, LimitMode};
+pub use guard::Guard;
 pub use key::LimitKey;
 pub use plan::{PlanConfig, PlanQuotaConfig, PlanUse, Plans};
 pub use share::{LimitFailure, ShareConfig, ShareMode};
+pub use state::{Keeper, StateFolder};
 pub use store::{LimitStore, MAX_KEYS};
 pub use usage::Usage;
 

@@ -9,6 +9,7 @@ mod listeners;
 mod pages;
 mod process;
 mod replies;
+mod retries;
 mod routes;
 mod upstreams;
 

@@ -3,10 +3,11 @@
 use super::Compiling;
 use super::access::Access;
 use super::limits::LimitedRoute;
+use super::retries::{deadline_header, retries};
 use super::upstreams::Upstreams;
 use crate::config::{
-    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RetryOn, RouteConfig,
-    TargetConfig, TargetEntry, ValueMatch, WhenConfig,
+    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
+    ValueMatch, WhenConfig,
 };
 use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
@@ -15,9 +16,7 @@ use crate::routing::{
     Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
 };
 use crate::snapshot::areas::Area;
-use crate::snapshot::{
-    Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
-};
+use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 use crate::upstream::{Protocol, Upstream};
 use crate::value::{Named, OrOff, Place, Spanned, suggest};
 use bytes::Bytes;
@@ -148,6 +147,7 @@ impl<'a> Compiling<'a> {
             preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
             retries: retries(policies.retries),
+            deadline_header: deadline_header(policies.deadline_header, &mut self.problems),
             priority: policies.priority.unwrap_or_default(),
             forward: Forward {
                 host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
@@ -293,7 +293,7 @@ impl<'a> Compiling<'a> {
                 choices.push((self.named(road, upstream, written.place)?, 1, Vec::new()));
             }
             TargetConfig::Url(url) => {
-                let endpoint = EndpointConfig { url: url.clone(), weight: Spanned::nowhere(1) };
+                let endpoint = EndpointConfig { url: url.clone(), weight: Spanned::nowhere(1), zone: None };
                 endpoints.push((endpoint, written.place));
             }
             TargetConfig::List(entries) => {
@@ -361,18 +361,6 @@ pub(super) fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&
         None => Some(default),
         Some(setting) => setting.on().map(get),
     }
-}
-
-pub(super) fn retries(written: Option<&RetriesConfig>) -> Retries {
-    let default = RetriesConfig::default();
-    let written = written.unwrap_or(&default);
-    let on = written.on.iter().map(|cause| match cause {
-        RetryOn::Connect => RetryCause::Connect,
-        RetryOn::Reset => RetryCause::Reset,
-        RetryOn::Timeout => RetryCause::Timeout,
-        RetryOn::Status(status) => RetryCause::Status(*status),
-    });
-    Retries { max: written.max, on: on.collect(), budget: written.budget.fraction() }
 }
 
 /// A body limit alone does not keep a request off the faster lane: it is a comparison.
