@@ -5,6 +5,7 @@ use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random};
 use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint};
 use crate::reply::{Reason, Reply};
+use crate::routing::Target as Asked;
 use crate::snapshot::{Action, Choice};
 use crate::upstream::Ask;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -68,8 +69,15 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     if ctx.exchange.choice.is_none() {
         ctx.exchange.choice = ctx.route().and_then(|route| match &route.action {
             Action::Forward(target) => {
-                let chosen = target.choose(ticket)?;
-                target.choices().iter().position(|choice| std::ptr::eq(choice, chosen))
+                let request = session.req_header();
+                let asked = Asked {
+                    host: &ctx.matched.host,
+                    path: request.uri.path(),
+                    method: request.method.as_str(),
+                    query: request.uri.query(),
+                    headers: &request.headers,
+                };
+                target.choose(&asked, ticket)
             }
             Action::Redirect(_) | Action::Respond(_) | Action::Exchange(_) | Action::Policies => None,
         });

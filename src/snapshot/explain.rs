@@ -114,7 +114,12 @@ fn action(route: &Route) -> String {
                 .iter()
                 .map(|choice| match target.choices().len() {
                     1 => choice.upstream.name().to_owned(),
-                    _ => format!("{} (weight {})", choice.upstream.name(), choice.weight),
+                    _ => {
+                        let told: Vec<String> = choice.when.iter().map(ToString::to_string).collect();
+                        let when =
+                            if told.is_empty() { String::new() } else { format!(", or when {}", told.join(" and ")) };
+                        format!("{} (weight {}{when})", choice.upstream.name(), choice.weight)
+                    }
                 })
                 .collect();
             choices.join(", ")

@@ -6,7 +6,7 @@ use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
 use crate::policy::cors::Preflights;
 use crate::reply::{Fixed, Templates};
-use crate::routing::Template;
+use crate::routing::{Predicate, Target as Request, Template};
 use crate::upstream::Upstream;
 use crate::value::Priority;
 use http::{HeaderName, HeaderValue};
@@ -67,6 +67,8 @@ pub enum Action {
 pub struct Target {
     choices: SmallVec<[Choice; 1]>,
     total: u64,
+    /// Whether some requests are sent somewhere whatever the shares.
+    forces: bool,
 }
 
 /// One upstream of a target.
@@ -77,6 +79,8 @@ pub struct Choice {
     pub metrics: Arc<UpstreamMetrics>,
     /// Its share, relative to the others; 0 takes no requests.
     pub weight: u32,
+    /// Requests for which all of these hold go there whatever the shares; none where it is empty.
+    pub when: Box<[Predicate]>,
 }
 
 impl Choice {
@@ -90,11 +94,23 @@ impl Target {
     /// A target of at least one choice with a weight.
     pub fn new(choices: Vec<Choice>) -> Option<Self> {
         let total = choices.iter().map(|choice| u64::from(choice.weight)).sum();
-        (total > 0).then(|| Self { choices: choices.into(), total })
+        let forces = choices.iter().any(|choice| !choice.when.is_empty());
+        (total > 0).then(|| Self { choices: choices.into(), total, forces })
     }
 
-    /// The choice that 64 random bits fall on.
-    pub fn choose(&self, random: u64) -> Option<&Choice> {
+    /// The number of the choice that a request is sent to by what it says, else of the one that 64 random bits fall on.
+    pub fn choose(&self, request: &Request<'_>, random: u64) -> Option<usize> {
+        let forced = |choice: &Choice| !choice.when.is_empty() && choice.when.iter().all(|told| told.holds(request));
+        if self.forces
+            && let Some(place) = self.choices.iter().position(forced)
+        {
+            return Some(place);
+        }
+        let chosen = self.by_share(random)?;
+        self.choices.iter().position(|choice| std::ptr::eq(choice, chosen))
+    }
+
+    fn by_share(&self, random: u64) -> Option<&Choice> {
         if let [only] = &*self.choices {
             return Some(only);
         }

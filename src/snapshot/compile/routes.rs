@@ -7,7 +7,7 @@ use super::retries::{deadline_header, retries};
 use super::upstreams::Upstreams;
 use crate::config::{
     ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
-    ValueMatch,
+    ValueMatch, WhenConfig,
 };
 use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
@@ -165,14 +165,33 @@ impl<'a> Compiling<'a> {
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
+        self.told(&written.header, &written.query, &written.cookie)
+    }
+
+    /// What sends a request to one of several upstreams.
+    fn when(&mut self, written: &Spanned<WhenConfig>) -> Vec<Predicate> {
+        let WhenConfig { header, query, cookie } = &written.value;
+        if header.iter().next().is_none() && query.iter().next().is_none() && cookie.iter().next().is_none() {
+            self.problems
+                .error(written.place, "`when` says nothing of the requests that go there")
+                .hint("name a `header`, a `query` or a `cookie`");
+        }
+        self.told(header, query, cookie)
+    }
+
+    fn told(
+        &mut self,
+        header: &Named<ValueMatch>,
+        query: &Named<ValueMatch>,
+        cookie: &Named<ValueMatch>,
+    ) -> Vec<Predicate> {
         let mut all = Vec::new();
-        for (name, value) in written.header.iter() {
+        for (name, value) in header.iter() {
             if let Some(subject) = self.pattern(name, Subject::header(&name.value)) {
                 all.extend(self.predicate(name, subject, value));
             }
         }
-        let others: [(&Named<ValueMatch>, MakeSubject); 2] =
-            [(&written.query, Subject::Query), (&written.cookie, Subject::Cookie)];
+        let others: [(&Named<ValueMatch>, MakeSubject); 2] = [(query, Subject::Query), (cookie, Subject::Cookie)];
         for (named, subject) in others {
             for (name, value) in named.iter() {
                 all.extend(self.predicate(name, subject(name.value.as_str().into()), value));
@@ -271,7 +290,7 @@ impl<'a> Compiling<'a> {
         let mut endpoints: Vec<(EndpointConfig, Place)> = Vec::new();
         match &written.value {
             TargetConfig::Upstream(upstream) => {
-                choices.push((self.named(road, upstream, written.place)?, 1));
+                choices.push((self.named(road, upstream, written.place)?, 1, Vec::new()));
             }
             TargetConfig::Url(url) => {
                 let endpoint = EndpointConfig { url: url.clone(), weight: Spanned::nowhere(1), zone: None };
@@ -283,7 +302,8 @@ impl<'a> Compiling<'a> {
                         TargetEntry::Endpoint(endpoint) => endpoints.push((endpoint.clone(), entry.place)),
                         TargetEntry::Upstream(weighted) => {
                             let upstream = self.named(road, &weighted.upstream, weighted.upstream.place);
-                            choices.extend(upstream.map(|upstream| (upstream, weighted.weight.value)));
+                            let when = weighted.when.as_ref().map(|when| self.when(when)).unwrap_or_default();
+                            choices.extend(upstream.map(|upstream| (upstream, weighted.weight.value, when)));
                         }
                     }
                 }
@@ -298,12 +318,13 @@ impl<'a> Compiling<'a> {
         if !endpoints.is_empty() {
             let borrowed: Vec<(&EndpointConfig, Place)> =
                 endpoints.iter().map(|(endpoint, place)| (endpoint, *place)).collect();
-            choices.push((self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?, 1));
+            choices.push((self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?, 1, Vec::new()));
         }
-        let choices = choices.into_iter().map(|(upstream, weight)| Choice {
+        let choices = choices.into_iter().map(|(upstream, weight, when)| Choice {
             metrics: road.handles.upstream(upstream.name()),
             upstream,
             weight,
+            when: when.into(),
         });
         let target = Target::new(choices.collect());
         if target.is_none() && !self.is_fatal() {

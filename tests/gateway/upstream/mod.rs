@@ -9,3 +9,4 @@ mod overload;
 mod resilience;
 mod retries;
 mod reuse;
+mod rollout;
