@@ -41,7 +41,7 @@ pub struct WeightedUpstream {
     pub weight: Spanned<u32>,
     /// Requests that go there whatever the shares: all of it must hold. Of several entries the first counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<Spanned<WhenConfig>>,
+    pub when: Option<Box<Spanned<WhenConfig>>>,
 }
 
 /// What tells requests that go to one upstream of several.
