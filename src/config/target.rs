@@ -22,7 +22,6 @@ pub enum TargetConfig {
 /// One of several targets.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "a written configuration holds few, and is read once")]
 pub enum TargetEntry {
     /// An upstream and its share.
     Upstream(WeightedUpstream),
