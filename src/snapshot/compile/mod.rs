@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod combine;
 mod conflicts;
 mod consumers;
 mod limits;
