@@ -270,6 +270,22 @@ mod tests {
     }
 
     #[test]
+    fn changes_are_made_as_their_comments_say() {
+        let gateway = Copy::of_file("transform.yaml").start();
+        let hello = send(main_address(&gateway), &Request::post("/hello/ann", ""));
+        let header = |name: &str| hello.header(name);
+        assert_eq!(
+            (header("x-greeted"), header("x-changed"), header("x-powered-by")),
+            (Some("ann"), Some("yes"), Some("patience"))
+        );
+        assert_eq!(
+            (header("content-language"), header("set-cookie")),
+            (Some("en"), Some("seen=ann; Path=/; HttpOnly"))
+        );
+        assert_eq!(get(&gateway, "/hello/ann").header("x-changed"), None);
+    }
+
+    #[test]
     fn keys_open_what_is_theirs() {
         let gateway = Copy::of_file("auth-keys.yaml").start();
         let refused = get(&gateway, "/orders/1");

@@ -174,6 +174,10 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     if let Some(rewrite) = route.rewrite.as_ref().filter(|_| route.to.is_none()) {
         problems.error(rewrite.place, "`rewrite` changes the path an upstream sees, and there is none here");
     }
+    let changed = route.request.as_ref().and_then(OrOff::on).and_then(|rules| rules.first());
+    if let Some(rule) = changed.filter(|_| route.to.is_none()) {
+        problems.error(rule.place, "`request` changes what an upstream sees, and there is none here");
+    }
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
     {

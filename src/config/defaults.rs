@@ -11,6 +11,7 @@ use crate::policy::ip::IpConfig;
 use crate::policy::limit::LimitConfig;
 use crate::policy::maintenance::MaintenanceConfig;
 use crate::policy::security_headers::SecurityHeadersConfig;
+use crate::policy::transform::{RequestConfig, ResponseConfig};
 use crate::value::form::{short_form, with_short_form};
 use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Priority, Spanned};
 use schemars::JsonSchema;
@@ -74,6 +75,12 @@ macro_rules! with_defaults {
             /// Header fields that tell browsers to be careful. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub security_headers: Option<$crate::value::OrOff<$crate::policy::security_headers::SecurityHeadersConfig>>,
+            /// What is changed about requests on their way up: rules, made one after the other. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub request: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::value::Spanned<$crate::policy::transform::RequestConfig>>>>,
+            /// What is changed about answers on their way down: rules, made one after the other. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub response: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::value::Spanned<$crate::policy::transform::ResponseConfig>>>>,
             /// Which answers are compressed; `off` for none. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub compress: Option<$crate::value::OrOff<$crate::policy::compress::CompressConfig>>,
@@ -100,6 +107,8 @@ macro_rules! with_defaults {
                     fault: self.fault.as_ref(),
                     maintenance: self.maintenance.as_ref(),
                     security_headers: self.security_headers.as_ref(),
+                    request: self.request.as_ref(),
+                    response: self.response.as_ref(),
                     compress: self.compress.as_ref(),
                 }
             }
@@ -145,6 +154,10 @@ pub struct Policies<'a> {
     pub maintenance: Option<&'a OrOff<MaintenanceConfig>>,
     /// Browsers.
     pub security_headers: Option<&'a OrOff<SecurityHeadersConfig>>,
+    /// Changes on the way up.
+    pub request: Option<&'a OrOff<OneOrMany<Spanned<RequestConfig>>>>,
+    /// Changes on the way down.
+    pub response: Option<&'a OrOff<OneOrMany<Spanned<ResponseConfig>>>>,
     /// Compression.
     pub compress: Option<&'a OrOff<CompressConfig>>,
 }
@@ -177,6 +190,8 @@ impl<'a> Policies<'a> {
             fault: self.fault.or(outer.fault),
             maintenance: self.maintenance.or(outer.maintenance),
             security_headers: self.security_headers.or(outer.security_headers),
+            request: self.request.or(outer.request),
+            response: self.response.or(outer.response),
             compress: self.compress.or(outer.compress),
         }
     }

@@ -52,6 +52,9 @@ pub struct Config {
     pub routes: Routes,
     /// Bodies of the gateway's own replies, by reason or `default`.
     pub replies: Named<ReplyTemplate>,
+    /// Environment variables that values may name: `{env.REGION}`.
+    #[serde(deserialize_with = "each", skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<Spanned<String>>,
     /// Other files whose upstreams, apis, routes and replies are merged into this one: `teams/*.yaml`.
     #[serde(deserialize_with = "each")]
     pub include: Vec<Spanned<String>>,

@@ -22,6 +22,7 @@ mod origin;
 pub mod security_headers;
 mod setup;
 mod stage;
+pub mod transform;
 mod watch;
 
 pub use body::{BodyStream, BodyWork, Changed, OnResponseBody, OnUpstreamRequest, WholeBody, forget_length};

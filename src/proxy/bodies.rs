@@ -17,6 +17,8 @@ const FIRST_ROOM: usize = 64 * 1024;
 pub struct Bodies {
     /// On the request's, at this attempt.
     pub up: Vec<Step>,
+    /// The method of the attempt, where a policy may have changed it.
+    pub method: Option<http::Method>,
     /// On the answer's.
     pub down: Down,
 }

@@ -75,9 +75,13 @@ pub fn error_while_proxy(
 }
 
 fn is_replaceable(session: &Session, ctx: &ProxyCtx) -> bool {
-    ctx.exchange.attempts <= STALE_REPLACED
-        && session.req_header().method.is_idempotent()
-        && !session.as_ref().retry_buffer_truncated()
+    ctx.exchange.attempts <= STALE_REPLACED && is_idempotent(session, ctx) && !session.as_ref().retry_buffer_truncated()
+}
+
+/// Whether what was sent may be sent again (RFC 9110 §9.2.2).
+fn is_idempotent(session: &Session, ctx: &ProxyCtx) -> bool {
+    let asked = &session.req_header().method;
+    asked.is_idempotent() && ctx.exchange.bodies.method.as_ref().unwrap_or(asked).is_idempotent()
 }
 
 fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {
@@ -91,7 +95,7 @@ fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {
 pub fn may_retry(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, cause: RetryCause) -> bool {
     let Some(route) = ctx.route() else { return false };
     let retries = &route.retries;
-    let safe = cause == RetryCause::Connect || session.req_header().method.is_idempotent();
+    let safe = cause == RetryCause::Connect || is_idempotent(session, ctx);
     let replayable = !session.as_ref().retry_buffer_truncated();
     let in_time = !ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero());
     let allowed = retries.on.contains(&cause) && ctx.exchange.attempts <= retries.max;

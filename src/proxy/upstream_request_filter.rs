@@ -10,7 +10,7 @@ use crate::exchange::grpc_web::Translation;
 use crate::policy::Chain;
 use crate::reply::{Reason, Reply};
 use crate::request::{Body, Forwarding, OutgoingView, RequestCx, forward_fields};
-use crate::routing::{Captures, after_segments};
+use crate::routing::{Captures, after_segments, normalise};
 use crate::snapshot::{Forward, HostField, Rewrite};
 use crate::upstream::{Endpoint, Protocol};
 use http::request::Parts;
@@ -60,6 +60,7 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
         exchange.bodies = Bodies::default();
         if route.chain.changes_upstream_requests() {
             exchange.bodies.up = change(&route.chain, session, parts, cx)?;
+            exchange.bodies.method = Some(parts.method.clone());
         }
         Ok(match exchange.flow {
             Flow::Streaming if speaks_h2 => Translation::begin(&mut parts.headers),
@@ -93,6 +94,10 @@ fn change(
     let works = chain.on_upstream_request(cx, &mut view)?;
     let OutgoingView { method, path, query, .. } = view;
     if path != uri.path() || query.as_deref() != uri.query() {
+        // What came from the request must not climb out of its segment, nor hide a path of its own.
+        if path != uri.path() && !normalise(&path).is_ok_and(|normal| normal.as_str() == path) {
+            return Err(Box::new(Reason::BadPath.into()));
+        }
         let text = match query {
             Some(query) => format!("{path}?{query}"),
             None => path.into_owned(),

@@ -116,6 +116,8 @@ pub struct Changes {
     pub response: Vec<(HeaderName, HeaderValue)>,
     /// What was asked for, where a policy of the route goes by it after the request has gone on.
     pub asked: Option<Box<Asked>>,
+    /// Which conditions of the route's changes hold, a bit each.
+    pub held: u64,
     /// Limits that take the rest of their cost when the answer tells it.
     pub charged: Vec<Charged>,
 }

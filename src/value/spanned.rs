@@ -31,6 +31,20 @@ impl<T> Spanned<T> {
     }
 }
 
+impl Spanned<String> {
+    /// Where that many characters of a text stand. A text in quotes begins behind the first; one over several lines, or
+    /// with escapes in it, is only shown as a whole.
+    pub fn within(&self, offset: usize) -> Place {
+        let written = usize::try_from(self.place.len).unwrap_or(usize::MAX);
+        match written.checked_sub(self.value.len()) {
+            _ if !self.value.is_ascii() || self.value.contains('\n') => self.place,
+            Some(0) => self.place.skip(offset),
+            Some(2) => self.place.skip(offset + 1),
+            Some(_) | None => self.place,
+        }
+    }
+}
+
 impl<T> Deref for Spanned<T> {
     type Target = T;
 

@@ -37,7 +37,7 @@ impl Claim {
 
 /// The claim at a dotted path. A name may itself hold dots (`https://shop.example/roles`): the longest name that is there
 /// wins at each level.
-fn find<'a>(claims: &'a Value, path: &str) -> Option<&'a Value> {
+pub fn find<'a>(claims: &'a Value, path: &str) -> Option<&'a Value> {
     let object = claims.as_object()?;
     if let Some(whole) = object.get(path) {
         return Some(whole);

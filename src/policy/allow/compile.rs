@@ -135,24 +135,12 @@ impl Compiling<'_> {
         match Condition::parse(&text.value) {
             Ok(condition) => Some(Rule::When(Box::new(condition))),
             Err(error) => {
-                let place = within(text, error.offset);
+                let place = text.within(error.offset);
                 let near = error.near.and_then(|(wrong, known)| suggest(&wrong, known.iter().copied()));
                 let hint = near.map(|near| format!("did you mean `{near}`?")).or(error.hint);
                 self.problems.error(place, error.message).hint_if(hint);
                 None
             }
         }
-    }
-}
-
-/// Where that many characters of a text stand. A text in quotes begins behind the first; one over several lines, or with
-/// escapes in it, is only shown as a whole.
-fn within(text: &Spanned<String>, offset: usize) -> Place {
-    let written = usize::try_from(text.place.len).unwrap_or(usize::MAX);
-    match written.checked_sub(text.value.len()) {
-        _ if !text.value.is_ascii() || text.value.contains('\n') => text.place,
-        Some(0) => text.place.skip(offset),
-        Some(2) => text.place.skip(offset + 1),
-        Some(_) | None => text.place,
     }
 }

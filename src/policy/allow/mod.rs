@@ -13,6 +13,8 @@ mod config;
 mod refusal;
 mod rule;
 
+pub(in crate::policy) use claim::find as find_claim;
+pub(in crate::policy) use condition::Condition;
 pub use config::{AllowConfig, DefaultConfig};
 
 use super::auth::Auth;
@@ -36,7 +38,8 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(cx: &'a RequestCx, request: &'a RequestView<'_>) -> Self {
+    /// Those of a request at hand.
+    pub(in crate::policy) fn of(cx: &'a RequestCx, request: &'a RequestView<'_>) -> Self {
         let RequestView { method, host, path, .. } = *request;
         Self { cx, method, host, path, query: cx.query(request), headers: &*request.headers }
     }

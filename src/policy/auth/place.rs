@@ -134,7 +134,7 @@ fn is_cookie(pair: &[u8], name: &str) -> bool {
 }
 
 /// Names and values of one Cookie field. What has no `=` is no cookie.
-fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     line.split(|byte| *byte == b';').filter_map(|pair| {
         let at = memchr::memchr(b'=', pair)?;
         let (name, value) = pair.split_at_checked(at)?;

@@ -12,7 +12,7 @@ use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Cred
 use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::csrf::Csrf;
 use crate::policy::ip::{Addresses, IpConfig};
-use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit};
+use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit, transform};
 use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,8 +143,8 @@ impl Compiling<'_> {
         }
         self.access_policies(access, policies, &mut chain);
         let preflights = self.cors(policies, methods, &mut chain);
-        self.limits(policies, route, &mut chain);
-        self.bodies(policies, &mut chain);
+        self.limits(policies, &route, &mut chain);
+        self.changes(policies, &route, &mut chain);
         (chain.build(), preflights)
     }
 
@@ -201,8 +201,17 @@ impl Compiling<'_> {
         preflights
     }
 
-    /// Adds the policies that change bodies to a route's chain.
-    fn bodies(&mut self, policies: Policies<'_>, chain: &mut ChainBuilder) {
+    /// Adds the policies that change requests and answers to a route's chain.
+    fn changes(&mut self, policies: Policies<'_>, route: &LimitedRoute<'_>, chain: &mut ChainBuilder) {
+        let written = (transform::rules(policies.request), transform::rules(policies.response));
+        let scope = transform::Scope {
+            captures: route.path.captures(),
+            route: route.key,
+            api: route.around.map_or("", |(name, _)| name),
+            env: &self.loaded.config.env,
+            answered: false,
+        };
+        transform::attach(written, scope, chain, &mut self.setup());
         if let Some(OrOff::On(compress)) = policies.compress {
             compress.attach(chain, &mut self.setup());
         }

@@ -3,6 +3,7 @@
 use super::Compiling;
 use crate::config::{ApiConfig, Policies, RouteConfig};
 use crate::policy::{ChainBuilder, limit};
+use crate::routing::PathPattern;
 use crate::value::OrOff;
 
 /// A route as its limits see it.
@@ -11,6 +12,8 @@ pub(super) struct LimitedRoute<'a> {
     pub key: &'a str,
     /// As it is written.
     pub written: &'a RouteConfig,
+    /// Its path.
+    pub path: &'a PathPattern,
     /// The api it stands in, by name.
     pub around: Option<(&'a str, &'a ApiConfig)>,
 }
@@ -29,7 +32,7 @@ impl LimitedRoute<'_> {
 
 impl Compiling<'_> {
     /// Adds what holds requests of a route back to its chain: limits, faults for tests, maintenance.
-    pub(super) fn limits(&mut self, policies: Policies<'_>, route: LimitedRoute<'_>, chain: &mut ChainBuilder) {
+    pub(super) fn limits(&mut self, policies: Policies<'_>, route: &LimitedRoute<'_>, chain: &mut ChainBuilder) {
         if let Some(OrOff::On(maintenance)) = policies.maintenance {
             maintenance.attach(chain);
         }

@@ -132,7 +132,7 @@ impl<'a> Compiling<'a> {
         let Some(rewrite) = rewrite else { return };
         road.access.log_in_on(&hosts, policies);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
-        let limited = LimitedRoute { key: &key.value, written, around };
+        let limited = LimitedRoute { key: &key.value, written, path: &path, around };
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
         let lane = lane(&action);
         road.rules.push(RouteRule { hosts, methods, path, predicates });

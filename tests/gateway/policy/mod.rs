@@ -19,3 +19,4 @@ mod mtls;
 mod oidc;
 mod security_headers;
 mod signature;
+mod transform;

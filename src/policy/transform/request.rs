@@ -1,0 +1,119 @@
+//! The rules of `request:`.
+
+use super::config::RequestConfig;
+use super::headers::{HeaderChanges, Way, written};
+use super::pairs::{Kind, PairChanges};
+use super::value::{Place, Scope, Value};
+use super::variable::Facts;
+use super::{changes_nothing, is_made};
+use crate::policy::{BodyWork, OnUpstreamRequest, Setup};
+use crate::reply::{Reason, Reply};
+use crate::request::{OutgoingView, RequestCx};
+use crate::value::Spanned;
+use http::Method;
+
+/// A compiled rule.
+pub struct RequestRule {
+    /// The bit of its `when:`; 0 for none.
+    bit: u64,
+    when: Option<Box<str>>,
+    headers: HeaderChanges,
+    query: PairChanges,
+    cookies: PairChanges,
+    method: Option<Method>,
+    path: Option<Value>,
+}
+
+impl RequestRule {
+    /// Compiles what is written; problems are recorded at their places.
+    pub fn compile(written: &Spanned<RequestConfig>, bit: u64, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Self {
+        let config = &written.value;
+        let rule = Self {
+            bit,
+            when: config.when.as_ref().map(|text| text.value.as_str().into()),
+            headers: HeaderChanges::compile(written!(config), Way::Up, scope, setup),
+            query: PairChanges::compile(written!(config.query), Kind::Query, scope, setup),
+            cookies: PairChanges::compile(written!(config.cookies), Kind::Cookies, scope, setup),
+            method: config.method.as_ref().and_then(|method| self::method(method, setup)),
+            path: config.path.as_ref().and_then(|path| self::path(path, scope, setup)),
+        };
+        let conditions = RequestConfig { when: config.when.clone(), ..RequestConfig::default() };
+        if conditions == *config {
+            changes_nothing(written.place, setup);
+        }
+        rule
+    }
+
+    fn make(&self, cx: &RequestCx, request: &mut OutgoingView<'_>) -> Result<(), Box<Reply>> {
+        let facts = Facts { cx, request: request.request, status: None };
+        if let Some(path) = &self.path {
+            let made = path.expand(&facts, Place::Segment).ok_or_else(|| {
+                let detail = "The path of the upstream is made of something that this request has not.";
+                Box::new(Reply::new(Reason::BadPath).detail(detail))
+            })?;
+            request.path = made.into();
+        }
+        if !self.query.is_empty() {
+            request.query = self.query.of_query(&facts, request.query.as_deref()).map(Into::into);
+        }
+        if let Some(method) = &self.method {
+            request.method = method.clone();
+        }
+        if !self.cookies.is_empty() {
+            self.cookies.of_request(&facts, request.headers);
+        }
+        self.headers.make(&facts, request.headers);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let method = self.method.as_ref().map(|method| format!("method {method}"));
+        let path = self.path.as_ref().map(|path| format!("path {path}"));
+        let mut words: Vec<String> = method.into_iter().chain(path).collect();
+        words.extend(self.query.describe());
+        words.extend(self.cookies.describe());
+        words.extend(self.headers.describe());
+        let when = self.when.as_ref().map(|when| format!(" when {when}")).unwrap_or_default();
+        format!("request{when}: {}", words.join("; "))
+    }
+}
+
+/// What the upstream is asked to do. Where the answer's body ends depends on HEAD, and CONNECT and TRACE are for proxies.
+fn method(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Method> {
+    let method = Method::from_bytes(written.value.as_bytes()).ok();
+    let known = method.filter(|method| !matches!(*method, Method::HEAD | Method::CONNECT | Method::TRACE));
+    if known.is_none() {
+        let message = format!("`{}` is no method a request can be changed to", written.value);
+        setup.problems.error(written.place, message).hint("write GET, POST, PUT, PATCH, DELETE or OPTIONS");
+    }
+    known
+}
+
+fn path(written: &Spanned<String>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Option<Value> {
+    let value = Value::compile(written, scope, setup)?;
+    let message = if !written.value.starts_with('/') {
+        "a path begins with `/`"
+    } else if value.texts().any(|text| !text.chars().all(|c| c.is_ascii_graphic() && !"?#\\\"<>^`{|}".contains(c))) {
+        "this is not a path; parameters are changed under `query:`"
+    } else {
+        return Some(value);
+    };
+    setup.problems.error(written.place, message).hint("write `/v2/{id}`");
+    None
+}
+
+/// The rules of a route, in order.
+pub struct Upwards(pub Box<[RequestRule]>);
+
+impl OnUpstreamRequest for Upwards {
+    fn on_upstream_request(&self, cx: &mut RequestCx, request: &mut OutgoingView<'_>) -> Result<BodyWork, Box<Reply>> {
+        for rule in self.0.iter().filter(|rule| is_made(rule.bit, cx)) {
+            rule.make(cx, request)?;
+        }
+        Ok(BodyWork::Leave)
+    }
+
+    fn describe(&self) -> Vec<String> {
+        self.0.iter().map(RequestRule::describe).collect()
+    }
+}
