@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn plans_bound_who_is_on_them() {
+        let gateway = Copy::of_file("plans.yaml").start();
+        let with = |key: &str, path: &str| send(main_address(&gateway), &Request::get(path).header("X-API-Key", key));
+        let answer = with("test", "/orders/1");
+        assert_eq!(answer.status, 502, "nobody listens behind it");
+        assert_eq!(answer.headers("ratelimit-policy").len(), 2);
+        let statuses: BTreeSet<u16> = (0..30).map(|_| with("test2", "/reports/7").status).collect();
+        assert_eq!(statuses, BTreeSet::from([429, 502]));
+        assert!(with("test2", "/status").headers("ratelimit").is_empty());
+    }
+
+    #[test]
     fn compression_as_each_client_likes_it() {
         let gateway = Copy::of_file("compress.yaml").start();
         let coding = |target: &str, accept: &str| {

@@ -1,5 +1,6 @@
 //! Who may ask, and which page answers.
 
+use super::door::Door;
 use super::pages;
 use crate::snapshot::{AdminPlan, ReloadReport, Shared};
 use async_trait::async_trait;
@@ -56,7 +57,7 @@ impl Admin {
         listeners.add_listener(ListenerConfig::tcp(key.clone()));
         let mut fds = Fds::new();
         fds.add(key, socket.into_raw_fd());
-        let mut service = Service::with_listeners("admin".into(), listeners, HttpServer::new_app(self));
+        let mut service = Service::with_listeners("admin".into(), listeners, Door::new(HttpServer::new_app(self)));
         service.start_service(Some(Arc::new(parking_lot::Mutex::new(fds))), stop, 1).await;
     }
 
@@ -87,17 +88,19 @@ impl ServeHttp for Admin {
             (&Method::GET, "/config") => pages::config(&self.shared),
             (&Method::GET, "/upstreams") => pages::upstreams(&self.shared),
             (&Method::GET, "/explain") => pages::explain(&self.shared, session.req_header().uri.query()),
+            (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()),
+            (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path),
             (&Method::POST, "/reload") => {
                 let powers = Arc::clone(&self.powers);
                 let report = tokio::task::spawn_blocking(move || powers.reload()).await;
                 pages::reload(report.ok().flatten())
             }
-            (_, "/health" | "/ready" | "/metrics" | "/config" | "/upstreams" | "/explain" | "/reload") => {
+            (_, "/health" | "/ready" | "/metrics" | "/config" | "/upstreams" | "/explain" | "/usage" | "/reload") => {
                 pages::text(StatusCode::METHOD_NOT_ALLOWED, "wrong method; /reload takes POST, all others GET\n")
             }
             _ => pages::text(
                 StatusCode::NOT_FOUND,
-                "GET /health /ready /metrics /config /upstreams /explain?method=GET&url=…; POST /reload\n",
+                "GET /health /ready /metrics /config /upstreams /usage /usage/{consumer} /explain?method=GET&url=…; POST /reload\n",
             ),
         }
     }

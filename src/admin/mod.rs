@@ -3,6 +3,7 @@
 //! It listens on loopback; on any other address a bearer token is required.
 
 mod app;
+mod door;
 mod pages;
 
 pub use app::{Admin, AdminPowers, Readiness};

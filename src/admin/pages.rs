@@ -1,7 +1,7 @@
 //! The pages of the admin API.
 
 use super::{AdminPowers, Readiness};
-use crate::snapshot::{ReloadReport, Shared, explain_request};
+use crate::snapshot::{self, ReloadReport, Shared, explain_request, usage_page};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
@@ -73,6 +73,29 @@ pub fn upstreams(shared: &Shared) -> Response<Vec<u8>> {
     let snapshot = shared.store.load();
     let all: Vec<_> = snapshot.upstreams.values().map(|upstream| upstream.status(now)).collect();
     json(StatusCode::OK, &serde_json::to_value(all).unwrap_or(Value::Null))
+}
+
+/// What consumers have left of their limits, a page at a time: `?from=0&count=100`.
+pub fn usage(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
+    let (mut from, mut count) = (0, None);
+    for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
+        match (name, value.parse()) {
+            ("from", Ok(number)) => from = number,
+            ("count", Ok(number)) => count = Some(number),
+            _ => return text(StatusCode::BAD_REQUEST, "write /usage?from=0&count=100, or /usage/{consumer}\n"),
+        }
+    }
+    json(StatusCode::OK, &usage_page(&shared.store.load(), from, count))
+}
+
+/// What the consumer named at the end of the path has left.
+pub fn usage_of(shared: &Shared, path: &str) -> Response<Vec<u8>> {
+    let name = path.strip_prefix("/usage/").unwrap_or_default();
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+    match snapshot::usage_of(&shared.store.load(), &name) {
+        Some(left) => json(StatusCode::OK, &left),
+        None => text(StatusCode::NOT_FOUND, "there is no consumer of that name\n"),
+    }
 }
 
 /// What would become of a request: `?method=GET&url=/path&header=Name:value`.

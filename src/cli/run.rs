@@ -5,6 +5,7 @@ use crate::observe::log::{Levels, LogShape, ProcessLog, ProcessLogSettings};
 use crate::server::Source;
 use crate::server::daemon::{self, Mode, Start};
 use clap::{Args, ValueEnum};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -77,6 +78,9 @@ impl Run {
             Ok(log) => log,
             Err(code) => return code,
         };
+        if self.daemon && self.log.log_file.is_none() && std::io::stderr().is_terminal() {
+            eprintln!("tollgate: without --log-file nothing is logged once the gateway has left the terminal");
+        }
         // A daemon changes to the root folder.
         let path = std::path::absolute(&self.config).unwrap_or_else(|_| self.config.clone());
         let loaded = match config::read(&path) {

@@ -8,7 +8,7 @@ use crate::policy::cors::CorsConfig;
 use crate::policy::csrf::CsrfConfig;
 use crate::policy::fault::FaultConfig;
 use crate::policy::ip::IpConfig;
-use crate::policy::limit::LimitConfig;
+use crate::policy::limit::{LimitConfig, PlanUse};
 use crate::policy::maintenance::MaintenanceConfig;
 use crate::policy::security_headers::SecurityHeadersConfig;
 use crate::policy::transform::{RequestConfig, ResponseConfig};
@@ -66,6 +66,13 @@ macro_rules! with_defaults {
             /// How much may pass: `100/s per consumer`; several limits hold together. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub limit: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::policy::limit::LimitConfig>>>,
+            /// Whether the plan of the caller holds. Default on.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub plan: Option<$crate::policy::limit::PlanUse>,
+            /// How many requests may be under way at once, through all routes of the level together; `off` for any
+            /// number. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub max_in_flight: Option<$crate::value::OrOff<$crate::value::Spanned<u32>>>,
             /// Faults that a share of the requests meets, for tests of clients. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub fault: Option<$crate::value::OrOff<$crate::policy::fault::FaultConfig>>,
@@ -104,6 +111,8 @@ macro_rules! with_defaults {
                     cors: self.cors.as_ref(),
                     csrf: self.csrf.as_ref(),
                     limit: self.limit.as_ref(),
+                    plan: self.plan,
+                    max_in_flight: self.max_in_flight.as_ref(),
                     fault: self.fault.as_ref(),
                     maintenance: self.maintenance.as_ref(),
                     security_headers: self.security_headers.as_ref(),
@@ -148,6 +157,10 @@ pub struct Policies<'a> {
     pub csrf: Option<&'a OrOff<CsrfConfig>>,
     /// Limits.
     pub limit: Option<&'a OrOff<OneOrMany<LimitConfig>>>,
+    /// The caller's plan.
+    pub plan: Option<PlanUse>,
+    /// Requests under way.
+    pub max_in_flight: Option<&'a OrOff<Spanned<u32>>>,
     /// Faults for tests.
     pub fault: Option<&'a OrOff<FaultConfig>>,
     /// Out of service.
@@ -187,6 +200,8 @@ impl<'a> Policies<'a> {
             cors: self.cors.or(outer.cors),
             csrf: self.csrf.or(outer.csrf),
             limit: self.limit.or(outer.limit),
+            plan: self.plan.or(outer.plan),
+            max_in_flight: self.max_in_flight.or(outer.max_in_flight),
             fault: self.fault.or(outer.fault),
             maintenance: self.maintenance.or(outer.maintenance),
             security_headers: self.security_headers.or(outer.security_headers),

@@ -3,6 +3,7 @@
 use super::defaults::RouteDefaults;
 use super::{ApiConfig, ConnectionLimits, ConsumerConfig, ListenerConfig, Routes, UpstreamConfig};
 use crate::policy::auth::AuthConfig;
+use crate::policy::limit::PlanConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{each, recovering};
 use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, OrOff, SecretConfig, Spanned};
@@ -44,6 +45,8 @@ pub struct Config {
     /// Files with more of them, which are watched: a map like `consumers` (`.yaml`), or one key a line (`.csv`).
     #[serde(deserialize_with = "recovering", skip_serializing_if = "is_empty")]
     pub consumers_from: OneOrMany<Spanned<String>>,
+    /// What consumers may use, by name; consumers are on one by `plan:`.
+    pub plans: Named<PlanConfig>,
     /// Pools of endpoints, by name.
     pub upstreams: Named<UpstreamConfig>,
     /// Published APIs, by name.

@@ -133,6 +133,12 @@ impl Consumers {
         Ok(())
     }
 
+    /// Those from the one at `from` on, in the order in which they were added: at most `count`.
+    pub fn page(&self, from: usize, count: usize) -> &[Arc<Consumer>] {
+        let rest = self.all.get(from..).unwrap_or_default();
+        rest.get(..count).unwrap_or(rest)
+    }
+
     /// Gives a consumer a password.
     pub fn set_password(&mut self, holder: Holder, password: Arc<PasswordHash>) {
         if let Some(consumer) = self.holder(holder) {

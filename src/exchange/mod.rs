@@ -1,7 +1,12 @@
-//! What is made of a request without passing it to an upstream unchanged: fixed answers, redirects, and gRPC-Web for
-//! services that speak gRPC.
+//! What is made of a request without passing it to an upstream unchanged: redirects, gRPC-Web for services that speak gRPC,
+//! and answers made out of calls to upstreams.
+//!
+//! [`call`] is how the gateway itself calls an upstream; [`Exchange`] is what a route has that answers so.
 
+pub mod call;
+mod frame;
 pub mod grpc_web;
 mod redirect;
 
+pub use frame::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Want};
 pub use redirect::Redirect;

@@ -1,10 +1,10 @@
 //! The compiled hooks of one route.
 
 use super::{
-    BodyDecision, BodyPiece, BodyWork, Decision, OnRequest, OnRequestBody, OnResponse, OnResponseBody,
+    BodyDecision, BodyPiece, BodyWork, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, OnResponseBody,
     OnUpstreamRequest, Seen, Stage,
 };
-use crate::observe::metrics::ProviderMetrics;
+use crate::observe::metrics::{LimitMetrics, ProviderMetrics};
 use crate::reply::Reply;
 use crate::request::{OutgoingView, RequestCx, RequestView, ResponseView};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub struct ChainBuilder {
     on_response_body: Vec<BodyHook>,
     providers: Box<[Arc<ProviderMetrics>]>,
     remembers: bool,
+    counted: Counted,
 }
 
 impl ChainBuilder {
@@ -35,6 +36,17 @@ impl ChainBuilder {
     /// Adds a hook on the head of the answer.
     pub fn on_response(&mut self, stage: Stage, seen: Seen, hook: Arc<dyn OnResponse>) {
         self.on_response.push((stage, seen, hook));
+    }
+
+    /// Adds a hook on refusals that are to cost nothing.
+    pub fn on_refusal(&mut self, hook: Arc<dyn OnRefusal>) {
+        self.counted.on_refusal.push(hook);
+    }
+
+    /// Has the decisions of one more limit counted there; gives back the place they are noted by.
+    pub fn count_limit(&mut self, metrics: Arc<LimitMetrics>) -> u16 {
+        self.counted.limits.push(metrics);
+        u16::try_from(self.counted.limits.len() - 1).unwrap_or(u16::MAX)
     }
 
     /// Adds a hook on the request as it leaves for an upstream.
@@ -72,6 +84,7 @@ impl ChainBuilder {
             on_response_body: self.on_response_body.into(),
             providers: self.providers,
             remembers: self.remembers,
+            counted: (!self.counted.is_empty()).then(|| Box::new(self.counted)),
         }
     }
 }
@@ -92,6 +105,20 @@ pub struct Chain {
     on_response_body: Box<[BodyHook]>,
     providers: Box<[Arc<ProviderMetrics>]>,
     remembers: bool,
+    counted: Option<Box<Counted>>,
+}
+
+/// What belongs to the limits of a route.
+#[derive(Clone, Default)]
+struct Counted {
+    on_refusal: Vec<Arc<dyn OnRefusal>>,
+    limits: Vec<Arc<LimitMetrics>>,
+}
+
+impl Counted {
+    fn is_empty(&self) -> bool {
+        self.on_refusal.is_empty() && self.limits.is_empty()
+    }
 }
 
 /// How far a request has come in its chain.
@@ -212,6 +239,18 @@ impl Chain {
     /// Whether the route changes answers.
     pub fn changes_responses(&self) -> bool {
         !self.on_response.is_empty()
+    }
+
+    /// Runs the hooks on a refusal that is to cost nothing.
+    pub fn on_refusal(&self, cx: &mut RequestCx) {
+        for hook in self.counted.iter().flat_map(|counted| &counted.on_refusal) {
+            hook.on_refusal(cx);
+        }
+    }
+
+    /// Counters of the limits, in the order of their places.
+    pub fn limits(&self) -> &[Arc<LimitMetrics>] {
+        self.counted.as_ref().map_or(&[], |counted| &counted.limits)
     }
 
     /// Counters of the providers that are asked for the caller, in their order.

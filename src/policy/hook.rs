@@ -118,6 +118,13 @@ pub trait OnResponse: Send + Sync {
     }
 }
 
+/// When a request is refused that is to cost nothing ([`crate::reply::Reason::costs_nothing`]), before the refusal is
+/// written.
+pub trait OnRefusal: Send + Sync {
+    /// Takes back what the request has cost so far.
+    fn on_refusal(&self, cx: &mut RequestCx);
+}
+
 /// On which of the gateway's own replies a response hook is run. It runs on every answer of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {

@@ -27,7 +27,9 @@ mod watch;
 
 pub use body::{BodyStream, BodyWork, Changed, OnResponseBody, OnUpstreamRequest, WholeBody, forget_length};
 pub use chain::{Chain, ChainBuilder, Progress};
-pub use hook::{BodyDecision, BodyPiece, Decision, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait};
+pub use hook::{
+    BodyDecision, BodyPiece, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait,
+};
 pub use setup::{Setup, Tend};
 pub use stage::Stage;
 pub use watch::Watched;

@@ -6,14 +6,16 @@ use super::ctx::ProxyCtx;
 use super::fence::Fence;
 use super::fields::{X_REQUEST_ID, edit_response};
 use crate::exchange::grpc_web::WebType;
-use crate::reply::{Fixed, Form, Keep, Reason, Rendered, Reply, render};
+use crate::reply::{Fixed, Form, Keep, Reason, Rendered, Reply, Templates, render};
 use crate::request::{Answered, Body, Maker, ResponseView};
+use crate::routing::Target;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use std::sync::Arc;
 
 /// An unread body up to this length is read and thrown away so that the connection can be kept.
 pub const WORTH_DRAINING: usize = 64 * 1024;
@@ -21,6 +23,9 @@ pub const WORTH_DRAINING: usize = 64 * 1024;
 /// Writes a refusal in the form the client asks for.
 pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Reply) -> Result<()> {
     ctx.outcome.reason = Some(reply.reason);
+    if reply.reason.costs_nothing() && ctx.exchange.attempts == 0 {
+        give_back(ctx);
+    }
     let header = session.req_header();
     let accept = header.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
     let content_type = header.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -33,7 +38,7 @@ pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Re
         (_, Some(_)) => Form::Grpc,
         (_, None) => Form::choose(accept, content_type),
     };
-    let templates = ctx.route().map_or(&ctx.snapshot.replies, |route| &route.replies);
+    let templates = ctx.route().map_or_else(|| unrouted(session, ctx), |route| &route.replies);
     let rendered = render(reply, form, templates, ctx.request_id());
     let Rendered { status, mut fields, body, keep } = rendered;
     if form == Form::Grpc
@@ -47,9 +52,31 @@ pub async fn write_refusal(session: &mut Session, ctx: &mut ProxyCtx, reply: &Re
     write(session, ctx, Fixed { status, fields: fields.into_vec(), body }).await
 }
 
+/// Gives back what the request has cost of limits: nobody has worked for it.
+fn give_back(ctx: &mut ProxyCtx) {
+    let ProxyCtx { snapshot, cx, matched, .. } = &mut *ctx;
+    if let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) {
+        route.chain.on_refusal(cx);
+    }
+}
+
+/// The templates of the api around a request that has no route.
+fn unrouted<'c>(session: &Session, ctx: &'c ProxyCtx) -> &'c Arc<Templates> {
+    let header = session.req_header();
+    let target = Target {
+        host: &ctx.matched.host,
+        path: header.uri.path(),
+        method: header.method.as_str(),
+        query: header.uri.query(),
+        headers: &header.headers,
+    };
+    ctx.snapshot.areas.find(&target).unwrap_or(&ctx.snapshot.replies)
+}
+
 /// Writes a whole answer, with its length and the request id.
 pub async fn write(session: &mut Session, ctx: &mut ProxyCtx, answer: Fixed) -> Result<()> {
     let Fixed { status, fields, body } = answer;
+    ctx.cx.changes.ledger.held.clear(); // nothing is under way any more
     if !is_worth_draining(session, ctx) {
         session.set_keepalive(None);
     }

@@ -1,6 +1,8 @@
 //! The state of one request between Pingora's callbacks.
 
 use super::bodies::Bodies;
+pub use crate::exchange::call::Flow;
+use crate::exchange::call::Origin;
 use crate::exchange::grpc_web::Translation;
 use crate::observe::metrics::{ConnectionKind, InFlight};
 use crate::observe::{TraceContext, Worker};
@@ -56,15 +58,6 @@ pub struct Matched {
     pub progress: Progress,
 }
 
-/// Whether the whole exchange has a deadline, or only its beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// The answer is complete by the deadline.
-    Bounded,
-    /// Events, gRPC streams and WebSockets last as long as they last; only silence is bounded.
-    Streaming,
-}
-
 /// What happens between the gateway and the upstream.
 pub struct Exchange {
     /// Which of the route's upstreams was chosen.
@@ -91,6 +84,8 @@ pub struct Exchange {
     pub grpc_web: Translation,
     /// What policies do to the bodies.
     pub bodies: Bodies,
+    /// On whose behalf calls are made, where the route's answer is made of them.
+    pub origin: Option<Arc<Origin>>,
 }
 
 /// What came of a request.
@@ -151,6 +146,7 @@ impl Exchange {
             interim: 0,
             grpc_web: Translation::Off,
             bodies: Bodies::default(),
+            origin: None,
         }
     }
 

@@ -6,6 +6,7 @@ use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx, now};
 use super::fence::{After, Fence};
 use super::{Gate, upstream_peer};
+use crate::exchange::call::classify;
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::{Form, Reason, Reply, grpc_status};
 use crate::snapshot::RetryCause;
@@ -110,30 +111,6 @@ pub fn may_retry(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, cause: Retr
         ctx.exchange.tried.push(picked.id());
     }
     true
-}
-
-/// What a failed attempt means to the endpoint's health, to the metrics and to the client.
-fn classify(error: &Error) -> (FailureKind, AttemptOutcome, Reason) {
-    use ErrorType as E;
-    match error.etype() {
-        E::ConnectTimedout | E::TLSHandshakeTimedout => {
-            (FailureKind::Timeout, AttemptOutcome::Timeout, Reason::UpstreamTimeout)
-        }
-        E::ReadTimedout | E::WriteTimedout => (FailureKind::Timeout, AttemptOutcome::Timeout, Reason::UpstreamTimeout),
-        E::TLSHandshakeFailure | E::TLSWantX509Lookup | E::InvalidCert | E::HandshakeError => {
-            (FailureKind::Tls, AttemptOutcome::Refused, Reason::UpstreamTls)
-        }
-        E::ConnectRefused
-        | E::ConnectNoRoute
-        | E::ConnectError
-        | E::ConnectProxyFailure
-        | E::BindError
-        | E::SocketError => (FailureKind::Connect, AttemptOutcome::Refused, Reason::UpstreamRefused),
-        E::ConnectionClosed | E::ReadError | E::WriteError => {
-            (FailureKind::Reset, AttemptOutcome::Reset, Reason::UpstreamReset)
-        }
-        _ => (FailureKind::Invalid, AttemptOutcome::Invalid, Reason::UpstreamInvalid),
-    }
 }
 
 /// All attempts failed, or the request did: tell the client, where it is still there and nothing has been said yet.

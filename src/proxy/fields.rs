@@ -4,12 +4,7 @@ use crate::request::{Headers, HeadersMut};
 use http::{HeaderName, HeaderValue};
 use pingora_http::{RequestHeader, ResponseHeader};
 
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-pub const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-pub const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-pub const VIA_VALUE: HeaderValue = HeaderValue::from_static("1.1 tollgate");
+pub use crate::request::{TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 
 /// Changes a request's head as plain parts.
 ///

@@ -115,8 +115,8 @@ impl Front {
                 open.becomes(Protocol::Http2Clear);
                 return self.serve_h2c(line, shutdown).await;
             }
-            let body = match check(head, &bounds.head) {
-                Ok(head) if self.listener().protocols.h1 => head.body,
+            let head = match check(head, &bounds.head) {
+                Ok(head) if self.listener().protocols.h1 => head,
                 Ok(_) => {
                     let detail = "This address speaks HTTP/2 only.";
                     let error = HeadError { reason: Reason::BadRequest, detail };
@@ -124,7 +124,10 @@ impl Front {
                 }
                 Err(error) => return self.refuse_head(line.stream, client, error).await,
             };
-            let bytes = line.begin(length, body);
+            let mut bytes = line.begin(length, head.body);
+            if let Some(respelled) = head.respelled {
+                bytes = respelled.unify(&bytes); // Pingora would refuse it with an answer of its own
+            }
             let mut session = ServerSession::new_http1(Box::new(Fence::new(line, &returned)));
             session.set_pipelined_prefix(bytes);
             session.set_keepalive_reuses_remaining(Some(remaining));

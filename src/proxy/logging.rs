@@ -6,10 +6,12 @@ use crate::observe::Worker;
 use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, Finished, FinishedAttempt, Method, ReasonIndex};
 use crate::reply::Reason;
+use crate::upstream::{Endpoint, Upstream};
 use http::{HeaderValue, Version, header};
 use pingora_core::Error;
 use pingora_proxy::Session;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Runs the moment.
@@ -17,6 +19,11 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
     let outcome = if error.is_some() { AttemptOutcome::Abandoned } else { AttemptOutcome::Answered };
     let ended = Instant::now();
     ctx.finish_attempt_at(ended, gate.worker, outcome);
+    if let Some(origin) = &ctx.exchange.origin {
+        ctx.exchange.attempts += origin.ledger.attempts();
+        ctx.exchange.finished = ctx.exchange.attempts;
+        ctx.exchange.spent += origin.ledger.spent(ended);
+    }
     let total = ended.saturating_duration_since(ctx.cx.time.started);
     let written = session.response_written().map(|head| head.status.as_u16());
     let status = match ctx.outcome.reason {
@@ -39,6 +46,12 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
     for (provider, outcome) in providers.iter().zip(&ctx.cx.identity.said) {
         provider.record(gate.worker, *outcome);
     }
+    let limits = ctx.route().map_or(&[][..], |route| route.chain.limits());
+    for (place, decision) in &ctx.cx.changes.ledger.decided {
+        if let Some(limit) = limits.get(usize::from(*place)) {
+            limit.record(gate.worker, *decision);
+        }
+    }
     let timings = Timings { total, gateway, upstream: (ctx.exchange.attempts > 0).then_some(ctx.exchange.spent) };
     if gate.shared.access_log.is_on() {
         write_line(gate, session, ctx, status, timings);
@@ -48,6 +61,7 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
 fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timings: Timings) {
     let request = session.req_header();
     let route = ctx.route();
+    let called = ctx.exchange.origin.as_ref().and_then(|origin| origin.ledger.last());
     let entry = AccessEntry {
         time: ctx.cx.time.wall.into(),
         ids: Ids { request: ctx.ids.request.as_bytes(), trace: ctx.ids.trace.as_ref().map(|trace| trace.trace_id) },
@@ -74,15 +88,20 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
             cache: None,
         },
         timings,
-        upstream: answer_of(ctx),
+        upstream: answer_of(ctx, called.as_ref()),
     };
     gate.shared.access_log.record(gate.worker, &entry);
 }
 
-fn answer_of(ctx: &ProxyCtx) -> Option<Answer<'_>> {
+/// Who answered, or was to: of a route that makes its answer out of calls, who was asked last.
+fn answer_of<'a>(ctx: &'a ProxyCtx, called: Option<&'a (Arc<Upstream>, Arc<Endpoint>)>) -> Option<Answer<'a>> {
+    let attempts = ctx.exchange.attempts;
+    if let Some((upstream, endpoint)) = called {
+        return Some(Answer { upstream: upstream.name(), endpoint: Some(endpoint.label()), attempts });
+    }
     let choice = upstream_peer::choice(ctx)?;
     let endpoint = ctx.exchange.picked.as_ref().map(|picked| picked.label());
-    Some(Answer { upstream: choice.upstream.name(), endpoint, attempts: ctx.exchange.attempts })
+    Some(Answer { upstream: choice.upstream.name(), endpoint, attempts })
 }
 
 fn protocol(version: Version, upgraded: bool) -> &'static str {

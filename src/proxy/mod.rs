@@ -5,6 +5,7 @@ mod answer_body;
 mod bodies;
 mod ctx;
 mod early_request_filter;
+mod exchange;
 mod failure;
 mod fence;
 mod fields;

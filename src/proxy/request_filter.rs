@@ -6,7 +6,7 @@ use super::ctx::{Flow, Matched, ProxyCtx};
 use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
-use super::{Gate, Random, upstream_peer};
+use super::{Gate, Random, exchange, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Asked, RequestView};
@@ -15,6 +15,7 @@ use crate::snapshot::Action;
 use http::{HeaderMap, Uri, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What every content type of gRPC and of gRPC-Web begins with.
@@ -56,7 +57,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
     }
-    Box::pin(answer(session, ctx)).await?;
+    Box::pin(answer(gate, session, ctx)).await?;
     Ok(true)
 }
 
@@ -71,13 +72,14 @@ fn bound(session: &Session, ctx: &ProxyCtx) {
 }
 
 /// What the route answers by itself.
-async fn answer(session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
+async fn answer(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<()> {
     let snapshot = ctx.snapshot.clone();
     let action = ctx.matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.action);
     match action {
         None | Some(Action::Forward(_) | Action::Policies) => {
             write_refusal(session, ctx, &Reason::NoRoute.into()).await
         }
+        Some(Action::Exchange(own)) => exchange::run(gate, session, ctx, Arc::clone(own)).await,
         Some(Action::Respond(fixed)) => write(session, ctx, Fixed::clone(fixed)).await,
         Some(Action::Redirect(redirect)) => {
             let uri = &session.req_header().uri;

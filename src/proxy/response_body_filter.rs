@@ -25,6 +25,10 @@ pub fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut ProxyCtx) ->
         return Err(refuse(ctx, reply));
     }
     ctx.outcome.bytes_out += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+    if end_of_stream {
+        // Before the client has the last of it: whoever waits for one answer before the next request has one under way.
+        ctx.cx.changes.ledger.held.clear();
+    }
     if end_of_stream || ctx.exchange.flow == Flow::Streaming {
         return Ok(None);
     }

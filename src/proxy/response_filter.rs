@@ -5,18 +5,13 @@ use super::answer_body;
 use super::bodies::Down;
 use super::ctx::ProxyCtx;
 use super::fence::{After, Fence};
-use super::fields::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID, edit_response};
+use super::fields::{X_REQUEST_ID, edit_response};
 use crate::reply::Reply;
-use crate::request::{Body, Maker, ResponseView};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use crate::request::{Body, Maker, ResponseView, remove_hop_by_hop};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
-use smallvec::SmallVec;
-
-/// The fields for one connection besides `Connection` and those it names.
-static HOP_BY_HOP: [HeaderName; 5] =
-    [KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE, header::TE, header::PROXY_AUTHENTICATE];
 
 /// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes, gRPC becomes gRPC-Web again.
 pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) -> Result<()> {
@@ -55,6 +50,9 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
         for (name, value) in cx.changes.response.drain(..) {
             parts.headers.append(name, value);
         }
+        if has_no_body(session, parts.status) {
+            cx.changes.ledger.held.clear(); // this is the last of the answer
+        }
         let Some(chain) = chain.filter(|chain| chain.changes_response_bodies()) else { return Ok(()) };
         answer_body::begin((chain, matched.progress), session, cx, parts, &mut exchange.bodies)?;
         if matches!(exchange.bodies.down, Down::Streaming(_)) && !parts.headers.contains_key(header::CONTENT_LENGTH) {
@@ -88,46 +86,6 @@ fn hold(session: &mut Session, response: &mut ResponseHeader, kept: &mut Respons
     session.downstream_session.set_ignore_info_resp(true);
 }
 
-/// Removes the fields that are for one connection only, and those that `Connection` names. `Connection` itself and
-/// `Transfer-Encoding` are Pingora's to write.
-///
-/// Most answers have none of them: one look at the names saves a look-up for each.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| *name == header::CONNECTION || HOP_BY_HOP.contains(name)) {
-        return;
-    }
-    let nominated: SmallVec<[HeaderName; 4]> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|connection| connection.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING)
-        .collect();
-    headers.remove(header::CONNECTION);
-    for name in nominated {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    #[test]
-    fn nominated_fields_go_but_never_the_length() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close, X-Hop, Content-Length"));
-        headers.append(header::CONNECTION, HeaderValue::from_static("X-Second"));
-        headers.insert("x-hop", HeaderValue::from_static("1"));
-        headers.insert("x-second", HeaderValue::from_static("1"));
-        headers.insert("keep-alive", HeaderValue::from_static("timeout=5"));
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
-        remove_hop_by_hop(&mut headers);
-        assert_eq!(headers.len(), 1);
-        assert!(headers.contains_key(header::CONTENT_LENGTH));
-    }
+fn has_no_body(session: &Session, status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || session.req_header().method == Method::HEAD
 }

@@ -3,21 +3,14 @@
 use super::answer::is_short;
 use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random};
+use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint};
 use crate::reply::{Reason, Reply};
 use crate::snapshot::{Action, Choice};
-use crate::upstream::{Ask, Balance, HashOn, NoEndpoint, hash_of};
-use http::header;
+use crate::upstream::Ask;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
-use std::time::{Duration, Instant};
-
-/// A stream may be silent this long, either way, before it is cut. Clients and services that keep streams open ping
-/// more often.
-const LONGEST_SILENCE: Duration = Duration::from_secs(600);
-
-/// What the client is told where the upstream cannot take more.
-const OVERLOADED: &str = "The service behind this route is overloaded; try again later.";
+use std::time::Instant;
 
 /// Runs the moment: the endpoint chosen in `request_filter`, or on a retry another one.
 pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
@@ -69,7 +62,7 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
                 let chosen = target.choose(ticket)?;
                 target.choices().iter().position(|choice| std::ptr::eq(choice, chosen))
             }
-            Action::Redirect(_) | Action::Respond(_) | Action::Policies => None,
+            Action::Redirect(_) | Action::Respond(_) | Action::Exchange(_) | Action::Policies => None,
         });
     }
     let Some(choice) = choice(ctx) else { return Err(Reason::Internal.into()) };
@@ -78,10 +71,8 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     if ctx.exchange.attempts == 0 {
         choice.upstream.budget().count_request(now);
     }
-    let hash = match &choice.upstream.spec().balance {
-        Balance::Hash(on) => hash_key(on, session, ctx).map(|key| hash_of(&key)),
-        _ => None,
-    };
+    let (request, client) = (session.req_header(), ctx.cx.client.address);
+    let hash = hash(&choice.upstream.spec().balance, client, request.uri.path(), &request.headers);
     let priority = ctx.route().map(|route| route.priority).unwrap_or_default();
     // How long a long body takes to come is the client's doing. Calls of gRPC never say how long theirs is.
     let untimed = ctx.exchange.flow == Flow::Bounded && !is_short(ctx.cx.body);
@@ -90,50 +81,4 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     ctx.exchange.picked = Some(picked);
     ctx.exchange.attempt_began = began;
     Ok(())
-}
-
-/// What the client is told where there is no endpoint to ask.
-fn no_endpoint(why: NoEndpoint) -> Reply {
-    match why {
-        NoEndpoint::Unresolved => Reason::NoName.into(),
-        NoEndpoint::Unavailable => Reason::NoEndpoint.into(),
-        NoEndpoint::Busy => Reason::UpstreamBusy.into(),
-        NoEndpoint::Overloaded => Reply::new(Reason::Overloaded).detail(OVERLOADED),
-        NoEndpoint::BreakerOpen(wait) => {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            Reply::new(Reason::BreakerOpen).retry_after(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX))
-        }
-    }
-}
-
-/// What the request is hashed by; `None` where it has no such field, so that it is spread like any other.
-fn hash_key(on: &HashOn, session: &Session, ctx: &ProxyCtx) -> Option<Vec<u8>> {
-    let request = session.req_header();
-    match on {
-        HashOn::Client => Some(ctx.cx.client.address.to_string().into_bytes()),
-        HashOn::Path => Some(request.uri.path().as_bytes().to_vec()),
-        HashOn::Header(name) => request.headers.get(name).map(|value| value.as_bytes().to_vec()),
-        HashOn::Cookie(name) => {
-            request.headers.get_all(header::COOKIE).iter().find_map(|line| cookie(line.as_bytes(), name))
-        }
-    }
-}
-
-/// The value of a cookie in one Cookie field (RFC 6265 §4.2.1).
-fn cookie(line: &[u8], name: &str) -> Option<Vec<u8>> {
-    line.split(|byte| *byte == b';').find_map(|pair| {
-        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        Some(value.trim_ascii().to_vec())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
-        assert_eq!(cookie(b"xsession=1; session=two; z=3", "session"), Some(b"two".to_vec()));
-        assert_eq!(cookie(b"sessions=1", "session"), None);
-    }
 }

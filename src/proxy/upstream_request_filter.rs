@@ -5,17 +5,16 @@ use super::answer::answered;
 use super::bodies::{Bodies, Step};
 use super::ctx::{Flow, ProxyCtx};
 use super::early_request_filter::set_path;
-use super::fields::{TRACEPARENT, VIA_VALUE, X_REQUEST_ID, edit_request};
+use super::fields::edit_request;
 use crate::exchange::grpc_web::Translation;
 use crate::policy::Chain;
 use crate::reply::{Reason, Reply};
-use crate::request::{Body, Forwarding, OutgoingView, RequestCx, forward_fields};
+use crate::request::{Body, Forwarding, Marks, OutgoingView, RequestCx, mark, set_host};
 use crate::routing::{Captures, after_segments, normalise};
 use crate::snapshot::{Forward, HostField, Rewrite};
 use crate::upstream::{Endpoint, Protocol};
 use http::request::Parts;
-use http::uri::Authority;
-use http::{HeaderValue, Uri, header};
+use http::{HeaderValue, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -37,7 +36,9 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
         let _ = parts.headers.try_reserve(ADDED);
         let prefix =
             rewrite_path(parts, &route.forward, &matched.captures).map_err(|reason| Box::new(reason.into()))?;
-        set_host(parts, route.forward.host, picked, client_host.as_ref());
+        if let Some(host) = host(route.forward.host, picked, client_host.as_ref()) {
+            set_host(parts, host);
+        }
         let forwarding = Forwarding {
             client: cx.client,
             scheme: cx.scheme,
@@ -46,14 +47,8 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
             prefix,
             rfc7239: route.forward.rfc7239,
         };
-        forward_fields(&mut parts.headers, &forwarding);
-        parts.headers.insert(X_REQUEST_ID, ids.request.clone());
-        if let Some(trace) = &ids.trace
-            && let Ok(value) = HeaderValue::from_bytes(&trace.to_bytes())
-        {
-            parts.headers.insert(TRACEPARENT, value);
-        }
-        parts.headers.append(header::VIA, VIA_VALUE);
+        let marks = Marks { forwarding, request_id: &ids.request, trace: ids.trace.as_ref() };
+        mark(&mut parts.headers, &marks);
         if speaks_h2 && wants_trailers(session.req_header()) {
             parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
@@ -151,20 +146,15 @@ fn rewrite_path<'r>(
     Ok(prefix)
 }
 
-/// The Host the upstream sees, in the field and in the target where it has an authority (HTTP/2), so that the two agree.
-fn set_host(parts: &mut Parts, written: HostField, endpoint: Option<&Endpoint>, client_host: Option<&HeaderValue>) {
+/// The Host the upstream sees.
+fn host<'a>(
+    written: HostField,
+    endpoint: Option<&'a Endpoint>,
+    client_host: Option<&'a HeaderValue>,
+) -> Option<&'a HeaderValue> {
     let own = endpoint.map(Endpoint::host_header);
-    let host = match written {
+    match written {
         HostField::Endpoint => own,
         HostField::Client => client_host.filter(|host| !host.is_empty()).or(own),
-    };
-    let Some(host) = host else { return };
-    parts.headers.insert(header::HOST, host.clone());
-    if parts.uri.authority().is_some()
-        && let Ok(authority) = Authority::try_from(host.as_bytes())
-    {
-        let mut uri = std::mem::take(&mut parts.uri).into_parts();
-        uri.authority = Some(authority);
-        parts.uri = Uri::from_parts(uri).unwrap_or_default();
     }
 }

@@ -4,11 +4,12 @@
 use super::ctx::{Flow, ProxyCtx};
 use super::failure::may_retry;
 use super::{Gate, upstream_peer};
+use crate::exchange::call::has_known_framing;
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::snapshot::RetryCause;
 use crate::upstream::{FailureKind, Outcome};
-use http::{StatusCode, header};
+use http::StatusCode;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -67,9 +68,7 @@ fn check(session: &Session, response: &ResponseHeader) -> Result<()> {
     if response.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
         return Error::e_explain(INVALID, "a switch of protocols that was not asked for").map_err(Error::into_up);
     }
-    let mut codings = response.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if !chunked || codings.next().is_some() {
+    if !has_known_framing(response) {
         return Error::e_explain(INVALID, "a transfer coding other than chunked").map_err(Error::into_up);
     }
     Ok(())

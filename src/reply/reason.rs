@@ -133,6 +133,9 @@ reasons! {
     /// The caller has used up what it may use in a long time.
     QuotaExceeded = "quota-exceeded", 429, grpc 8, Client, Open, "http_request_denied", "Quota exceeded",
         "The quota is used up.";
+    /// The caller has as many requests under way as it may.
+    TooManyInFlight = "too-many-in-flight", 429, grpc 8, Client, Open, "http_request_denied", "Too many requests",
+        "As many requests of this caller are under way as may be; try again when one is over.";
     /// The head of the request is over the listener's limits.
     HeadersTooLarge = "headers-too-large", 431, grpc 8, Client, Close, "http_request_error", "Request header fields too large",
         "The header fields are larger or more numerous than this gateway accepts.";
@@ -172,6 +175,9 @@ reasons! {
     /// As many requests to the upstream are under way as it may have.
     UpstreamBusy = "upstream-busy", 503, grpc 14, Gateway, Open, "connection_limit_reached", "Service unavailable",
         "The service behind this route is at its limit; try again later.";
+    /// As many requests to the route are under way as it may have.
+    RouteBusy = "route-busy", 503, grpc 14, Gateway, Open, "connection_limit_reached", "Service unavailable",
+        "As many requests to this route are under way as may be; try again later.";
     /// The route is out of service on purpose.
     Maintenance = "maintenance", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
         "This service is being maintained; try again later.";
@@ -198,6 +204,25 @@ impl Reason {
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.meaning().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whether a request that is refused for this costs nothing of any limit: there is too much of something, or nobody
+    /// to ask. What is refused for what it is (no right to it, malformed) costs what it would have, or guessing
+    /// credentials would be free.
+    pub fn costs_nothing(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::QuotaExceeded
+                | Self::TooManyInFlight
+                | Self::RouteBusy
+                | Self::UpstreamBusy
+                | Self::Overloaded
+                | Self::NoName
+                | Self::NoEndpoint
+                | Self::BreakerOpen
+                | Self::Maintenance
+        )
     }
 
     /// The title of the problem (RFC 9457 §3.1.3): the same for every occurrence.

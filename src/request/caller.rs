@@ -1,6 +1,6 @@
 //! The caller: who was established to have sent this request, and what the connection itself proves.
 
-use super::{Asked, BodyDigest, ClientCertificate, HeadersMut};
+use super::{Asked, BodyDigest, ClientCertificate, HeadersMut, Ledger};
 use crate::consumer::Consumer;
 use crate::observe::metrics::AuthOutcome;
 use http::{HeaderName, HeaderValue};
@@ -107,8 +107,8 @@ pub struct Identity {
     pub body: Option<Box<BodyDigest>>,
 }
 
-/// What policies want changed beside the header fields of the request.
-#[derive(Clone, Debug, Default)]
+/// What policies want changed beside the header fields of the request, and what limits have counted for it.
+#[derive(Debug, Default)]
 pub struct Changes {
     /// Takes the place of the query, without the question mark; empty for none.
     pub query: Option<Box<str>>,
@@ -118,17 +118,8 @@ pub struct Changes {
     pub asked: Option<Box<Asked>>,
     /// Which conditions of the route's changes hold, a bit each.
     pub held: u64,
-    /// Limits that take the rest of their cost when the answer tells it.
-    pub charged: Vec<Charged>,
-}
-
-/// A limit that a request has counted against, and the key it counted under.
-#[derive(Clone, Copy, Debug)]
-pub struct Charged {
-    /// Which limit.
-    pub limit: u64,
-    /// Under which key.
-    pub key: (u64, u64),
+    /// What limits have counted.
+    pub ledger: Ledger,
 }
 
 #[cfg(test)]

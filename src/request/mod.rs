@@ -11,9 +11,11 @@ mod digest;
 mod distinguished_name;
 mod forwarded;
 mod headers;
+mod ledger;
+mod outgoing;
 mod view;
 
-pub use caller::{Caller, Changes, Charged, IDENTITY_FIELDS, Identity, tell_anonymous, told_value};
+pub use caller::{Caller, Changes, IDENTITY_FIELDS, Identity, tell_anonymous, told_value};
 pub use certificate::ClientCertificate;
 pub use client::{Client, TrustedProxies};
 pub use digest::{BodyDigest, DigestKind};
@@ -22,4 +24,6 @@ pub use forwarded::{
     remove_inbound, remove_lookalikes, remove_nominations,
 };
 pub use headers::{Headers, HeadersMut};
+pub use ledger::{Held, Holder, Ledger, Taken};
+pub use outgoing::{Marks, TRACEPARENT, TRACESTATE, X_REQUEST_ID, mark, remove_hop_by_hop, set_host};
 pub use view::{Answered, Asked, Body, Maker, Moment, OutgoingView, RequestCx, RequestView, ResponseView, Scheme};

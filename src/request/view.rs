@@ -51,7 +51,7 @@ impl Moment {
 }
 
 /// What policies may know and set of one request. Knows no snapshot and no Pingora type.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RequestCx {
     /// When its head had arrived.
     pub time: Moment,

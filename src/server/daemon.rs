@@ -15,9 +15,11 @@ use parking_lot::Mutex;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
+use std::io::IsTerminal;
 use std::os::unix::net::SocketAddr as UnixAddress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, watch};
 
@@ -118,6 +120,7 @@ fn serve(parts: Parts, manner: Manner, plan: ServerPlan) -> ExitCode {
         log: manner.log,
         listening: Notify::new(),
         gateway: OnceLock::new(),
+        reload_later: AtomicBool::new(false),
         interrupted: watch::Sender::new(false),
     });
     let mut server = Server::new_with_opt_and_conf(None, server_conf(&process.plan, manner.mode));
@@ -180,6 +183,8 @@ fn server_conf(plan: &ServerPlan, mode: Mode) -> ServerConf {
         daemon: mode == Mode::Daemon,
         user: plan.user.clone(),
         group: plan.group.clone(),
+        // Of a terminal nothing is kept: what a daemon said there would appear among what others do.
+        error_log: (mode == Mode::Daemon && std::io::stderr().is_terminal()).then(|| "/dev/null".into()),
         pid_file: plan.pid_file.as_ref().map_or(default.pid_file.clone(), text),
         // Draining is the gateway's own: Pingora would sleep through the whole grace period, busy or not.
         grace_period_seconds: Some(0),
@@ -195,8 +200,26 @@ pub(super) struct Process {
     /// Signals are received from now on: before that, the system's own answer to most of them is to kill.
     pub(super) listening: Notify,
     pub(super) gateway: OnceLock<Arc<Gateway>>,
+    /// HUP came before there was anything to reload.
+    pub(super) reload_later: AtomicBool,
     /// INT came: everything is to end at once.
     pub(super) interrupted: watch::Sender<bool>,
+}
+
+impl Process {
+    /// Reloads, now or as soon as there is something to reload.
+    pub(super) fn reload(&self) {
+        self.reload_later.store(true, Ordering::SeqCst);
+        self.reload_if_asked();
+    }
+
+    fn reload_if_asked(&self) {
+        if let Some(gateway) = self.gateway.get().cloned()
+            && self.reload_later.swap(false, Ordering::SeqCst)
+        {
+            tokio::task::spawn_blocking(move || gateway.reload());
+        }
+    }
 }
 
 /// The gateway as Pingora's server sees it.
@@ -222,6 +245,7 @@ impl Service for GatewayService {
             exit_unserved(&why);
         }
         log::info!("serving");
+        self.process.reload_if_asked();
         let _ = shutdown.wait_for(|stop| *stop).await;
     }
 

@@ -8,6 +8,7 @@ use super::sockets::Sockets;
 use super::worker::WorkerThread;
 use crate::admin::{Admin, AdminPowers};
 use crate::config::Loaded;
+use crate::exchange::call::Calls;
 use crate::fetch::Fetcher;
 use crate::listener::ListenerTls;
 use crate::listener::pressure::Pressure;
@@ -159,7 +160,8 @@ impl Gateway {
         let store = Store::new(Arc::clone(&snapshot));
         let threads = snapshot.process.server.threads;
         let pressure = (0..threads).map(|_| Pressure::default()).collect();
-        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, limits, clock, pressure });
+        let calls = Arc::new(Calls::new(threads, clock, Random::next()));
+        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, clock, pressure });
         let workers = (0..threads)
             .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
             .collect::<std::io::Result<Vec<_>>>()

@@ -57,7 +57,7 @@ impl Signals {
                     _ = terminate.recv() => return Ok(self.fail_readiness().await),
                     () = self.interrupted() => return Ok(End::Now),
                 },
-                _ = hangup.recv() => self.reload(),
+                _ = hangup.recv() => self.process.reload(),
                 _ = user.recv() => self.reopen_logs(),
             }
         }
@@ -126,12 +126,6 @@ impl Signals {
                 false
             }
             Err(_) => false,
-        }
-    }
-
-    fn reload(&self) {
-        if let Some(gateway) = self.process.gateway.get().cloned() {
-            tokio::task::spawn_blocking(move || gateway.reload());
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
 use crate::reply::Reply;
-use crate::request::{Client, Moment, RequestCx, RequestView};
+use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
 use crate::upstream::{Balance, CheckKind, HashOn, OverloadSpec, UpstreamSpec};
 use crate::value::Priority;
@@ -93,6 +93,7 @@ fn name_of(route: &Route) -> String {
 fn action(route: &Route) -> String {
     match &route.action {
         Action::Respond(fixed) => format!("answers {} ({} bytes)", fixed.status.as_str(), fixed.body.len()),
+        Action::Exchange(own) => own.describe().into_iter().next().unwrap_or_default(),
         Action::Policies => "answered by its policies".to_owned(),
         Action::Redirect(redirect) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
         Action::Forward(target) => {
@@ -112,8 +113,11 @@ fn action(route: &Route) -> String {
 /// What the frame does for a route that asks an upstream.
 fn frame(route: &Route) -> Vec<String> {
     let mut lines = Vec::new();
-    if !matches!(route.action, Action::Forward(_)) {
-        return lines; // nothing below concerns an answer of the gateway's own
+    match &route.action {
+        Action::Forward(_) => {}
+        Action::Exchange(own) => lines.extend(own.describe().into_iter().skip(1)),
+        // Nothing below concerns an answer of the gateway's own.
+        Action::Respond(_) | Action::Redirect(_) | Action::Policies => return lines,
     }
     match route.timeout {
         Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),
@@ -200,7 +204,7 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
                     query: target.query,
                     headers: &mut headers.clone(),
                 };
-                verdicts(&mut out, route, asked.client, &mut view);
+                verdicts(&mut out, (route, &captures), asked.client, &mut view);
             }
         }
     }
@@ -232,11 +236,21 @@ fn winner(
 }
 
 /// What each policy of the route says of the request, up to the first that does not let it pass.
-fn verdicts(out: &mut String, route: &Route, client: Option<IpAddr>, view: &mut RequestView<'_>) {
+fn verdicts(
+    out: &mut String,
+    (route, captures): (&Route, &Captures),
+    client: Option<IpAddr>,
+    view: &mut RequestView<'_>,
+) {
     let now = Moment { started: Instant::now(), wall: SystemTime::now() };
     let address = client.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |client| client.to_canonical());
     let client = Client { address, peer: address, via_trusted: false };
     let mut cx = RequestCx { client, notes: Some(Box::default()), ..RequestCx::new(now) };
+    if route.chain.remembers_what_was_asked() {
+        let pieces = (0..captures.len()).map(|index| captures.get(view.path, index).unwrap_or_default().into());
+        let (host, path, query) = (view.host.into(), view.path.into(), view.query.map(Into::into));
+        cx.changes.asked = Some(Box::new(Asked { host, path, query, captures: pieces.collect() }));
+    }
     for (position, line) in route.chain.describe().iter().enumerate() {
         let Some(decision) = route.chain.explain(position, &mut cx, view) else { return };
         let outcome = match &decision {

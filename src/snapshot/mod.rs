@@ -1,6 +1,7 @@
 //! The compiled configuration: immutable, swapped whole. `compile` is the only road from what operators write to what
 //! requests read; it gathers every problem and refuses the whole if there is one.
 
+mod areas;
 mod compile;
 mod explain;
 mod find;
@@ -8,13 +9,17 @@ mod report;
 mod route;
 mod shared;
 mod store;
+mod usage;
 
+pub use crate::exchange::call::{Retries, RetryCause};
+pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, explain_plan, explain_request};
 pub use report::ReloadReport;
-pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target};
+pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 pub use shared::Shared;
 pub use store::Store;
+pub use usage::{usage_of, usage_page};
 
 use crate::consumer::CurrentConsumers;
 use crate::listener::ListenerSpec;
@@ -22,6 +27,7 @@ use crate::observe::access_log::AccessLogSettings;
 use crate::observe::metrics::RouteMetrics;
 use crate::policy::Tend;
 use crate::policy::auth::Provider;
+use crate::policy::limit::Usage;
 use crate::reply::Templates;
 use crate::request::TrustedProxies;
 use crate::routing::Router;
@@ -46,6 +52,8 @@ pub struct Snapshot {
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// Known callers.
     pub consumers: Arc<CurrentConsumers>,
+    /// What known callers have left of their limits.
+    pub usage: Usage,
     /// Ways to establish the caller, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// What has work of its own in the background while this is the running snapshot.
@@ -54,6 +62,8 @@ pub struct Snapshot {
     pub identity: Box<[HeaderName]>,
     /// Bodies of the gateway's own replies where no route is known.
     pub replies: Arc<Templates>,
+    /// The same below the bases of apis that have their own.
+    pub areas: Areas,
     /// Whose word about clients is believed.
     pub trusted: TrustedProxies,
     /// Counters of requests without a route.

@@ -1,6 +1,7 @@
 //! A compiled route: what it does with a request that it takes.
 
-use crate::exchange::Redirect;
+use crate::exchange::call::{Callee, Retries};
+use crate::exchange::{Exchange, Redirect};
 use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
 use crate::policy::cors::Preflights;
@@ -10,7 +11,6 @@ use crate::upstream::Upstream;
 use crate::value::Priority;
 use http::HeaderValue;
 use smallvec::SmallVec;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ pub enum Action {
     Redirect(Box<Redirect>),
     /// Answers as written.
     Respond(Box<Fixed>),
+    /// Makes an answer of its own out of calls to upstreams.
+    Exchange(Arc<dyn Exchange>),
     /// One of its policies answers: a path of a provider's own.
     Policies,
 }
@@ -73,6 +75,13 @@ pub struct Choice {
     pub metrics: Arc<UpstreamMetrics>,
     /// Its share, relative to the others; 0 takes no requests.
     pub weight: u32,
+}
+
+impl Choice {
+    /// The upstream as one that is called.
+    pub fn callee(&self) -> Callee {
+        Callee { upstream: Arc::clone(&self.upstream), metrics: Arc::clone(&self.metrics) }
+    }
 }
 
 impl Target {
@@ -99,41 +108,6 @@ impl Target {
     /// All choices.
     pub fn choices(&self) -> &[Choice] {
         &self.choices
-    }
-}
-
-/// When another attempt is made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Retries {
-    /// Attempts after the first.
-    pub max: u32,
-    /// After what.
-    pub on: Vec<RetryCause>,
-    /// Retries as a share of requests, 0 to 1.
-    pub budget: f64,
-}
-
-/// After what another attempt is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryCause {
-    /// No connection came about: nothing was sent, so any method may be tried again.
-    Connect,
-    /// The connection broke before the answer; idempotent methods only.
-    Reset,
-    /// No answer in time; idempotent methods only.
-    Timeout,
-    /// This status; idempotent methods only.
-    Status(u16),
-}
-
-impl fmt::Display for RetryCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect => f.write_str("connect"),
-            Self::Reset => f.write_str("reset"),
-            Self::Timeout => f.write_str("timeout"),
-            Self::Status(status) => status.fmt(f),
-        }
     }
 }
 

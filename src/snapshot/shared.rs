@@ -1,6 +1,7 @@
 //! What all workers of a gateway share: the running snapshot, and what outlives every snapshot.
 
 use super::Store;
+use crate::exchange::call::Calls;
 use crate::fetch::Fetcher;
 use crate::listener::pressure::Pressure;
 use crate::observe::access_log::AccessLog;
@@ -19,6 +20,8 @@ pub struct Shared {
     pub access_log: AccessLog,
     /// The gateway's own calls to others.
     pub fetcher: Arc<Fetcher>,
+    /// The gateway's own calls to upstreams.
+    pub calls: Arc<Calls>,
     /// The counts of all limits.
     pub limits: Arc<LimitStore>,
     /// The clock upstreams are timed by.

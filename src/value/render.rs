@@ -3,10 +3,13 @@
 use super::secret::{SECRET_NAMES, is_reference};
 use super::{Place, Problem, Problems, Severity, Sources};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Lines longer than this are shown around the place only, in characters.
 const WIDEST: usize = 160;
+/// What a message shows of a long quotation: so many characters from its beginning, and half as many from its end.
+const LONGEST: usize = 400;
 
 impl Problems {
     /// All problems, each with its line and a caret under the place, in the style of rustc; ends with their number.
@@ -35,7 +38,7 @@ impl Problems {
 
 impl Problem {
     fn render(&self, sources: &Sources, out: &mut String) {
-        let (severity, message) = (self.severity.as_str(), printable(&self.message));
+        let (severity, message) = (self.severity.as_str(), printable(&brief(&self.message)));
         match self.place {
             Some(place) => {
                 let _ = writeln!(out, "{}: {severity}: {message}", locate(place, sources));
@@ -46,14 +49,14 @@ impl Problem {
             }
         }
         for (place, note) in &self.related {
-            let _ = writeln!(out, "{}: {}", locate(*place, sources), printable(note));
+            let _ = writeln!(out, "{}: {}", locate(*place, sources), printable(&brief(note)));
             excerpt(*place, sources, out);
         }
         if let Some(hint) = &self.hint {
             // Under the bar of the excerpt above it.
             let place = self.related.last().map(|(place, _)| *place).or(self.place);
             let gutter = place.map_or(1, |place| place.line.to_string().len());
-            let _ = writeln!(out, "{} = help: {}", " ".repeat(gutter), printable(hint));
+            let _ = writeln!(out, "{} = help: {}", " ".repeat(gutter), printable(&brief(hint)));
         }
     }
 
@@ -64,7 +67,7 @@ impl Problem {
             .related
             .iter()
             .map(|(place, note)| {
-                json!({ "file": sources.name(*place), "line": place.line, "column": place.column, "message": note })
+                json!({ "file": sources.name(*place), "line": place.line, "column": place.column, "message": brief(note) })
             })
             .collect();
         json!({
@@ -72,10 +75,21 @@ impl Problem {
             "file": file,
             "line": self.place.map(|place| place.line),
             "column": self.place.map(|place| place.column),
-            "message": self.message,
-            "hint": self.hint,
+            "message": brief(&self.message),
+            "hint": self.hint.as_deref().map(brief),
             "related": related,
         })
+    }
+}
+
+/// A sentence without the middle of what is quoted in it, where it would fill screens.
+fn brief(text: &str) -> Cow<'_, str> {
+    let ends = (text.char_indices().nth(LONGEST), text.char_indices().nth_back(LONGEST / 2));
+    match ends {
+        (Some((cut, _)), Some((resume, _))) if cut < resume => {
+            Cow::Owned([text.get(..cut), Some(" … "), text.get(resume..)].into_iter().flatten().collect())
+        }
+        _ => Cow::Borrowed(text),
     }
 }
 

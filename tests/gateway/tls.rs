@@ -58,6 +58,40 @@ fn a_host_of_another_certificate_is_misdirected() {
 }
 
 #[test]
+fn no_host_reaches_a_site_through_the_handshake_of_another() {
+    let authority = Authority::new();
+    let open = authority.server("open", &["open.example"]);
+    let closed = authority.server("closed", &["closed.example"]);
+    let origin = Origin::echo();
+    let routes = format!(
+        "routes:\n  /**: [{{ match: {{ host: closed.example }}, to: {0} }}, {{ match: {{ host: open.example }}, respond: {{ body: a }} }}]\n",
+        origin.url()
+    );
+    let gateway = Gateway::start(&(secure(&[&open, &closed], "") + &routes));
+    let address = gateway.listener("secure");
+    let hosts = ["closed.example", "CLOSED.example", "closed.example:443", "closed.example.", "closed.example:1"];
+    for host in hosts {
+        let mut client = https(&gateway, &authority, "open.example").expect("TLS");
+        // As the first request, behind another, and by the target instead of the field.
+        assert_eq!(client.send(&Request::get("/").header("Host", "open.example")).status, 200);
+        assert_eq!(client.send(&Request::get("/").header("Host", host)).status, 421, "{host}");
+        let mut client = https(&gateway, &authority, "open.example").expect("TLS");
+        let target = format!("https://{host}/");
+        assert_eq!(client.send(&Request::get(&target).header("Host", host)).status, 421, "{host}");
+        let mut client = https(&gateway, &authority, "open.example").expect("TLS");
+        let hidden = Request::get(&target).header("Host", "open.example");
+        assert_eq!(client.send(&hidden).status, 400, "{host}");
+        let tls = authority.connector(crate::support::tls::H2);
+        let mut client =
+            crate::support::client::h2::Client::connect_tls(address, &tls, "open.example").expect("HTTP/2");
+        assert_eq!(client.send(&Request::get("/").header("Host", "open.example")).status, 200);
+        let status = client.try_send(&Request::get("/").header("Host", host).unidentified()).map(|reply| reply.status);
+        assert!(matches!(status, Ok(400 | 421) | Err(_)), "{host}: {status:?}");
+    }
+    assert_eq!(origin.requests().len(), 0);
+}
+
+#[test]
 fn a_minimum_version_is_kept() {
     let authority = Authority::new();
     let one = authority.server("one", &["one.example"]);
@@ -119,6 +153,24 @@ fn a_certificate_is_exchanged_without_touching_connections() {
     assert!(https(&gateway, &old, "one.example").is_err());
     assert_eq!(https(&gateway, &new, "one.example").expect("TLS").send(&Request::get("/")).status, 200);
     assert_eq!(kept.send(&Request::get("/")).status, 200);
+}
+
+#[test]
+fn a_certificate_whose_files_change_is_exchanged_without_a_reload() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let identity = old.server("one", &["one.example"]);
+    let gateway = Gateway::start(&(secure(&[&identity], "") + ROUTE));
+    let mut kept = https(&gateway, &old, "one.example").expect("TLS");
+    assert_eq!(kept.send(&Request::get("/")).status, 200);
+    let fresh = new.server("one", &["one.example"]);
+    // Half of an exchange is none: the old one stays.
+    std::fs::copy(&fresh.certificate, &identity.certificate).expect("a certificate");
+    assert!(https(&gateway, &old, "one.example").is_ok());
+    std::fs::copy(&fresh.key, &identity.key).expect("its key");
+    crate::support::wait::until("the new certificate is shown", || https(&gateway, &new, "one.example").is_ok());
+    assert!(https(&gateway, &old, "one.example").is_err());
+    assert_eq!(kept.send(&Request::get("/")).status, 200);
+    assert_eq!(gateway.metric("tollgate_config_revision", &[]), 1.0);
 }
 
 #[test]

@@ -119,3 +119,20 @@ fn the_access_log_is_opened_anew_after_it_was_moved_away() {
     wait::until("the second request is logged", || holds(&log, "/after"));
     assert!(holds(&moved, "/before") && !holds(&moved, "/after"));
 }
+
+#[test]
+fn a_storm_of_hups_loses_no_request_and_ends_with_the_last_file() {
+    let (site, origin) = (Site::new(), Origin::start(|_| Answer::ok("loaded")));
+    site.write_with("", &routes(&origin, 1));
+    let gateway = site.start();
+    let load = Load::start(site.main, "/load");
+    for next in 2..=51 {
+        load.await_more(3);
+        site.write_with("", &routes(&origin, next));
+        gateway.signal(Signal::SIGHUP);
+    }
+    wait::until("the last file is in service", || version(&site) == 51);
+    load.await_more(40);
+    let answered = load.finish();
+    assert_eq!(origin.requests().len(), answered);
+}

@@ -2,6 +2,8 @@
 
 use super::target::check_target;
 use crate::reply::Reason;
+use bytes::BytesMut;
+use std::ops::Range;
 
 /// Bounds of a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +26,28 @@ pub enum BodyLength {
 }
 
 /// What was learnt of a sound head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Where the request ends.
     pub body: BodyLength,
+    /// Where the target names the host in another spelling than the Host field does, and where the field does.
+    pub respelled: Option<Respelled>,
+}
+
+/// Two spellings of one host, by their places in the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Respelled {
+    authority: Range<usize>,
+    host: Range<usize>,
+}
+
+impl Respelled {
+    /// The request with the Host field's spelling in its target, for readers that compare bytes.
+    pub fn unify(&self, request: &[u8]) -> BytesMut {
+        let part = |range: Range<usize>| request.get(range).unwrap_or_default();
+        let parts = [part(0..self.authority.start), part(self.host.clone()), part(self.authority.end..request.len())];
+        parts.concat().as_slice().into()
+    }
 }
 
 /// Why a head is refused.
@@ -68,7 +88,7 @@ enum Chunked {
 pub fn check(head: &[u8], limits: &HeadLimits) -> Result<Head, HeadError> {
     let mut lines = Lines { rest: head };
     let request_line = lines.next().ok_or(bad("The request line is incomplete."))??;
-    let RequestLine { version, authority } = check_request_line(request_line, limits)?;
+    let RequestLine { version, authority, default_port } = check_request_line(request_line, limits)?;
     let mut seen = Seen::default();
     let mut count = 0;
     for line in lines {
@@ -87,17 +107,43 @@ pub fn check(head: &[u8], limits: &HeadLimits) -> Result<Head, HeadError> {
         (Version::Http11, 0) => return Err(bad("A request needs a Host field.")),
         _ => return Err(bad("A request has exactly one Host field.")),
     }
-    if authority.is_some_and(|authority| seen.hosts > 0 && authority != seen.host) {
-        return Err(bad("Host and the request target name different hosts."));
-    }
-    match (seen.chunked, seen.length) {
-        (Some(_), Some(_)) => Err(ambiguous("Content-Length and Transfer-Encoding stand together.")),
-        (Some(_), None) if version == Version::Http10 => {
-            Err(ambiguous("Transfer-Encoding does not exist in HTTP/1.0."))
+    let mut respelled = None;
+    if let Some(authority) = authority.filter(|authority| seen.hosts > 0 && *authority != seen.host) {
+        if !is_same_host(authority, seen.host, default_port) {
+            return Err(bad("Host and the request target name different hosts."));
         }
-        (Some(Chunked::Yes), None) => Ok(Head { body: BodyLength::Chunked }),
-        (None, length) => Ok(Head { body: BodyLength::Bytes(length.unwrap_or(0)) }),
+        respelled = Some(Respelled { authority: place(head, authority), host: place(head, seen.host) });
     }
+    let body = match (seen.chunked, seen.length) {
+        (Some(_), Some(_)) => return Err(ambiguous("Content-Length and Transfer-Encoding stand together.")),
+        (Some(_), None) if version == Version::Http10 => {
+            return Err(ambiguous("Transfer-Encoding does not exist in HTTP/1.0."));
+        }
+        (Some(Chunked::Yes), None) => BodyLength::Chunked,
+        (None, length) => BodyLength::Bytes(length.unwrap_or(0)),
+    };
+    Ok(Head { body, respelled })
+}
+
+/// Where a part of the head stands in it.
+fn place(head: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(head.as_ptr().addr());
+    start..start.saturating_add(part.len())
+}
+
+/// An authority without its port, where that is none or the default.
+fn without_port<'a>(authority: &'a [u8], default_port: &[u8]) -> &'a [u8] {
+    let colon = memchr::memrchr(b':', authority);
+    match colon.and_then(|at| authority.split_at_checked(at)) {
+        Some((name, [b':'])) => name,
+        Some((name, [b':', port @ ..])) if port == default_port => name,
+        _ => authority, // without a port, with another, or an address of IPv6, which ends in a bracket
+    }
+}
+
+/// Whether two authorities differ only in the case of the name or in a port that goes without saying (RFC 3986 §6.2.3).
+fn is_same_host(one: &[u8], two: &[u8], default_port: &[u8]) -> bool {
+    without_port(one, default_port).eq_ignore_ascii_case(without_port(two, default_port))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,6 +157,8 @@ struct RequestLine<'a> {
     version: Version,
     /// Of a target in absolute form.
     authority: Option<&'a [u8]>,
+    /// The port that goes without saying in it.
+    default_port: &'static [u8],
 }
 
 /// `method SP request-target SP HTTP-version`, single spaces, nothing else (RFC 9112 §3).
@@ -137,7 +185,9 @@ fn check_request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<Request
         b"HTTP/1.0" => Version::Http10,
         _ => return Err(bad("Only HTTP/1.1 and HTTP/1.0 are spoken here, and HTTP/2 where it is offered.")),
     };
-    Ok(RequestLine { version, authority: check_target(target)? })
+    let secure = target.get(4).is_some_and(|byte| byte.eq_ignore_ascii_case(&b's'));
+    let default_port = if secure { b"443".as_slice() } else { b"80" };
+    Ok(RequestLine { version, authority: check_target(target)?, default_port })
 }
 
 /// One field line: `name ":" value` (RFC 9112 §5), and what it says about framing.
@@ -279,6 +329,34 @@ mod tests {
         }
         let old = "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(reason(old), Err(Reason::AmbiguousFraming));
+    }
+
+    #[test]
+    fn one_host_may_be_spelt_in_two_ways() {
+        let heads = [
+            ("http://A.example/x", "a.example"),
+            ("http://a.example:80/x", "A.Example"),
+            ("HTTPS://a.example?x", "a.example:443"),
+            ("http://a.example:/", "a.example:80"),
+            ("http://[::A]:80/", "[::a]"),
+            ("http://a.example:8080/", "A.example:8080"),
+        ];
+        for (target, host) in heads {
+            let head = format!("GET {target} HTTP/1.1\r\nX: y\r\nHost:  {host} \r\n\r\n");
+            let respelled = check(head.as_bytes(), &LIMITS).expect(target).respelled.expect(target);
+            let unified = respelled.unify(format!("{head}body").as_bytes());
+            let again = check(&unified, &LIMITS).expect(target);
+            assert_eq!((again.respelled, unified.ends_with(b"\r\n\r\nbody")), (None, true), "{target}");
+        }
+        for (target, host) in [
+            ("http://a/", "b"),
+            ("http://a/", "a:443"),
+            ("https://a:80/", "a"),
+            ("http://a:1/", "a:2"),
+            ("http://[::1]/", "["),
+        ] {
+            assert_eq!(reason(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")), Err(Reason::BadRequest));
+        }
     }
 
     #[test]

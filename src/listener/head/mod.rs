@@ -9,6 +9,6 @@ mod extent;
 mod read;
 mod target;
 
-pub use check::{BodyLength, Head, HeadError, HeadLimits, check};
+pub use check::{BodyLength, Head, HeadError, HeadLimits, Respelled, check};
 pub use extent::{ChunkState, Extent};
 pub use read::{Alarm, Arrival, HeadReader, ReadBounds};

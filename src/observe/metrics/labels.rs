@@ -97,6 +97,18 @@ label_set! {
 }
 
 label_set! {
+    /// What a limit decided on a request.
+    LimitDecision {
+        /// It may pass.
+        Passed = "passed",
+        /// It is over the limit, and was refused.
+        Refused = "refused",
+        /// It is over a limit that only counts, and passed.
+        Shadow = "shadow",
+    }
+}
+
+label_set! {
     /// What a provider said of a request it was asked about.
     AuthOutcome {
         /// It knows the caller.

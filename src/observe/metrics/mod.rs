@@ -8,6 +8,7 @@ mod cells;
 mod histogram;
 mod keys;
 mod labels;
+mod limits;
 mod listener;
 mod names;
 mod provider;
@@ -30,7 +31,10 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
 pub use keys::KeyMetrics;
-pub use labels::{AttemptOutcome, AuthOutcome, ConnectionKind, ConnectionRefusal, FetchOutcome, Method, Protocol};
+pub use labels::{
+    AttemptOutcome, AuthOutcome, ConnectionKind, ConnectionRefusal, FetchOutcome, LimitDecision, Method, Protocol,
+};
+pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};
 pub use provider::ProviderMetrics;
 pub use route::{Finished, ReasonIndex, RouteMetrics};
@@ -49,6 +53,8 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The `route` of requests beyond the bound on routes. Route keys begin with a slash, a tilde or a method, so it cannot
 /// be one.
 const OTHER: &str = "other";
+/// The bound on series of limits, for each route of the bound on routes.
+const LIMITS_PER_ROUTE: usize = 8;
 /// The `route` of requests for which there is none.
 const UNROUTED: &str = "none";
 
@@ -79,6 +85,7 @@ pub struct Metrics {
     providers: Series<ProviderMetrics>,
     listeners: Series<ListenerMetrics>,
     keys: Series<KeyMetrics>,
+    limits: Series<LimitMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
     access_log_dropped: Arc<AtomicU64>,
@@ -98,6 +105,7 @@ impl Metrics {
             providers: Series::default(),
             listeners: Series::default(),
             keys: Series::default(),
+            limits: Series::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
             access_log_dropped: Arc::default(),
@@ -128,6 +136,14 @@ impl Metrics {
     /// The counters of the keys a provider fetches, which go on over reloads as long as somebody holds them.
     pub fn keys(&self, provider: &str) -> Arc<KeyMetrics> {
         self.keys.resolve(provider.to_owned(), || KeyMetrics::new(provider))
+    }
+
+    /// The counters of a limit on a route, with all they have counted if a live snapshot has them already. Beyond the
+    /// bound on routes, those of one limit are counted together.
+    pub fn limit(&self, route: &str, policy: &str) -> Arc<LimitMetrics> {
+        let route = if self.limits.count() < self.settings.max_routes * LIMITS_PER_ROUTE { route } else { OTHER };
+        // No name has a NUL in it.
+        self.limits.resolve(format!("{route}\0{policy}"), || LimitMetrics::new(route, policy, self.settings.workers))
     }
 
     /// Counts a request as in flight until what is returned is dropped.
@@ -187,6 +203,7 @@ impl Metrics {
         text.family(&names::REQUESTS_IN_FLIGHT).single(self.in_flight() as u64);
         route::write(routes, &mut text);
         provider::write(self.providers.live(), &mut text);
+        limits::write(self.limits.live(), &mut text);
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);

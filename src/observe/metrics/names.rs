@@ -58,6 +58,7 @@ families! {
     RESPONSE_BYTES = Counter "tollgate_response_bytes_total": "Bytes of response bodies sent to clients.";
     REFUSALS = Counter "tollgate_refusals_total": "Requests the gateway answered itself, by reason.";
     AUTH = Counter "tollgate_auth_total": "Questions to providers of callers, by what the provider said.";
+    LIMIT_DECISIONS = Counter "tollgate_limit_decisions_total": "What limits decided on requests.";
 
     UPSTREAM_DURATION = Histogram "tollgate_upstream_duration_seconds":
         "What one attempt took: from choosing the endpoint to the end of its answer.";

@@ -30,6 +30,11 @@ impl<T> Series<T> {
         series
     }
 
+    /// How many there are at most; those nobody holds any more are counted until they are forgotten.
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
     /// All live series, in no order. Forgets the dead.
     pub(super) fn live(&self) -> Vec<Arc<T>> {
         let mut live = Vec::new();

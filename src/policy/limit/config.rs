@@ -70,6 +70,7 @@ impl FromStr for LimitConfig {
 short_form!(LimitConfig, "a limit such as `100/s per consumer`, or a map", |limit, place| {
     limit.rate.iter_mut().for_each(|rate| rate.place = place);
     limit.quota.iter_mut().for_each(|quota| quota.place = place);
+    limit.per.0.iter_mut().for_each(|key| key.place = place);
 });
 
 /// Whether a limit refuses.

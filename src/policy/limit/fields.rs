@@ -15,6 +15,11 @@ const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
+/// Whether a field tells of a limit.
+pub fn is_told(name: &HeaderName) -> bool {
+    [POLICY, LEFT, X_LIMIT, X_REMAINING, X_RESET].contains(name)
+}
+
 /// What is told of one limit; the constant parts are made once.
 pub struct Announced {
     /// `"name";q=100;w=1`

@@ -15,6 +15,9 @@ pub struct Ticks(pub u64);
 const PER_NANO: u64 = 64;
 
 impl Ticks {
+    /// A second.
+    pub const SECOND: Self = Self(PER_NANO * 1_000_000_000);
+
     /// A span.
     pub fn from_duration(span: std::time::Duration) -> Self {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
@@ -33,7 +36,7 @@ impl Ticks {
 }
 
 /// A rate as the algorithm takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bucket {
     /// Time in which one more may pass.
     interval: u64,

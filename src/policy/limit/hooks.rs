@@ -1,154 +1,76 @@
-//! The moments of a request at which limits decide.
+//! The moments of a request at which the limits of a route decide.
 
-use super::config::LimitMode;
-use super::gcra::Ticks;
-use super::meter::{Meter, MeterKey, Ruling};
-use super::store::{LimitStore, Now};
-use super::table::KeyHash;
-use super::{Cost, Limit};
-use crate::policy::{Decision, OnRequest, OnResponse};
+use super::group::Group;
+use super::in_flight::Level;
+use crate::observe::metrics::LimitDecision;
+use crate::policy::{Decision, OnRefusal, OnRequest, OnResponse};
 use crate::reply::{Reason, Reply};
-use crate::request::{Charged, Headers, Maker, RequestCx, RequestView, ResponseView};
-use http::HeaderName;
-use smallvec::SmallVec;
+use crate::request::{Held, Holder, Maker, RequestCx, RequestView, ResponseView};
 use std::sync::Arc;
-
-/// The longest wait that is told: a client that waits longer has forgotten why.
-const LONGEST_WAIT: u64 = 30 * 86_400;
 
 /// The limits of one stage of a route.
 pub(super) struct Limits {
-    pub store: Arc<LimitStore>,
-    pub limits: Arc<[Limit]>,
-}
-
-/// Takes costs that are known only from the answer.
-pub(super) struct ChargeAfterwards {
-    pub store: Arc<LimitStore>,
-    pub limits: Arc<[Limit]>,
-}
-
-/// A limit that has let the request pass, and what it took.
-type Taken<'a> = (&'a Limit, MeterKey, u32);
-
-impl Limits {
-    /// Refuses on behalf of `limit`: the others get back what the request took.
-    fn refuse(&self, limit: &Limit, taken: &[Taken<'_>], (now, wait): (Now, Ticks)) -> Decision {
-        for (other, key, cost) in taken {
-            other.meter.give_back(&self.store, *key, now, *cost);
-        }
-        let seconds = wait.seconds_up().clamp(1, LONGEST_WAIT);
-        let (reason, what) = match limit.meter {
-            Meter::Rate { .. } => (Reason::RateLimited, "Over the limit"),
-            Meter::Quota(_) => (Reason::QuotaExceeded, "Used up the quota"),
-        };
-        let detail = format!("{what} `{}`; try again in {seconds} s.", limit.name);
-        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-        Decision::reply(Reply::new(reason).detail(detail).retry_after(seconds).member("limit", &*limit.name))
-    }
+    pub group: Group,
+    /// The place of the first one's counters in the route's chain.
+    pub counters: u16,
 }
 
 impl OnRequest for Limits {
     fn on_request(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
-        let now = self.store.now(&cx.time);
-        let told = cx.changes.response.len();
-        let mut taken: SmallVec<[Taken<'_>; 4]> = SmallVec::new();
-        for limit in &*self.limits {
-            let key = limit.key_of(&self.store, cx, request);
-            let cost = limit.cost.of_request(request);
-            let ruling = limit.meter.take(&self.store, key, now, cost);
-            cx.note(|| format!("{}: {}", limit.text, ruling.in_words()));
-            match ruling {
-                Ruling::Passes { remaining, resets_in } => {
-                    taken.push((limit, key, cost));
-                    if matches!(limit.cost, Cost::Response(..)) {
-                        cx.changes.charged.push(Charged { limit: limit.key.id(), key: key.bits() });
-                    }
-                    if limit.mode == LimitMode::Enforce {
-                        limit.announced.tell(remaining, resets_in, &mut cx.changes.response);
-                    }
-                }
-                Ruling::Refused { remaining, retry_in } if limit.mode == LimitMode::Enforce => {
-                    cx.changes.response.truncate(told);
-                    limit.announced.tell(remaining, retry_in, &mut cx.changes.response);
-                    return self.refuse(limit, &taken, (now, retry_in));
-                }
-                Ruling::Refused { .. } => {}
-            }
-        }
-        Decision::Continue
+        self.group.ask((self.counters, 0), cx, request)
     }
 
     fn describe(&self) -> String {
-        let limits: Vec<&str> = self.limits.iter().map(|limit| limit.text.as_str()).collect();
-        format!("limit {}", limits.join(", "))
+        format!("limit {}", self.group.describe())
     }
 }
 
-impl Limit {
-    fn key_of(&self, store: &LimitStore, cx: &RequestCx, request: &RequestView<'_>) -> MeterKey {
-        match self.meter {
-            Meter::Rate { .. } => MeterKey::Rate(store.hash(|hasher| self.key.write(hasher, cx, request))),
-            Meter::Quota(_) => MeterKey::Quota(store.lasting_hash(|hasher| self.key.write(hasher, cx, request))),
-        }
-    }
-
-    /// The key that [`MeterKey::bits`] was made of.
-    fn key_from(&self, (first, second): (u64, u64)) -> MeterKey {
-        match self.meter {
-            Meter::Rate { .. } => MeterKey::Rate(KeyHash::new(first, second)),
-            Meter::Quota(_) => MeterKey::Quota(first),
-        }
+impl OnRefusal for Limits {
+    fn on_refusal(&self, cx: &mut RequestCx) {
+        self.group.give_back(cx);
     }
 }
 
-impl MeterKey {
-    fn bits(self) -> (u64, u64) {
-        match self {
-            Self::Rate(key) => (key.bucket, key.print),
-            Self::Quota(key) => (key, 0),
-        }
-    }
-}
-
-impl Ruling {
-    fn in_words(self) -> String {
-        match self {
-            Self::Passes { remaining, .. } => format!("passes, {remaining} left"),
-            Self::Refused { retry_in, .. } => format!("over it for {} s", retry_in.seconds_up()),
-        }
-    }
-}
-
-impl Cost {
-    /// What a request costs as far as it is known before the answer.
-    fn of_request(&self, request: &RequestView<'_>) -> u32 {
-        match self {
-            Self::Fixed(cost) | Self::Response(_, cost) => *cost,
-            Self::Header(name, default) => number(request.headers, name).unwrap_or(*default),
-        }
-    }
-}
-
-/// A whole number from 1 in a field.
-fn number(headers: &dyn Headers, name: &HeaderName) -> Option<u32> {
-    let text = std::str::from_utf8(headers.first(name)?).ok()?;
-    text.trim().parse().ok().filter(|number| *number > 0)
-}
-
-impl OnResponse for ChargeAfterwards {
+impl OnResponse for Limits {
     fn on_response(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) {
-        if response.maker == Maker::Gateway {
-            return; // nobody has worked for it
+        // For an answer of the gateway's own nobody has worked.
+        if response.maker == Maker::Upstream {
+            self.group.charge(cx, response.headers);
         }
-        let now = self.store.now(&cx.time);
-        for limit in &*self.limits {
-            let Cost::Response(name, taken) = &limit.cost else { continue };
-            let Some(cost) = number(response.headers, name) else { continue };
-            let mut keys = cx.changes.charged.iter().filter(|charged| charged.limit == limit.key.id());
-            if let (Some(charged), Some(rest)) = (keys.next(), cost.checked_sub(*taken)) {
-                limit.meter.charge(&self.store, limit.key_from(charged.key), now, rest);
+    }
+}
+
+/// A bound on the requests under way through a level.
+pub(super) struct Bound {
+    pub level: Arc<Level>,
+    pub most: u32,
+    /// Where it is written: a route, an api, or `defaults`.
+    pub written: String,
+    /// The place of its counters in the route's chain.
+    pub counters: u16,
+}
+
+impl OnRequest for Bound {
+    fn on_request(&self, cx: &mut RequestCx, _request: &mut RequestView<'_>) -> Decision {
+        let passes = match cx.notes.is_some() {
+            true => self.level.count() < self.most,
+            false => self.level.take(self.most),
+        };
+        cx.note(|| format!("{} under way", self.level.count()));
+        let ledger = &mut cx.changes.ledger;
+        if passes {
+            ledger.decided.push((self.counters, LimitDecision::Passed));
+            if cx.notes.is_none() {
+                let holder: Arc<dyn Holder> = Arc::clone(&self.level) as _;
+                ledger.held.push(Held::new(holder, (0, 0)));
             }
+            return Decision::Continue;
         }
+        ledger.decided.push((self.counters, LimitDecision::Refused));
+        Decision::reply(Reply::new(Reason::RouteBusy).retry_after(1))
+    }
+
+    fn describe(&self) -> String {
+        format!("max_in_flight {} ({})", self.most, self.written)
     }
 }

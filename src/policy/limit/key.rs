@@ -27,6 +27,8 @@ pub enum LimitKey {
     Header(HeaderName),
     /// A claim of the caller's token, by its path; requests without it are counted together.
     Claim(String),
+    /// A piece of the path, by the name it has in the route's pattern.
+    Capture(String),
 }
 
 impl LimitKey {
@@ -42,7 +44,7 @@ impl FromStr for LimitKey {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let wrong = || {
             Invalid::new(format!("`{text}` is nothing to count by"))
-                .hint("write client, consumer, credential, route, api, `header X-Name` or `claim name`")
+                .hint("write client, consumer, credential, route, api, `header X-Name`, `claim name` or `capture name`")
         };
         match text.split_once(' ').map(|(kind, name)| (kind, name.trim())) {
             None => match text {
@@ -55,6 +57,7 @@ impl FromStr for LimitKey {
             },
             Some(("header", name)) => name.parse().map(Self::Header).map_err(|_| wrong()),
             Some(("claim", path)) if !path.is_empty() && !path.contains(' ') => Ok(Self::Claim(path.to_owned())),
+            Some(("capture", name)) if !name.is_empty() && !name.contains(' ') => Ok(Self::Capture(name.to_owned())),
             Some(_) => Err(wrong()),
         }
     }
@@ -70,38 +73,61 @@ impl fmt::Display for LimitKey {
             Self::Api => f.write_str("api"),
             Self::Header(name) => write!(f, "header {name}"),
             Self::Claim(path) => write!(f, "claim {path}"),
+            Self::Capture(name) => write!(f, "capture {name}"),
         }
     }
 }
 
-text_form!(LimitKey, "client, consumer, credential, route, api, `header X-Name` or `claim name`", {
-    "examples": ["consumer", "client", "header X-Tenant"],
+text_form!(LimitKey, "client, consumer, credential, route, api, `header X-Name`, `claim name` or `capture name`", {
+    "examples": ["consumer", "client", "header X-Tenant", "capture id"],
 });
+
+/// A part of a key, compiled.
+#[derive(Clone, Debug)]
+pub struct Part {
+    key: LimitKey,
+    /// For a capture, its place among those of the route's pattern.
+    place: usize,
+}
+
+impl Part {
+    /// A part; `place` finds the place of a capture by its name.
+    ///
+    /// # Errors
+    /// The capture that the route does not have.
+    pub fn new(key: &LimitKey, place: &mut dyn FnMut(&str) -> Option<usize>) -> Result<Self, String> {
+        let place = match key {
+            LimitKey::Capture(name) => place(name).ok_or_else(|| name.clone())?,
+            _ => 0,
+        };
+        Ok(Self { key: key.clone(), place })
+    }
+}
 
 /// What a limit counts by, compiled: what is the same for every request is hashed in already.
 #[derive(Debug)]
 pub struct Key {
     /// Names the limit itself: the same over a reload as long as its meaning is the same.
     identity: u64,
-    varying: Box<[LimitKey]>,
+    varying: Box<[Part]>,
 }
 
 impl Key {
     /// A key of these parts. `identity` is what names the limit: where it is written, its name and its rate; route and
     /// api are part of it where they are among `parts`.
-    pub fn new(store: &LimitStore, identity: &[&str], parts: &[LimitKey], (route, api): (&str, &str)) -> Self {
+    pub fn new(store: &LimitStore, identity: &[&str], parts: Vec<Part>, (route, api): (&str, &str)) -> Self {
         let identity = store.lasting_hash(|mut hasher| {
             identity.hash(&mut hasher);
-            for part in parts {
-                part.to_string().hash(&mut hasher);
-                match part {
+            for part in &parts {
+                part.key.to_string().hash(&mut hasher);
+                match part.key {
                     LimitKey::Route => (api, route).hash(&mut hasher),
                     LimitKey::Api => api.hash(&mut hasher),
                     _ => {}
                 }
             }
         });
-        let varying = parts.iter().filter(|part| !matches!(part, LimitKey::Route | LimitKey::Api)).cloned();
+        let varying = parts.into_iter().filter(|part| !matches!(part.key, LimitKey::Route | LimitKey::Api));
         Self { identity, varying: varying.collect() }
     }
 
@@ -115,20 +141,38 @@ impl Key {
         self.identity.hash(&mut hasher);
         self.varying.iter().for_each(|part| part.write(hasher, cx, request));
     }
+
+    /// Whether it counts callers by their name and nothing else, so that anybody can be told what one has left.
+    pub fn counts_callers(&self) -> bool {
+        matches!(&*self.varying, [Part { key: LimitKey::Consumer, .. }])
+    }
+
+    /// Writes what [`Self::write`] writes for a caller of that name, where [`Self::counts_callers`].
+    pub fn write_for(&self, mut hasher: &mut dyn Hasher, caller: &str) {
+        self.identity.hash(&mut hasher);
+        write_caller(hasher, caller);
+    }
 }
 
-impl LimitKey {
+fn write_caller(mut hasher: &mut dyn Hasher, id: &str) {
+    (2_u8, id).hash(&mut hasher);
+}
+
+impl Part {
     fn write(&self, mut hasher: &mut dyn Hasher, cx: &RequestCx, request: &RequestView<'_>) {
-        match (self, cx.caller()) {
-            (Self::Header(name), _) => request.header(name).hash(&mut hasher),
-            (Self::Claim(path), caller) => {
+        match (&self.key, cx.caller()) {
+            (LimitKey::Header(name), _) => request.header(name).hash(&mut hasher),
+            (LimitKey::Claim(path), caller) => {
                 let claim = caller.and_then(|caller| path.split('.').try_fold(&caller.claims, |at, name| at.get(name)));
                 claim.map(ToString::to_string).hash(&mut hasher);
             }
-            (Self::Credential, Some(caller)) if caller.credential.is_some() => {
+            (LimitKey::Capture(_), _) => {
+                cx.changes.asked.as_ref().and_then(|asked| asked.captures.get(self.place)).hash(&mut hasher);
+            }
+            (LimitKey::Credential, Some(caller)) if caller.credential.is_some() => {
                 (1_u8, &caller.provider, &caller.credential).hash(&mut hasher);
             }
-            (Self::Consumer | Self::Credential, Some(caller)) => (2_u8, &caller.id).hash(&mut hasher),
+            (LimitKey::Consumer | LimitKey::Credential, Some(caller)) => write_caller(hasher, &caller.id),
             // Somebody without a name is told apart by where it is.
             _ => (3_u8, subscriber(cx.client.address)).hash(&mut hasher),
         }
@@ -136,7 +180,7 @@ impl LimitKey {
 }
 
 /// The address as far as one subscriber has it to itself: all of IPv4, 64 bits of IPv6 (RFC 6177).
-fn subscriber(address: IpAddr) -> u128 {
+pub fn subscriber(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),
         IpAddr::V6(address) => address.to_bits() & !u128::from(u64::MAX),
@@ -146,13 +190,14 @@ fn subscriber(address: IpAddr) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Caller;
+    use crate::request::{Asked, Caller};
     use http::HeaderMap;
     use std::sync::Arc;
 
     fn hash(store: &LimitStore, parts: &[&str], cx: &RequestCx) -> u64 {
-        let parts: Vec<LimitKey> = parts.iter().map(|part| part.parse().unwrap()).collect();
-        let key = Key::new(store, &["here", "name", "1/s"], &parts, ("/a", "shop"));
+        let part = |part: &&str| Part::new(&part.parse().unwrap(), &mut |_| Some(0)).unwrap();
+        let parts = parts.iter().map(part).collect();
+        let key = Key::new(store, &["here", "name", "1/s"], parts, ("/a", "shop"));
         let mut headers = HeaderMap::new();
         headers.insert("x-tenant", "t1".parse().unwrap());
         let view = RequestView { method: "GET", host: "h", path: "/", query: None, headers: &mut headers };
@@ -171,10 +216,12 @@ mod tests {
 
     #[test]
     fn reads_and_writes_each_key() {
-        for text in ["client", "consumer", "credential", "route", "api", "header x-tenant", "claim org.id"] {
+        for text in
+            ["client", "consumer", "credential", "route", "api", "header x-tenant", "claim org.id", "capture id"]
+        {
             assert_eq!(text.parse::<LimitKey>().unwrap().to_string(), text);
         }
-        for text in ["", "header", "header a b", "claim ", "ip", "user"] {
+        for text in ["", "header", "header a b", "claim ", "capture", "capture a b", "ip", "user"] {
             assert!(text.parse::<LimitKey>().is_err(), "{text}");
         }
     }
@@ -191,6 +238,38 @@ mod tests {
         assert_ne!(
             of(&["client", "consumer"], "10.0.0.1", Some("a")),
             of(&["client", "consumer"], "10.0.0.2", Some("a"))
+        );
+    }
+
+    #[test]
+    fn pieces_of_the_path_are_told_apart() {
+        let store = LimitStore::new(10);
+        let of = |parts: &[&str], piece: &str, caller| {
+            let mut cx = from("10.0.0.1", caller);
+            let nothing = || "".into();
+            let captures = [Box::from(piece)].into();
+            cx.changes.asked = Some(Box::new(Asked { host: nothing(), path: nothing(), query: None, captures }));
+            hash(&store, parts, &cx)
+        };
+        assert_ne!(of(&["capture id"], "1", None), of(&["capture id"], "2", None));
+        assert_eq!(of(&["capture id"], "1", Some("a")), of(&["capture id"], "1", Some("b")));
+        let both = ["consumer", "capture id"];
+        assert_ne!(of(&both, "1", Some("a")), of(&both, "1", Some("b")));
+        assert_ne!(of(&both, "1", Some("a")), of(&both, "2", Some("a")));
+    }
+
+    #[test]
+    fn the_key_of_a_caller_can_be_told_from_its_name() {
+        let store = LimitStore::new(10);
+        let part = Part::new(&LimitKey::Consumer, &mut |_| None).unwrap();
+        let key = Key::new(&store, &["here"], vec![part], ("", ""));
+        let mut headers = HeaderMap::new();
+        let view = RequestView { method: "GET", host: "h", path: "/", query: None, headers: &mut headers };
+        let cx = from("10.0.0.1", Some("acme"));
+        assert!(key.counts_callers());
+        assert_eq!(
+            store.hash(|hasher| key.write(hasher, &cx, &view)),
+            store.hash(|hasher| key.write_for(hasher, "acme"))
         );
     }
 

@@ -4,12 +4,13 @@ use super::gcra::{Bucket, Ticks, Verdict};
 use super::quota::{Counter, Used};
 use super::store::{LimitStore, Now, Overflow};
 use super::table::{Change, KeyHash};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What measures a limit.
 pub(super) enum Meter {
     /// A rate.
-    Rate { bucket: Bucket, overflow: Overflow },
+    Rate { bucket: Bucket, overflow: Arc<Overflow> },
     /// A quota.
     Quota(Counter),
 }
@@ -32,6 +33,30 @@ pub(super) enum Ruling {
     Refused { remaining: u64, retry_in: Ticks },
 }
 
+impl Ruling {
+    /// A key of the other kind is a defect of the gateway; refusing is the safe reading.
+    const WRONG_KIND: Self = Self::Refused { remaining: 0, retry_in: Ticks::SECOND };
+}
+
+impl From<Verdict> for Ruling {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passes { remaining, full_in, .. } => Self::Passes { remaining, resets_in: full_in },
+            Verdict::Refused { remaining, retry_in } => Self::Refused { remaining, retry_in },
+        }
+    }
+}
+
+impl From<Used> for Ruling {
+    fn from(used: Used) -> Self {
+        let span = |seconds| Ticks::from_duration(Duration::from_secs(seconds));
+        match used {
+            Used::Passes { remaining, resets_in } => Self::Passes { remaining, resets_in: span(resets_in) },
+            Used::Refused { remaining, resets_in } => Self::Refused { remaining, retry_in: span(resets_in) },
+        }
+    }
+}
+
 impl Meter {
     /// Judges a request of that cost, and counts it if it passes.
     pub fn take(&self, store: &LimitStore, key: MeterKey, now: Now, cost: u32) -> Ruling {
@@ -40,8 +65,23 @@ impl Meter {
                 take_rate(store, (bucket, overflow), key, (now.ticks, cost))
             }
             (Self::Quota(counter), MeterKey::Quota(key)) => take_quota(store, counter, key, (now.unix, cost)),
-            // A key of the other kind is a defect of the gateway; refusing is the safe reading.
-            _ => Ruling::Refused { remaining: 0, retry_in: Ticks::from_duration(Duration::from_secs(1)) },
+            _ => Ruling::WRONG_KIND,
+        }
+    }
+
+    /// What it would say of a request of that cost, without counting anything.
+    pub fn look(&self, store: &LimitStore, key: MeterKey, now: Now, cost: u32) -> Ruling {
+        match (self, key) {
+            (Self::Rate { bucket, overflow }, MeterKey::Rate(key)) => {
+                let state = store.rates().get(key);
+                let full = (state == 0).then(|| overflow.in_use()).flatten();
+                match full {
+                    Some(sketch) => sketch.look(bucket, key, now.ticks, cost).into(),
+                    None => bucket.judge(state, now.ticks, cost).into(),
+                }
+            }
+            (Self::Quota(counter), MeterKey::Quota(key)) => counter.look(store.quotas(), key, now.unix, cost).into(),
+            _ => Ruling::WRONG_KIND,
         }
     }
 
@@ -83,19 +123,14 @@ fn take_rate(
         passes @ Verdict::Passes { tat, .. } => Change::Set(tat, passes),
         refused @ Verdict::Refused { .. } => Change::Keep(refused),
     });
-    match taken.unwrap_or_else(|| overflow.sketch().take(bucket, key, now, cost)) {
-        Verdict::Passes { remaining, full_in, .. } => Ruling::Passes { remaining, resets_in: full_in },
-        Verdict::Refused { remaining, retry_in } => Ruling::Refused { remaining, retry_in },
-    }
+    taken.unwrap_or_else(|| overflow.sketch().take(bucket, key, now, cost)).into()
 }
 
 fn take_quota(store: &LimitStore, counter: &Counter, key: u64, (now, cost): (u64, u32)) -> Ruling {
-    let seconds = |seconds| Ticks::from_duration(Duration::from_secs(seconds));
     match counter.take(store.quotas(), key, now, cost) {
-        Some(Used::Passes { remaining, resets_in }) => Ruling::Passes { remaining, resets_in: seconds(resets_in) },
-        Some(Used::Refused { remaining, resets_in }) => Ruling::Refused { remaining, retry_in: seconds(resets_in) },
+        Some(used) => used.into(),
         // More keys than there is room for: a quota that cannot be counted is one that is used up.
-        None => Ruling::Refused { remaining: 0, retry_in: seconds(60) },
+        None => Ruling::Refused { remaining: 0, retry_in: Ticks::from_duration(Duration::from_secs(60)) },
     }
 }
 
@@ -105,7 +140,7 @@ mod tests {
     use std::hash::Hash;
 
     fn rate(text: &str) -> Meter {
-        Meter::Rate { bucket: Bucket::new(&text.parse().unwrap()), overflow: Overflow::default() }
+        Meter::Rate { bucket: Bucket::new(&text.parse().unwrap()), overflow: Arc::default() }
     }
 
     fn passes(store: &LimitStore, meter: &Meter, part: u64) -> bool {

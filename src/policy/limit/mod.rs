@@ -9,30 +9,37 @@
 mod config;
 mod fields;
 mod gcra;
+mod group;
 mod hooks;
+mod in_flight;
 mod key;
 mod meter;
+mod plan;
 mod quota;
 mod sketch;
 mod store;
 mod table;
+mod usage;
 mod zone;
 
 pub use config::{CostConfig, LimitConfig, LimitHeaders, LimitMode};
 pub use key::LimitKey;
+pub use plan::{PlanConfig, PlanQuotaConfig, PlanUse, Plans};
 pub use store::{LimitStore, MAX_KEYS};
+pub use usage::Usage;
 
 use super::{ChainBuilder, Seen, Setup, Stage};
-use crate::value::{Place, Spanned};
+use crate::value::{Place, Spanned, suggest};
 use fields::{Amount, Announced};
 use gcra::Bucket;
-use hooks::{ChargeAfterwards, Limits};
+use group::Group;
+use hooks::{Bound, Limits};
 use http::HeaderName;
-use key::Key;
+use in_flight::MOST_IN_FLIGHT;
+use key::{Key, Part};
 use meter::Meter;
 use quota::Counter;
 use std::sync::Arc;
-use store::Overflow;
 
 /// Where a limit is written and for which route it is compiled.
 #[derive(Clone, Copy, Debug)]
@@ -43,16 +50,21 @@ pub struct Scope<'a> {
     pub route: &'a str,
     /// Its api; empty for none.
     pub api: &'a str,
+    /// The captures of its pattern, in order.
+    pub captures: &'a [Box<str>],
 }
 
 /// One compiled limit.
-struct Limit {
+pub struct Limit {
     name: Box<str>,
     meter: Meter,
     key: Key,
     cost: Cost,
     mode: LimitMode,
     announced: Announced,
+    amount: Amount,
+    /// Where it is written.
+    level: Box<str>,
     /// As written, for `explain`.
     text: String,
 }
@@ -66,36 +78,66 @@ enum Cost {
     Response(HeaderName, u32),
 }
 
-/// Compiles the limits of a route and adds their hooks.
-pub fn attach(written: &[LimitConfig], scope: Scope<'_>, chain: &mut ChainBuilder, setup: &mut Setup<'_>) {
+/// Compiles the limits of a route and adds their hooks; gives them back for whoever tells of them.
+pub fn attach(
+    written: &[LimitConfig],
+    scope: Scope<'_>,
+    chain: &mut ChainBuilder,
+    setup: &mut Setup<'_>,
+) -> Vec<Arc<Limit>> {
     let mut names: Vec<String> = Vec::new();
     let (mut early, mut late) = (Vec::new(), Vec::new());
     for config in written {
-        let name = name(config, &mut names, setup);
-        let Some(limit) = compile(config, name, scope, setup) else { continue };
+        let name = name_of(config, None, &mut names, setup);
+        let mut place = |capture: &str| scope.captures.iter().position(|known| **known == *capture);
+        let Some(limit) = compile((config, &config.per), (name, scope), &mut place, setup) else { continue };
         let needs_caller = config.per.iter().any(|key| key.needs_caller());
-        if needs_caller { late.push(limit) } else { early.push(limit) }
+        if needs_caller { late.push(Arc::new(limit)) } else { early.push(Arc::new(limit)) }
     }
+    if written.iter().flat_map(|config| config.per.iter()).any(|key| matches!(key.value, LimitKey::Capture(_))) {
+        chain.remember_what_was_asked();
+    }
+    let all = early.iter().chain(&late).cloned().collect();
     for (stage, limits) in [(Stage::LimitByClient, early), (Stage::Limit, late)] {
-        if limits.is_empty() {
-            continue;
+        let mut counters = limits.iter().map(|limit| chain.count_limit(setup.metrics.limit(scope.route, &limit.name)));
+        let Some(first) = counters.next() else { continue };
+        counters.for_each(drop);
+        let group = Group { store: Arc::clone(setup.limits), limits: limits.into() };
+        let charges = group.charges_afterwards();
+        let hook = Arc::new(Limits { group, counters: first });
+        if charges {
+            chain.on_response(stage, Seen::Unwinding, Arc::clone(&hook) as _);
         }
-        let limits: Arc<[Limit]> = limits.into();
-        let store = Arc::clone(setup.limits);
-        if limits.iter().any(|limit| matches!(limit.cost, Cost::Response(..))) {
-            let charge = ChargeAfterwards { store: Arc::clone(&store), limits: Arc::clone(&limits) };
-            chain.on_response(stage, Seen::Unwinding, Arc::new(charge));
-        }
-        chain.on_request(stage, Arc::new(Limits { store, limits }));
+        chain.on_refusal(Arc::clone(&hook) as _);
+        chain.on_request(stage, hook);
     }
+    all
 }
 
-/// Its name: as written, else what it counts by; told apart by a number where that is taken.
-fn name(config: &LimitConfig, taken: &mut Vec<String>, setup: &mut Setup<'_>) -> String {
+/// Bounds the requests under way through the level it is written at.
+pub fn bound(most: Spanned<u32>, scope: Scope<'_>, chain: &mut ChainBuilder, setup: &mut Setup<'_>) {
+    if !(1..=MOST_IN_FLIGHT).contains(&most.value) {
+        setup
+            .problems
+            .error(most.place, format!("`max_in_flight` is from 1 to {MOST_IN_FLIGHT}"))
+            .hint("write `off` for no bound");
+    }
+    let counters = chain.count_limit(setup.metrics.limit(scope.route, "max_in_flight"));
+    let level = setup.limits.level(scope.level);
+    let written = scope.level.to_owned();
+    chain.on_request(Stage::Limit, Arc::new(Bound { level, most: most.value, written, counters }));
+}
+
+/// Whether a name may stand in headers and labels as it is.
+fn is_sound_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// Its name: as written, else `base`, else what it counts by; told apart by a number where that is taken.
+fn name_of(config: &LimitConfig, base: Option<&str>, taken: &mut Vec<String>, setup: &mut Setup<'_>) -> String {
     let name = match &config.name {
         Some(name) => {
-            let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            if name.is_empty() || !name.chars().all(sound) {
+            if !is_sound_name(name) {
                 setup.problems.error(name.place, "a limit's name is letters, digits, `-`, `_` and `.`");
             }
             if taken.contains(&name.value) {
@@ -105,7 +147,11 @@ fn name(config: &LimitConfig, taken: &mut Vec<String>, setup: &mut Setup<'_>) ->
         }
         None => {
             let keys: Vec<String> = config.per.iter().map(|key| key.value.to_string().replace(' ', "-")).collect();
-            let base = if keys.is_empty() { "all".to_owned() } else { keys.join("-") };
+            let base = match base {
+                Some(base) => base.to_owned(),
+                None if keys.is_empty() => "all".to_owned(),
+                None => keys.join("-"),
+            };
             let free = (1..).map(|number| if number == 1 { base.clone() } else { format!("{base}-{number}") });
             free.into_iter().find(|name| !taken.contains(name)).unwrap_or(base)
         }
@@ -114,7 +160,12 @@ fn name(config: &LimitConfig, taken: &mut Vec<String>, setup: &mut Setup<'_>) ->
     name
 }
 
-fn compile(config: &LimitConfig, name: String, scope: Scope<'_>, setup: &mut Setup<'_>) -> Option<Limit> {
+fn compile(
+    (config, per): (&LimitConfig, &[Spanned<LimitKey>]),
+    (name, scope): (String, Scope<'_>),
+    capture: &mut dyn FnMut(&str) -> Option<usize>,
+    setup: &mut Setup<'_>,
+) -> Option<Limit> {
     let cost = cost(config, setup)?;
     let (meter, amount, written) = measure(config, setup)?;
     let (Cost::Fixed(least) | Cost::Header(_, least) | Cost::Response(_, least)) = &cost;
@@ -125,25 +176,41 @@ fn compile(config: &LimitConfig, name: String, scope: Scope<'_>, setup: &mut Set
             .error(written.place, format!("a request costs {least}, and never more than {most} may pass at once"))
             .hint("raise `burst`, or lower `cost`");
     }
-    let keys: Vec<LimitKey> = config.per.iter().map(|key| key.value.clone()).collect();
-    let identity = [scope.level, &name, &written.value];
+    let mut parts = Vec::new();
+    for key in per {
+        match Part::new(&key.value, capture) {
+            Ok(part) => parts.push(part),
+            Err(name) => no_capture(&name, key.place, scope, setup),
+        }
+    }
     let mut text = format!("{name}: {}", written.value);
-    if !keys.is_empty() {
-        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    if !per.is_empty() {
+        let keys: Vec<String> = per.iter().map(|key| key.value.to_string()).collect();
         text.push_str(&format!(" per {}", keys.join(" and ")));
     }
     if config.mode == LimitMode::Shadow {
         text.push_str(" (shadow)");
     }
+    let identity = [scope.level, &name, &written.value];
     Some(Limit {
         meter,
-        key: Key::new(setup.limits, &identity, &keys, (scope.route, scope.api)),
+        key: Key::new(setup.limits, &identity, parts, (scope.route, scope.api)),
         cost,
         mode: config.mode,
         announced: Announced::new(&name, amount, config.headers),
+        amount,
+        level: scope.level.into(),
         name: name.into(),
         text,
     })
+}
+
+fn no_capture(name: &str, place: Place, scope: Scope<'_>, setup: &mut Setup<'_>) {
+    let hint = match suggest(name, scope.captures.iter().map(|known| &**known)) {
+        Some(near) => format!("did you mean `capture {near}`?"),
+        None => format!("write it into the pattern, as in `/orders/{{{name}}}`"),
+    };
+    setup.problems.error(place, format!("route `{}` has no capture `{name}`", scope.route)).hint(hint);
 }
 
 /// What measures a limit, how much that is, and how it is written.
@@ -153,7 +220,8 @@ fn measure(config: &LimitConfig, setup: &mut Setup<'_>) -> Option<(Meter, Amount
             if config.zone.is_some() {
                 setup.problems.error(rate.place, "only a quota counts months, so only a quota has a `zone`");
             }
-            let meter = Meter::Rate { bucket: Bucket::new(&rate.value), overflow: Overflow::default() };
+            let bucket = Bucket::new(&rate.value);
+            let meter = Meter::Rate { bucket, overflow: setup.limits.overflow(bucket) };
             Some((meter, (&rate.value).into(), Spanned::new(rate.value.to_string(), rate.place)))
         }
         (None, Some(quota)) => {

@@ -14,8 +14,10 @@ use crate::value::{Quota, Window};
 /// Bits of a state that hold the count: a million million.
 const COUNT_BITS: u32 = 40;
 const MOST: u64 = (1 << COUNT_BITS) - 1;
-/// States are forgotten on the full quarter of a minute.
-const STRETCH_OF_FORGETTING: u64 = 15;
+/// States are forgotten on the full minute: the 24 upper bits of a state then last from [`EPOCH`] to 2055.
+const STRETCH_OF_FORGETTING: u64 = 60;
+/// 2024-01-01T00:00:00Z, in seconds since the epoch of Unix.
+const EPOCH: u64 = 1_704_067_200;
 
 /// A compiled quota.
 #[derive(Clone, Debug)]
@@ -79,32 +81,38 @@ impl Counter {
         Self { count: quota.count.min(MOST), window: quota.window, zone }
     }
 
-    /// What a key has left at `now`, in seconds since the epoch, without counting anything.
-    #[cfg(test)]
-    fn left(&self, table: &Table, key: u64, now: u64) -> u64 {
-        let stretch = self.stretch(now);
+    /// What it would say of a request of that cost, without counting anything.
+    pub fn look(&self, table: &Table, key: u64, now: u64, cost: u32) -> Used {
+        let (stretch, cost) = (self.stretch(now), u64::from(cost));
+        let before = self.before(table, key, stretch);
         let counted = count_of(table.get(at(key, stretch.number)));
-        self.count.saturating_sub(counted + stretch.weight(self.before(table, key, stretch), now))
+        self.judge(stretch, now, (counted, before, cost))
+    }
+
+    /// What may become of a request that finds so much counted in this stretch and in the one before.
+    fn judge(&self, stretch: Stretch, now: u64, (counted, before, cost): (u64, u64, u64)) -> Used {
+        let resets_in = stretch.ends.saturating_sub(now).max(1);
+        let used = counted.saturating_add(stretch.weight(before, now));
+        match self.count.checked_sub(used.saturating_add(cost)) {
+            Some(remaining) => Used::Passes { remaining, resets_in },
+            None => Used::Refused {
+                remaining: self.count.saturating_sub(used),
+                resets_in: self.passes_in(stretch, now, (counted, before, cost)).unwrap_or(resets_in),
+            },
+        }
     }
 
     /// Counts a request of that cost if it may pass. `None` when the table has no room.
     pub fn take(&self, table: &Table, key: u64, now: u64, cost: u32) -> Option<Used> {
         let (stretch, cost) = (self.stretch(now), u64::from(cost));
         let before = self.before(table, key, stretch);
-        let carried = stretch.weight(before, now);
         let forget = self.forget(stretch);
-        let resets_in = stretch.ends.saturating_sub(now).max(1);
         table.update(at(key, stretch.number), unit(now), |state| {
             let counted = count_of(state);
-            let used = counted.saturating_add(carried);
-            let after = used.saturating_add(cost);
-            if after > self.count {
-                let remaining = self.count.saturating_sub(used);
-                let resets_in = self.passes_in(stretch, now, (counted, before, cost)).unwrap_or(resets_in);
-                return Change::Keep(Used::Refused { remaining, resets_in });
+            match self.judge(stretch, now, (counted, before, cost)) {
+                passes @ Used::Passes { .. } => Change::Set(forget | (counted + cost).min(MOST), passes),
+                refused @ Used::Refused { .. } => Change::Keep(refused),
             }
-            let state = forget | (counted + cost).min(MOST);
-            Change::Set(state, Used::Passes { remaining: self.count - after, resets_in })
         })
     }
 
@@ -166,7 +174,7 @@ impl Counter {
     /// The upper bits of a state counted in that stretch: it is asked for to the end of the next.
     fn forget(&self, stretch: Stretch) -> u64 {
         let longer = if self.window == Window::Month { 0 } else { stretch.length() };
-        (stretch.ends + longer).div_ceil(STRETCH_OF_FORGETTING) << COUNT_BITS
+        (stretch.ends + longer).saturating_sub(EPOCH).div_ceil(STRETCH_OF_FORGETTING) << COUNT_BITS
     }
 }
 
@@ -183,7 +191,7 @@ fn at(key: u64, number: u64) -> KeyHash {
 
 /// The moment as the table compares it with states.
 pub fn unit(now: u64) -> super::gcra::Ticks {
-    super::gcra::Ticks((now / STRETCH_OF_FORGETTING) << COUNT_BITS)
+    super::gcra::Ticks((now.saturating_sub(EPOCH) / STRETCH_OF_FORGETTING) << COUNT_BITS)
 }
 
 fn count_of(state: u64) -> u64 {
@@ -206,6 +214,11 @@ mod tests {
         matches!(counter.take(table, 7, now, 1).unwrap(), Used::Passes { .. })
     }
 
+    fn left(counter: &Counter, table: &Table, now: u64) -> u64 {
+        let (Used::Passes { remaining, .. } | Used::Refused { remaining, .. }) = counter.look(table, 7, now, 0);
+        remaining
+    }
+
     #[test]
     fn a_month_is_used_up_and_begins_anew() {
         let (counter, table) = (counter("3/month"), Table::new(100));
@@ -215,7 +228,7 @@ mod tests {
         assert_eq!(refused, Used::Refused { remaining: 0, resets_in: 7 * DAY });
         assert!(!passes(&counter, &table, NOW + 7 * DAY - 1));
         assert!(passes(&counter, &table, NOW + 7 * DAY));
-        assert_eq!(counter.left(&table, 7, NOW + 7 * DAY), 2);
+        assert_eq!(left(&counter, &table, NOW + 7 * DAY), 2);
     }
 
     #[test]
@@ -251,7 +264,7 @@ mod tests {
         let (counter, table) = (counter("2/day"), Table::new(100));
         assert!(passes(&counter, &table, NOW) && passes(&counter, &table, NOW));
         counter.give_back(&table, 7, NOW, 1);
-        assert_eq!(counter.left(&table, 7, NOW), 1);
+        assert_eq!(left(&counter, &table, NOW), 1);
     }
 
     #[test]

@@ -26,8 +26,7 @@ impl Default for Sketch {
 impl Sketch {
     /// Judges a request as [`Bucket::judge`] does, and takes it in if it passes.
     pub fn take(&self, bucket: &Bucket, key: KeyHash, now: Ticks, cost: u32) -> Verdict {
-        let smallest = self.of(key).map(|cell| cell.load(Relaxed)).min().unwrap_or(u64::MAX);
-        let verdict = bucket.judge(smallest, now, cost);
+        let verdict = self.look(bucket, key, now, cost);
         if matches!(verdict, Verdict::Passes { .. }) {
             // Each cell by itself: two requests at once both count in every cell.
             self.of(key).for_each(|cell| {
@@ -35,6 +34,11 @@ impl Sketch {
             });
         }
         verdict
+    }
+
+    /// Judges a request without taking it in.
+    pub fn look(&self, bucket: &Bucket, key: KeyHash, now: Ticks, cost: u32) -> Verdict {
+        bucket.judge(self.of(key).map(|cell| cell.load(Relaxed)).min().unwrap_or(u64::MAX), now, cost)
     }
 
     /// The key's cells, one in each row.

@@ -1,13 +1,16 @@
 //! Where limits keep their counts: one for a gateway, outliving its snapshots.
 
-use super::gcra::Ticks;
+use super::gcra::{Bucket, Ticks};
+use super::in_flight::{InFlight, Level};
 use super::sketch::Sketch;
 use super::table::{KeyHash, Table};
 use crate::request::Moment;
 use ahash::RandomState;
+use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::hash::{BuildHasher, Hasher};
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 /// Room for that many keys at once where nothing else is said: 34 MB for rates, and as much for quotas.
@@ -19,6 +22,12 @@ pub struct LimitStore {
     rates: OnceLock<Table>,
     quotas: OnceLock<Table>,
     max_keys: usize,
+    /// Requests under way, by key.
+    in_flight: Arc<InFlight>,
+    /// Requests under way, by level.
+    levels: Named<String, Level>,
+    /// One for each rate there is.
+    overflows: Named<Bucket, Overflow>,
     hashers: [RandomState; 2],
     /// Keys what is written to disk: nobody who reads the file can tell whose counts they are.
     secret: [u8; 32],
@@ -49,6 +58,9 @@ impl LimitStore {
             rates: OnceLock::new(),
             quotas: OnceLock::new(),
             max_keys,
+            in_flight: Arc::default(),
+            levels: Named::default(),
+            overflows: Named::default(),
             hashers: [RandomState::new(), RandomState::new()],
             secret,
             began: Instant::now(),
@@ -58,9 +70,8 @@ impl LimitStore {
     /// The moment a request began.
     pub fn now(&self, moment: &Moment) -> Now {
         // A second before the first request: a state of 0 is in the past for all of them.
-        let second = Ticks::from_duration(std::time::Duration::from_secs(1)).0;
         let since = moment.started.saturating_duration_since(self.began);
-        Now { ticks: Ticks(Ticks::from_duration(since).0 + second), unix: moment.unix_seconds() }
+        Now { ticks: Ticks(Ticks::from_duration(since).0 + Ticks::SECOND.0), unix: moment.unix_seconds() }
     }
 
     /// The keyed hash of what `write` writes, for the life of this process.
@@ -80,6 +91,21 @@ impl LimitStore {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &written.0);
         let first = digest.as_ref().first_chunk::<8>().copied().unwrap_or_default();
         u64::from_le_bytes(first)
+    }
+
+    /// Requests under way, by key.
+    pub(super) fn in_flight(&self) -> &Arc<InFlight> {
+        &self.in_flight
+    }
+
+    /// Requests under way through a level, which go on being counted over a reload.
+    pub(super) fn level(&self, name: &str) -> Arc<Level> {
+        self.levels.resolve(name.to_owned())
+    }
+
+    /// What the limits of a rate share for keys that find no room.
+    pub(super) fn overflow(&self, bucket: Bucket) -> Arc<Overflow> {
+        self.overflows.resolve(bucket)
     }
 
     /// The table of rates.
@@ -106,6 +132,28 @@ impl Hasher for Written {
     }
 }
 
+/// What is shared by name for as long as a snapshot holds it.
+struct Named<K, V>(Mutex<HashMap<K, Weak<V>>>);
+
+impl<K, V> Default for Named<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, V: Default> Named<K, V> {
+    fn resolve(&self, name: K) -> Arc<V> {
+        let mut held = self.0.lock();
+        if let Some(known) = held.get(&name).and_then(Weak::upgrade) {
+            return known;
+        }
+        held.retain(|_, value| value.strong_count() > 0);
+        let made = Arc::new(V::default());
+        held.insert(name, Arc::downgrade(&made));
+        made
+    }
+}
+
 /// What one rate needs when the table is full.
 #[derive(Default)]
 pub struct Overflow(OnceLock<Sketch>);
@@ -114,5 +162,10 @@ impl Overflow {
     /// The sketch, made now if it was not needed before.
     pub fn sketch(&self) -> &Sketch {
         self.0.get_or_init(Default::default)
+    }
+
+    /// The sketch, if there has been need of one.
+    pub fn in_use(&self) -> Option<&Sketch> {
+        self.0.get()
     }
 }

@@ -5,6 +5,7 @@ mod lines;
 mod recipe;
 
 use super::Compiling;
+use super::limits::PlanNames;
 use crate::consumer::CurrentConsumers;
 use crate::value::Problems;
 use entry::Reader;
@@ -15,9 +16,10 @@ impl Compiling<'_> {
     /// The consumers in force, which follow their files.
     pub(super) fn consumers(&mut self) -> Arc<CurrentConsumers> {
         let loaded = self.loaded;
+        let plans = Arc::new(PlanNames::of(self));
         let mut entries = Vec::new();
         for (name, written) in loaded.config.consumers.iter() {
-            let mut reader = Reader { problems: &mut self.problems, sources: &loaded.sources };
+            let mut reader = Reader { problems: &mut self.problems, sources: &loaded.sources, plans: &plans };
             entries.push(reader.entry(name, written));
         }
         let mut sources = Vec::new();
@@ -27,7 +29,7 @@ impl Compiling<'_> {
                 Err(problem) => self.problems.push(problem),
             }
         }
-        let recipe = Recipe::new(entries, sources);
+        let recipe = Recipe::new(entries, sources, plans);
         let mut problems = Problems::new();
         let consumers = recipe.build(Origin::Configuration, &mut problems);
         self.problems.extend(problems);

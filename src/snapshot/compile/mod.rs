@@ -16,11 +16,12 @@ mod upstreams;
 pub use process::{server_plan, worker_threads};
 
 use super::Snapshot;
+use super::areas::{Area, Areas};
 use crate::config::{Failed, Loaded};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
 use crate::policy::Tend;
-use crate::policy::limit::LimitStore;
+use crate::policy::limit::{Limit, LimitStore, Plans, Usage};
 use crate::request::{IDENTITY_FIELDS, TrustedProxies};
 use crate::value::{Problems, Sources};
 use http::HeaderName;
@@ -58,6 +59,10 @@ struct Compiling<'a> {
     tended: Vec<Arc<dyn Tend>>,
     identity: Vec<HeaderName>,
     redacted: Vec<String>,
+    plans: Arc<Plans>,
+    /// All limits of routes.
+    limited: Vec<Arc<Limit>>,
+    areas: Vec<Area>,
 }
 
 impl Compiling<'_> {
@@ -83,16 +88,23 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         tended: Vec::new(),
         identity: IDENTITY_FIELDS.to_vec(),
         redacted: Vec::new(),
+        plans: Arc::default(),
+        limited: Vec::new(),
+        areas: Vec::new(),
     };
+    compiling.plans = compiling.plans();
     let replies = compiling.gateway_replies();
     let mut upstreams = compiling.upstreams();
     let mut access = compiling.access();
     let compiled = compiling.routes(&mut upstreams, &mut access, &replies);
     compiling.warn_unused(&upstreams);
     compiling.warn_unused_providers(&access);
+    compiling.warn_unused_plans();
     let process = compiling.process();
     let mut problems = std::mem::take(&mut compiling.problems);
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
+    let (plans, limited) = (Arc::clone(&compiling.plans), std::mem::take(&mut compiling.limited));
+    let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
     problems.extend(loaded.problems.clone());
     problems.sort();
     let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {
@@ -108,10 +120,12 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         routes: routes.into(),
         upstreams: upstreams.into_compiled(),
         consumers,
+        usage: Usage::new(Arc::clone(surroundings.limits), plans, limited),
         providers,
         tended,
         identity: identity.into(),
         replies,
+        areas,
         trusted,
         unrouted: surroundings.metrics.unrouted(),
         process,

@@ -14,6 +14,7 @@ use crate::reply::{Fixed, Templates};
 use crate::routing::{
     Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
 };
+use crate::snapshot::areas::Area;
 use crate::snapshot::{
     Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
 };
@@ -73,10 +74,12 @@ impl<'a> Compiling<'a> {
         for (name, api) in loaded.config.apis.iter() {
             let base = api.base.as_ref().and_then(|base| self.pattern(base, PathPattern::parse(&base.value)));
             let hosts = self.hosts(&api.host);
+            let own_replies = self.replies_within(&api.replies, replies);
+            self.areas.extend(Area::new(&hosts, base.as_ref(), &own_replies));
             let level = Level {
                 api: Some(Around { name: &name.value, written: api, base, hosts }),
                 policies: api.policies().with_default(api.default).within(defaults),
-                replies: self.replies_within(&api.replies, replies),
+                replies: own_replies,
             };
             for (key, written) in api.routes.iter() {
                 self.route(&mut road, &level, key, written);

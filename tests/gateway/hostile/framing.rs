@@ -238,3 +238,27 @@ fn a_chunked_body_that_is_none_is_answered_before_the_end() {
         assert!(!reply.keeps_alive(), "{body:?}");
     }
 }
+
+#[test]
+fn one_host_in_two_spellings_is_one_host() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&format!(
+        "routes: {{ /**: {{ match: {{ host: a.example }}, to: {}, preserve_host: true }} }}",
+        origin.url()
+    ));
+    for (target, host) in [
+        ("http://A.example/x", "a.example"),
+        ("http://a.example:80/x?y", "A.EXAMPLE"),
+        ("http://a.example/x", "a.example:80"),
+        ("http://a.example:/x", "a.example"),
+    ] {
+        let mut client = gateway.connect();
+        for _ in 0..2 {
+            let reply = client.send(&Request::post(target, b"body".to_vec()).header("Host", host));
+            assert_eq!((reply.status, &reply.json()["body"]), (200, &"body".into()), "{target} {host}");
+            assert!(reply.json()["target"].as_str().is_some_and(|seen| seen.starts_with("/x")));
+        }
+    }
+    let other = Request::get("http://a.example:81/x").header("Host", "a.example");
+    assert_eq!(gateway.send(&other).status, 400);
+}

@@ -73,3 +73,38 @@ pub fn tells_nothing_of(reply: &Response, address: std::net::SocketAddr) {
     assert!(!all.contains(&address.to_string()) && !all.contains(&format!(":{}", address.port())), "{all}");
     assert!(!all.to_ascii_lowercase().contains("pingora"), "{all}");
 }
+
+#[test]
+fn what_an_api_replies_holds_below_its_base_where_no_route_does() {
+    let text = |text: &str| format!("{{ content_type: text/plain, body: \"{text} {{reason}}\" }}");
+    let gateway = Gateway::start(&format!(
+        "replies: {{ default: {} }}
+apis:
+  shop: {{ host: shop.example, base: /v1, replies: {{ default: {} }}, routes: {{ GET /a: {{ respond: {{ body: a }} }} }} }}
+  inner: {{ host: shop.example, base: /v1/inner, routes: {{ GET /a: {{ respond: {{ body: a }} }} }} }}
+  wide: {{ base: /v2, replies: {{ no-route: {} }}, routes: {{ GET /a: {{ respond: {{ body: a }} }} }} }}
+  same: {{ base: /v2, routes: {{ GET /b: {{ respond: {{ body: b }} }} }} }}
+",
+        text("gateway"),
+        text("shop"),
+        text("wide"),
+    ));
+    let cases = [
+        ("shop.example", "/v1/none", "shop no-route"),
+        ("SHOP.example:80", "/v1", "shop no-route"),
+        ("shop.example", "/v1/x/../none", "shop no-route"),
+        ("shop.example", "/v1x", "gateway no-route"),
+        ("shop.example", "/v1/inner/none", "gateway no-route"),
+        ("other.example", "/v1/none", "gateway no-route"),
+        ("shop.example", "/v2/none", "wide no-route"),
+        ("other.example", "/v2/none", "wide no-route"),
+    ];
+    for (host, path, said) in cases {
+        let reply = gateway.send(&Request::get(path).header("Host", host));
+        assert_eq!((reply.status, reply.text()), (404, said), "{host} {path}");
+    }
+    let reply = gateway.send(&Request::post("/v1/a", Vec::new()).header("Host", "shop.example"));
+    assert_eq!((reply.status, reply.text()), (405, "shop method-not-allowed"));
+    let reply = gateway.send(&Request::post("/v2/b", Vec::new()));
+    assert_eq!((reply.status, reply.text()), (405, "gateway method-not-allowed"));
+}

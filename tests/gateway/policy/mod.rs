@@ -17,6 +17,7 @@ mod jwt;
 mod limit;
 mod mtls;
 mod oidc;
+mod plan;
 mod security_headers;
 mod signature;
 mod transform;

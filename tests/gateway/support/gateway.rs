@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use tollgate::exchange::Exchange;
+use tollgate::exchange::call::Callee;
 use tollgate::server::{self, Sockets, Source};
-use tollgate::snapshot::ReloadReport;
+use tollgate::snapshot::{Action, ReloadReport, Surroundings, compile};
 
 use super::client::{Client, Request, Response, send};
 use super::wait;
@@ -46,6 +48,29 @@ impl Gateway {
     #[track_caller]
     pub fn before(url: &str) -> Self {
         Self::start(&format!("routes: {{ /**: {{ to: {url} }} }}"))
+    }
+
+    /// A gateway whose routes, each with one upstream, answer by an exchange made for that upstream.
+    #[track_caller]
+    pub fn exchanging(yaml: &str, make: impl Fn(Callee) -> Arc<dyn Exchange>) -> Self {
+        let gateway = Self::start(yaml);
+        let shared = gateway.running.shared();
+        let loaded = Source::File(file(gateway.folder.path())).load().expect("the configuration again");
+        let surroundings = Surroundings {
+            previous: Some(&shared.store.load()),
+            metrics: &shared.metrics,
+            fetcher: &shared.fetcher,
+            limits: &shared.limits,
+            seed: 0,
+        };
+        let mut snapshot = compile(loaded, &surroundings).unwrap_or_else(|failed| panic!("{failed}")).snapshot;
+        for route in &mut snapshot.routes {
+            if let Action::Forward(target) = &route.action {
+                route.action = Action::Exchange(make(target.choices().first().expect("an upstream").callee()));
+            }
+        }
+        shared.store.publish(Arc::new(snapshot));
+        gateway
     }
 
     /// Where the plain listener of `listen:` is.

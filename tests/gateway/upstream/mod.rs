@@ -2,6 +2,7 @@
 
 mod balance;
 mod breaker;
+mod calls;
 mod health;
 mod odd;
 mod overload;

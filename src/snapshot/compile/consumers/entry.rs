@@ -1,5 +1,6 @@
 //! One consumer as it is written, made ready to be added: secrets fetched, keys digested, passwords hashed.
 
+use super::PlanNames;
 use crate::config::{ConsumerConfig, KeyConfig, ProofConfig};
 use crate::consumer::{Consumer, Key, KeyDigest, PasswordHash, SubjectKind};
 use crate::value::{Invalid, Place, Problems, Secret, Sources, Spanned};
@@ -23,12 +24,16 @@ pub(super) struct Entry {
 pub(super) struct Reader<'a> {
     pub problems: &'a mut Problems,
     pub sources: &'a Sources,
+    pub plans: &'a PlanNames,
 }
 
 impl Reader<'_> {
     pub fn entry(&mut self, name: &Spanned<String>, written: &ConsumerConfig) -> Entry {
         if name.value.is_empty() {
             self.problems.error(name.place, "a consumer needs a name");
+        }
+        if let Some(plan) = &written.plan {
+            self.plans.check(plan, plan.place, self.problems);
         }
         let tokens = written.jwt_subject.iter().map(|subject| (SubjectKind::Token, subject.value.as_str().into()));
         let certificates =

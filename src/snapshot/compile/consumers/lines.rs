@@ -4,14 +4,15 @@
 //! may be left out. A consumer with several keys has several lines, of which the first says its groups and its plan.
 //! Empty lines and those that begin with `#` are passed over.
 
+use super::PlanNames;
 use crate::config::Moment;
 use crate::consumer::{Consumer, Consumers, Key};
 use crate::value::Invalid;
 
 /// Reads all lines into `consumers`; every line that is bad, counted from 1, with what is wrong with it.
-pub(super) fn read(text: &str, consumers: &mut Consumers) -> Vec<(usize, Invalid)> {
+pub(super) fn read(text: &str, consumers: &mut Consumers, plans: &PlanNames) -> Vec<(usize, Invalid)> {
     consumers.reserve(memchr::memchr_iter(b'\n', text.as_bytes()).count());
-    let mut reading = Reading { before: consumers.count().0, consumers };
+    let mut reading = Reading { before: consumers.count().0, consumers, plans };
     let mut bad = Vec::new();
     for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
@@ -29,6 +30,7 @@ struct Reading<'a> {
     consumers: &'a mut Consumers,
     /// Consumers that were there before this file.
     before: usize,
+    plans: &'a PlanNames,
 }
 
 impl Reading<'_> {
@@ -45,7 +47,10 @@ impl Reading<'_> {
         let digest = digest.parse()?;
         let expires = if expires.is_empty() { None } else { Some(expires.parse::<Moment>()?.unix_seconds()) };
         let groups: Box<[Box<str>]> = groups.split_ascii_whitespace().map(Box::from).collect();
-        let plan = Some(plan).filter(|plan| !plan.is_empty()).map(Box::from);
+        let plan: Option<Box<str>> = Some(plan).filter(|plan| !plan.is_empty()).map(Box::from);
+        if let Some((message, hint)) = plan.as_ref().and_then(|plan| self.plans.missing(plan)) {
+            return Err(Invalid::new(message).hint(hint));
+        }
         let holder = match self.consumers.find(id) {
             Some(holder) if !holder.is_before(self.before) => {
                 let known = self.consumers.holder(holder);
@@ -102,7 +107,7 @@ mod tests {
             digest(3)
         );
         let mut consumers = Consumers::default();
-        assert_eq!(read(&text, &mut consumers), []);
+        assert_eq!(read(&text, &mut consumers, &PlanNames::from(["gold"])), []);
         assert_eq!(consumers.count(), (2, 3));
         let first = found(&consumers, 1);
         assert_eq!(first.consumer.groups, ["partners".into(), "beta".into()].into());
@@ -117,11 +122,11 @@ mod tests {
         let mut consumers = Consumers::default();
         consumers.add(Consumer { id: "base".into(), groups: Box::default(), plan: None }, &[]).unwrap();
         let text = format!(
-            "a,{one}\nb,{one}\na,{one}\nb,plain-key-in-the-clear\n,{two}\nbase,{two}\nc,{two},g,p,2027-01-31,x\na,{two},other\nd,{two},,,soon\n",
+            "a,{one}\nb,{one}\na,{one}\nb,plain-key-in-the-clear\n,{two}\nbase,{two}\nc,{two},g,gold,2027-01-31,x\na,{two},other\nd,{two},,,soon\ne,{two},,god\n",
             one = digest(1),
             two = digest(2)
         );
-        let bad = read(&text, &mut consumers);
+        let bad = read(&text, &mut consumers, &PlanNames::from(["gold"]));
         let said: Vec<String> = bad.iter().map(|(line, invalid)| format!("{line}: {}", invalid.message)).collect();
         assert_eq!(
             said,
@@ -134,6 +139,7 @@ mod tests {
                 "7: the line has more than five fields",
                 "8: `a` has other groups or another plan on an earlier line",
                 "9: `soon` is not a moment",
+                "10: there is no plan `god`",
             ]
         );
     }

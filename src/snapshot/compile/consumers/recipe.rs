@@ -1,7 +1,7 @@
 //! How the registry of consumers is made: of what the configuration says and of files, anew whenever one changes.
 
 use super::entry::{Entry, Reader};
-use super::lines;
+use super::{PlanNames, lines};
 use crate::config::{ConsumerConfig, yaml};
 use crate::consumer::{Consumers, CurrentConsumers, SubjectKind};
 use crate::policy::{Tend, Watched};
@@ -64,12 +64,13 @@ pub(super) struct Recipe {
     entries: Vec<Entry>,
     sources: Vec<Source>,
     watched: Watched,
+    plans: Arc<PlanNames>,
 }
 
 impl Recipe {
-    pub fn new(entries: Vec<Entry>, sources: Vec<Source>) -> Self {
+    pub fn new(entries: Vec<Entry>, sources: Vec<Source>, plans: Arc<PlanNames>) -> Self {
         let watched = Watched::new(sources.iter().map(|source| source.path.clone()));
-        Self { entries, sources, watched }
+        Self { entries, sources, watched, plans }
     }
 
     pub fn has_files(&self) -> bool {
@@ -87,8 +88,8 @@ impl Recipe {
         for source in &self.sources {
             let name = source.path.display().to_string();
             let (found, more) = match source.format {
-                Format::Lines => read_lines(&source.path, &name, &mut consumers),
-                Format::Yaml => read_map(&source.path, &name, &mut consumers),
+                Format::Lines => read_lines(&source.path, &name, (&mut consumers, &self.plans)),
+                Format::Yaml => read_map(&source.path, &name, (&mut consumers, &self.plans)),
             };
             for (severity, invalid) in found {
                 let mut problem = Problem::error(source.place, invalid.message);
@@ -120,12 +121,12 @@ fn read_text(path: &Path, largest: u64) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
-fn read_lines(path: &Path, name: &str, consumers: &mut Consumers) -> Found {
+fn read_lines(path: &Path, name: &str, (consumers, plans): (&mut Consumers, &PlanNames)) -> Found {
     let text = match read_text(path, LARGEST_FILE) {
         Ok(text) => text,
         Err(why) => return unreadable(name, why),
     };
-    let bad = lines::read(&text, consumers);
+    let bad = lines::read(&text, consumers, plans);
     let more = bad.len().saturating_sub(MOST_NAMED);
     let named = bad.into_iter().take(MOST_NAMED).map(|(line, invalid)| {
         (Severity::Error, Invalid { message: format!("{name}:{line}: {}", invalid.message), hint: invalid.hint })
@@ -134,7 +135,7 @@ fn read_lines(path: &Path, name: &str, consumers: &mut Consumers) -> Found {
 }
 
 /// A map like that of `consumers:`.
-fn read_map(path: &Path, name: &str, consumers: &mut Consumers) -> Found {
+fn read_map(path: &Path, name: &str, (consumers, plans): (&mut Consumers, &PlanNames)) -> Found {
     let text = match read_text(path, yaml::LARGEST_FILE) {
         Ok(text) => text,
         Err(why) => return unreadable(name, why),
@@ -144,7 +145,7 @@ fn read_map(path: &Path, name: &str, consumers: &mut Consumers) -> Found {
     let id = sources.add(name, folder, text.as_str());
     if let Some(document) = yaml::parse(id, &text, &mut problems) {
         let read: Option<Named<ConsumerConfig>> = yaml::read(&document.root, &mut problems, &mut sources);
-        let mut reader = Reader { problems: &mut problems, sources: &sources };
+        let mut reader = Reader { problems: &mut problems, sources: &sources, plans };
         let read = read.unwrap_or_default();
         let entries: Vec<Entry> = read.iter().map(|(name, written)| reader.entry(name, written)).collect();
         add_all(consumers, &entries, &mut problems);

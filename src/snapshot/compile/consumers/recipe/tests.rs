@@ -23,7 +23,7 @@ fn a_map_and_lines_stand_side_by_side() {
     let one = source(folder.path(), "a.yaml", ACME);
     let two = source(folder.path(), "b.csv", &format!("other,sha256:{}\n", "0".repeat(64)));
     let mut problems = Problems::new();
-    let consumers = Recipe::new(Vec::new(), vec![one, two]).build(Origin::Configuration, &mut problems);
+    let consumers = Recipe::new(Vec::new(), vec![one, two], Arc::default()).build(Origin::Configuration, &mut problems);
     assert_eq!(problems.into_vec(), []);
     assert_eq!(consumers.count(), (2, 2));
     assert_eq!(consumers.credential(&digest("abc")).unwrap().consumer.groups, ["partners".into()].into());
@@ -35,7 +35,7 @@ fn what_is_wrong_says_file_and_line_and_shows_no_key() {
     let one = source(folder.path(), "a.yaml", &format!("{ACME}  colour: red\nb: {{ keys: 8c2f41d0-in-the-clear }}\n"));
     let two = source(folder.path(), "b.csv", "other,8c2f41d0-in-the-clear\n");
     let mut problems = Problems::new();
-    Recipe::new(Vec::new(), vec![one, two]).build(Origin::Configuration, &mut problems);
+    Recipe::new(Vec::new(), vec![one, two], Arc::default()).build(Origin::Configuration, &mut problems);
     let said: Vec<String> = problems.iter().map(|it| format!("{} {:?}", it.message, it.hint)).collect();
     assert_eq!(said.len(), 3, "{said:#?}");
     assert!(said[0].contains("a.yaml:4:3: ") && said[1].contains("a.yaml:5:") && said[2].contains("b.csv:1: "));
@@ -45,7 +45,7 @@ fn what_is_wrong_says_file_and_line_and_shows_no_key() {
 #[test]
 fn a_change_is_exchanged_whole_and_a_bad_file_leaves_the_old_in_service() {
     let folder = tempfile::tempdir().unwrap();
-    let recipe = Recipe::new(Vec::new(), vec![source(folder.path(), "a.yaml", ACME)]);
+    let recipe = Recipe::new(Vec::new(), vec![source(folder.path(), "a.yaml", ACME)], Arc::default());
     let current = CurrentConsumers::new(recipe.build(Origin::Configuration, &mut Problems::new()));
     let revision = current.load().revision();
     for bad in ["acme: { keys: [sha256:12] }", "acme: [", ""] {

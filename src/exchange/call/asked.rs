@@ -1,0 +1,98 @@
+//! A call: what is asked of which upstream.
+
+use super::Retries;
+use crate::observe::metrics::UpstreamMetrics;
+use crate::reply::Reply;
+use crate::upstream::Upstream;
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method};
+use std::sync::Arc;
+
+/// Who is called: an upstream with its counters.
+#[derive(Clone)]
+pub struct Callee {
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// Its counters.
+    pub metrics: Arc<UpstreamMetrics>,
+}
+
+/// What tells of the client in the head of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marking {
+    /// The call writes it: `X-Forwarded-*`, request id, trace, `Via`, the caller's identity.
+    ByTheCall,
+    /// It stands in the fields already.
+    Done,
+}
+
+/// What is asked of an upstream.
+pub struct Call {
+    /// Who is asked.
+    pub to: Callee,
+    /// The method; whether it is idempotent decides about retries (RFC 9110 §9.2.2).
+    pub method: Method,
+    /// Path and query.
+    pub target: PathAndQuery,
+    /// The header fields. Those of one connection, `Host`, `Content-Length` and `Transfer-Encoding` are left out of what is
+    /// sent: they are the call's to write.
+    pub fields: HeaderMap,
+    /// The Host; `None` for the endpoint's own.
+    pub host: Option<HeaderValue>,
+    /// Who writes what tells of the client.
+    pub marking: Marking,
+    /// The body.
+    pub body: CallBody,
+    /// When another attempt is made.
+    pub retries: Retries,
+}
+
+impl Call {
+    /// A call without a body and without retries, in which the gateway tells who it is made for.
+    pub fn new(to: Callee, method: Method, target: PathAndQuery, fields: HeaderMap) -> Self {
+        let (host, body, retries) = (None, CallBody::None, Retries::default());
+        Self { to, method, target, fields, host, marking: Marking::ByTheCall, body, retries }
+    }
+}
+
+/// The body of a call.
+#[derive(Default)]
+pub enum CallBody {
+    /// None.
+    #[default]
+    None,
+    /// All of it; sent again with another attempt.
+    Whole(Bytes),
+    /// In pieces, as they come: with HTTP/2 while the answer comes, with HTTP/1 before it. Once a piece has been taken
+    /// there is no other attempt.
+    Stream {
+        /// Its length where it is known; it must be right.
+        length: Option<u64>,
+        /// The pieces; taken when the attempt that sends them begins.
+        pieces: Option<Box<dyn Pieces>>,
+    },
+}
+
+impl CallBody {
+    /// A body in pieces.
+    pub fn stream(length: Option<u64>, pieces: Box<dyn Pieces>) -> Self {
+        Self::Stream { length, pieces: Some(pieces) }
+    }
+
+    /// Whether the body, as it stands, can be sent.
+    pub(super) fn is_sendable(&self) -> bool {
+        !matches!(self, Self::Stream { pieces: None, .. })
+    }
+}
+
+/// Pieces of a body, as they come.
+#[async_trait]
+pub trait Pieces: Send {
+    /// The next piece; `None` after the last.
+    ///
+    /// # Errors
+    /// The body breaks off: what it was sent for fails with this.
+    async fn next(&mut self) -> Result<Option<Bytes>, Box<Reply>>;
+}

@@ -1,0 +1,72 @@
+//! How long the steps of a call may take.
+
+use super::attempt::Broken;
+use super::{Flow, Origin};
+use crate::reply::Reason;
+use crate::upstream::Timeouts;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// A stream may be silent this long, either way, before it is cut. Clients and services that keep streams open ping
+/// more often.
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+
+/// The bounds of one attempt: the upstream's own for each step, and what is left until the deadline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    own: Timeouts,
+    deadline: Option<Instant>,
+    flow: Flow,
+}
+
+impl Bounds {
+    pub(super) fn new(own: Timeouts, origin: &Origin) -> Self {
+        Self { own, deadline: origin.deadline, flow: origin.flow }
+    }
+
+    /// What is left; `None` without a deadline.
+    pub(super) fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// The time for connecting, of streams too.
+    pub(super) fn connect(&self) -> Result<Duration, Broken> {
+        bounded(self.own.total_connect, self.left())
+    }
+
+    /// The time for one write.
+    pub(super) fn write(&self) -> Result<Option<Duration>, Broken> {
+        match self.flow {
+            Flow::Streaming => Ok(Some(self.own.write)),
+            Flow::Bounded => bounded(self.own.write, self.left()).map(Some),
+        }
+    }
+
+    /// The time until the next bytes come.
+    pub(super) fn read(&self) -> Result<Option<Duration>, Broken> {
+        match self.flow {
+            Flow::Streaming => Ok(Some(self.own.read.max(LONGEST_SILENCE))),
+            Flow::Bounded => bounded(self.own.read, self.left()).map(Some),
+        }
+    }
+
+    /// What a future brings by the deadline; `None` where it brings nothing. A stream is waited for as long as it takes.
+    pub(super) async fn within<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        match self.deadline.filter(|_| self.flow == Flow::Bounded) {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), future).await.ok(),
+            None => Some(future.await),
+        }
+    }
+}
+
+fn bounded(own: Duration, left: Option<Duration>) -> Result<Duration, Broken> {
+    match left {
+        Some(left) if left.is_zero() => Err(Reason::Deadline.into()),
+        Some(left) => Ok(own.min(left)),
+        None => Ok(own),
+    }
+}

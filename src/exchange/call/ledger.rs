@@ -1,0 +1,58 @@
+//! What the calls made for one request come to: attempts, and the time in which at least one was under way.
+
+use crate::upstream::{Endpoint, Upstream};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Counts the calls made for one request, for its line in the access log and for `tollgate_gateway_duration_seconds`.
+/// Calls that run side by side count once.
+#[derive(Default)]
+pub struct Ledger(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    attempts: u32,
+    under_way: u32,
+    since: Option<Instant>,
+    spent: Duration,
+    last: Option<(Arc<Upstream>, Arc<Endpoint>)>,
+}
+
+impl Ledger {
+    /// An attempt begins.
+    pub(super) fn begin(&self, now: Instant, upstream: &Arc<Upstream>, endpoint: &Arc<Endpoint>) {
+        let mut entries = self.0.lock();
+        entries.attempts += 1;
+        entries.under_way += 1;
+        entries.since.get_or_insert(now);
+        entries.last = Some((Arc::clone(upstream), Arc::clone(endpoint)));
+    }
+
+    /// An attempt is over.
+    pub(super) fn end(&self, now: Instant) {
+        let mut entries = self.0.lock();
+        entries.under_way = entries.under_way.saturating_sub(1);
+        if entries.under_way == 0
+            && let Some(since) = entries.since.take()
+        {
+            entries.spent += now.saturating_duration_since(since);
+        }
+    }
+
+    /// Attempts so far.
+    pub fn attempts(&self) -> u32 {
+        self.0.lock().attempts
+    }
+
+    /// The time so far in which at least one was under way.
+    pub fn spent(&self, now: Instant) -> Duration {
+        let entries = self.0.lock();
+        entries.spent + entries.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Who was asked last.
+    pub fn last(&self) -> Option<(Arc<Upstream>, Arc<Endpoint>)> {
+        self.0.lock().last.clone()
+    }
+}

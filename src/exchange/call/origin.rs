@@ -1,0 +1,78 @@
+//! On whose behalf a call is made.
+
+use super::Ledger;
+use crate::observe::{TraceContext, Worker};
+use crate::request::{Caller, Client, Forwarding, Marks, Scheme, mark};
+use crate::value::Priority;
+use http::{HeaderMap, HeaderValue};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// It is complete by the deadline.
+    #[default]
+    Bounded,
+    /// Events, gRPC streams and WebSockets last as long as they last; only silence is bounded.
+    Streaming,
+}
+
+/// The request of a client that calls are made for: who sent it, under which names it is found again, how long there is
+/// time. One for each request, shared by its calls.
+pub struct Origin {
+    /// Who sent it.
+    pub client: Client,
+    /// The caller that was established, if any.
+    pub caller: Option<Arc<Caller>>,
+    /// How it came.
+    pub scheme: Scheme,
+    /// The Host the client named, as sent.
+    pub host: Option<HeaderValue>,
+    /// The port of the listener it came in at.
+    pub port: HeaderValue,
+    /// Whether RFC 7239's field is written too.
+    pub rfc7239: bool,
+    /// What a trusted proxy in front said of its origin; empty where the peer is none.
+    pub said: HeaderMap,
+    /// `X-Request-Id`.
+    pub request_id: HeaderValue,
+    /// The trace it belongs to, with this gateway's span.
+    pub trace: Option<TraceContext>,
+    /// When the whole exchange must be over; `None` where there is no limit.
+    pub deadline: Option<Instant>,
+    /// Whether that goes for the answer too, or only for its beginning.
+    pub flow: Flow,
+    /// How much it matters when not all can be served.
+    pub priority: Priority,
+    /// The worker it is served on.
+    pub worker: Worker,
+    /// What its calls come to.
+    pub ledger: Ledger,
+}
+
+impl Origin {
+    /// Writes into the head of a call who it is made for: what a request tells that is passed on by the proxy.
+    pub(super) fn mark(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.said {
+            if !headers.contains_key(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        let forwarding = Forwarding {
+            client: self.client,
+            scheme: self.scheme,
+            host: self.host.as_ref(),
+            port: &self.port,
+            prefix: None,
+            rfc7239: self.rfc7239,
+        };
+        mark(headers, &Marks { forwarding, request_id: &self.request_id, trace: self.trace.as_ref() });
+        if let Some(caller) = &self.caller {
+            for (name, _) in &caller.fields {
+                headers.remove(name);
+            }
+            caller.tell(headers);
+        }
+    }
+}
