@@ -160,9 +160,9 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     let given: Vec<Place> = actions.into_iter().flatten().collect();
     match given.as_slice() {
         [] => {
-            problems
-                .error(key.place, "the route does nothing")
-                .hint("write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `redirect:` or `respond:`");
+            problems.error(key.place, "the route does nothing").hint(
+                "write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `redirect:` or `respond:`",
+            );
         }
         [_] => {}
         [first, second, ..] => {

@@ -14,7 +14,7 @@ mod usage;
 pub use crate::exchange::call::{Retries, RetryCause};
 pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
-pub use explain::{Question, explain_plan, explain_request};
+pub use explain::{Question, draw_plan, explain_plan, explain_request};
 pub use report::ReloadReport;
 pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 pub use shared::Shared;

@@ -45,7 +45,7 @@ impl<'a> Facts<'a> {
         match reference {
             Reference::Part(at, pointer) => pointer.of(self.parts.get(*at)?.as_ref()?).map(Cow::Borrowed),
             Reference::Item(pointer) => pointer.of(self.item?).map(Cow::Borrowed),
-            Reference::Capture(at) => {
+            Reference::Capture(at, _) => {
                 let raw = self.request.captures.get(*at)?;
                 text(&percent_decode_str(raw).decode_utf8().ok()?)
             }

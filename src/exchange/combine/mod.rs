@@ -92,7 +92,10 @@ impl Combine {
     }
 
     fn line(&self, at: usize, part: &Part) -> String {
-        let mut line = format!("part {}: {} {}:{}", part.name, part.method, part.to.upstream.name(), part::shown(&part.path, &self.parts));
+        let (name, upstream) = (&part.name, part.to.upstream.name());
+        let colon = if upstream.contains("://") { "" } else { ":" };
+        let path = part::shown(&part.path, &self.parts);
+        let mut line = format!("part {name}: {} {upstream}{colon}{path}", part.method);
         if let Some(query) = &part.query {
             let _ = write!(line, "?{}", part::shown(query, &self.parts));
         }
@@ -135,7 +138,13 @@ impl Exchange for Combine {
         let mut out = String::from("flowchart LR\n  request([request])\n  answer([answer])\n");
         for (at, part) in self.parts.iter().enumerate() {
             let optional = if part.need == Need::Required { "" } else { ", optional" };
-            let _ = writeln!(out, "  {name}[\"{name}: {} {}{optional}\"]", part.method, part.to.upstream.name(), name = part.name);
+            let _ = writeln!(
+                out,
+                "  {name}[\"{name}: {} {}{optional}\"]",
+                part.method,
+                part.to.upstream.name(),
+                name = part.name
+            );
             match self.graph.needs(at) {
                 [] => {
                     let _ = writeln!(out, "  request --> {}", part.name);

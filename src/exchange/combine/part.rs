@@ -111,7 +111,8 @@ impl Part {
         fields.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         for (name, text) in &self.headers {
-            let value = HeaderValue::from_str(&facts.text(text)?).map_err(|_| unfit("a value makes no header field"))?;
+            let value =
+                HeaderValue::from_str(&facts.text(text)?).map_err(|_| unfit("a value makes no header field"))?;
             fields.insert(name, value);
         }
         let mut call = Call::new(self.to.clone(), self.method.clone(), target, fields);

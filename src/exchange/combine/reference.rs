@@ -10,8 +10,8 @@ pub enum Reference {
     Part(usize, Pointer),
     /// The item that a part is being asked about, or something within it.
     Item(Pointer),
-    /// What the route's path captured, by the number of the capture.
-    Capture(usize),
+    /// What the route's path captured, by the number and the name of the capture.
+    Capture(usize, Box<str>),
     /// The first value of a parameter of the query, decoded.
     Query(Box<str>),
     /// The first value of a field of the request.
@@ -63,7 +63,8 @@ impl Reference {
             Some(dotted) => Pointer::dotted(dotted),
             None => Pointer::parse(rest),
         };
-        let within = || pointer().map_err(|why| (format!("`{{{text}}}`: {why}"), "write `{order.id}` or `{order/id}`".into()));
+        let within =
+            || pointer().map_err(|why| (format!("`{{{text}}}`: {why}"), "write `{order.id}` or `{order/id}`".into()));
         let named = |what: &str| match rest.strip_prefix('.').filter(|name| !name.is_empty()) {
             Some(name) => Ok(name),
             None => Err((format!("`{{{name}}}` names no {what}"), format!("write `{{{name}.x}}` for the {what} `x`"))),
@@ -76,11 +77,14 @@ impl Reference {
             return Ok(Self::Part(at, within()?));
         }
         if let Some(at) = scope.captures.iter().position(|capture| **capture == *name) {
-            return alone(Self::Capture(at));
+            return alone(Self::Capture(at, name.into()));
         }
         match name {
             "item" if scope.item => Ok(Self::Item(within()?)),
-            "item" => Err(("`{item}` means something only where the part has `each`".into(), "write `each: \"{part.list}\"`".into())),
+            "item" => Err((
+                "`{item}` means something only where the part has `each`".into(),
+                "write `each: \"{part.list}\"`".into(),
+            )),
             "query" => named("parameter").map(|name| Self::Query(name.into())),
             "header" => {
                 let name = named("field")?;
@@ -101,7 +105,9 @@ impl Reference {
         let known: Vec<&str> = known.chain(RESERVED.into_iter().filter(|name| *name != "partial")).collect();
         let hint = match crate::value::suggest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{{{near}}}`?"),
-            None => format!("there are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+            None => {
+                format!("there are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            }
         };
         (format!("nothing is called `{name}` here"), hint)
     }
@@ -181,7 +187,7 @@ impl fmt::Display for Reference {
         match self {
             Self::Part(at, pointer) => write!(f, "part {at}{pointer}"),
             Self::Item(pointer) => write!(f, "item{pointer}"),
-            Self::Capture(at) => write!(f, "capture {at}"),
+            Self::Capture(_, name) => f.write_str(name),
             Self::Query(name) => write!(f, "query.{name}"),
             Self::Header(name) => write!(f, "header.{name}"),
             Self::Body(pointer) => write!(f, "body{pointer}"),

@@ -110,9 +110,11 @@ fn ask(combine: &Combine, part: &Part, facts: Facts<'_>) -> Result<BoxFuture<'st
     };
     Ok(match timeout {
         None => asking,
-        Some(timeout) => Box::pin(async move {
-            pingora_timeout::timeout(timeout, asking).await.unwrap_or_else(|_| Err(Failed::late()))
-        }),
+        Some(timeout) => {
+            Box::pin(
+                async move { pingora_timeout::timeout(timeout, asking).await.unwrap_or_else(|_| Err(Failed::late())) },
+            )
+        }
     })
 }
 

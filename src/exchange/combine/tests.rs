@@ -22,7 +22,7 @@ fn names_in_braces_mean_parts_captures_and_the_request() {
     assert_eq!(one("{order}"), Reference::Part(0, at("")));
     assert_eq!(one("{order.customer.0}"), Reference::Part(0, at("/customer/0")));
     assert_eq!(one("{items/a~1b}"), Reference::Part(1, at("/a~1b")));
-    assert_eq!(one("{id}"), Reference::Capture(0));
+    assert_eq!(one("{id}"), Reference::Capture(0, "id".into()));
     assert_eq!(one("{item.id}"), Reference::Item(at("/id")));
     assert_eq!(one("{query.page}"), Reference::Query("page".into()));
     assert_eq!(one("{header.X-A}"), Reference::Header(http::HeaderName::from_static("x-a")));
@@ -84,7 +84,9 @@ fn takes_of_an_answer_what_is_written() {
 fn fields(parts: &[&[(&str, &str)]], partial: bool) -> Vec<(String, String)> {
     let parts: Vec<HeaderMap> = parts
         .iter()
-        .map(|part| part.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect())
+        .map(|part| {
+            part.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+        })
         .collect();
     let made = united(parts.iter(), partial);
     made.into_iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
@@ -116,7 +118,10 @@ fn the_answer_is_kept_as_the_least_cacheable_part() {
 #[test]
 fn cookies_are_kept_and_vary_is_united() {
     let made = fields(
-        &[&[("set-cookie", "a=1"), ("vary", "Accept-Language, Accept-Encoding")], &[("set-cookie", "b=2"), ("vary", "X-A")]],
+        &[
+            &[("set-cookie", "a=1"), ("vary", "Accept-Language, Accept-Encoding")],
+            &[("set-cookie", "b=2"), ("vary", "X-A")],
+        ],
         false,
     );
     let expected = [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("vary", "accept-language, x-a")];

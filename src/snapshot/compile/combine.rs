@@ -5,7 +5,7 @@ use super::routes::{Road, retries};
 use crate::config::{CombineConfig, EndpointConfig, MarkConfig, MergeConfig, PartConfig, RetriesConfig};
 use crate::exchange::call::Callee;
 use crate::exchange::combine::{
-    BadText, Combine, Each, Graph, Mark, Need, Part, Piece, Put, RESERVED, Reference, Scope, Shape, Taking, Text,
+    BadText, Combine, Each, Graph, Mark, Need, Part, Piece, Put, RESERVED, Scope, Shape, Taking, Text,
 };
 use crate::upstream::Upstream;
 use crate::value::json::Pointer;
@@ -226,7 +226,8 @@ impl Compiling<'_> {
             },
         };
         let names = |all: &[Spanned<String>]| all.iter().map(|name| name.value.as_str().into()).collect();
-        let rename = |(old, new): (&Spanned<String>, &Spanned<String>)| (old.value.as_str().into(), new.value.as_str().into());
+        let rename =
+            |(old, new): (&Spanned<String>, &Spanned<String>)| (old.value.as_str().into(), new.value.as_str().into());
         Some(Taking {
             from,
             pick: names(&written.pick),

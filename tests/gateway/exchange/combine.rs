@@ -63,7 +63,7 @@ fn the_shape_of_the_answer_is_written_and_numbers_stay_as_they_are() {
 
 #[test]
 fn parts_that_need_nothing_of_each_other_are_asked_side_by_side() {
-    let gate = Gate::new();
+    let gate = Gate::default();
     let inner = gate.clone();
     let slow = Origin::start(move |_| {
         // Answers only once both have come.
@@ -134,7 +134,7 @@ fn an_optional_part_is_left_out_or_replaced_and_the_answer_says_so() {
 
 #[test]
 fn a_part_that_is_late_holds_nobody_up() {
-    let gate = Gate::new();
+    let gate = Gate::default();
     let inner = gate.clone();
     let origin = Origin::start(move |request| {
         if request.target == "/slow" {
@@ -154,7 +154,7 @@ fn a_part_that_is_late_holds_nobody_up() {
 
 #[test]
 fn what_a_required_part_refuses_gives_the_other_calls_up() {
-    let gate = Gate::new();
+    let gate = Gate::default();
     let inner = gate.clone();
     let origin = Origin::start(move |request| {
         if request.target == "/never" {
@@ -176,7 +176,11 @@ fn a_value_is_only_ever_a_value() {
         r#"{ a: { get: "shop:/p/{query.v}/end?one={query.v}&two=2", headers: { X-It: "<{query.v}>" } } }"#,
     );
     for (value, path, field) in [
-        ("x%2F..%2Fadmin%3Fy%3D1", "/p/x%2F..%2Fadmin%3Fy%3D1/end?one=x%2F..%2Fadmin%3Fy%3D1&two=2", "<x/../admin?y=1>"),
+        (
+            "x%2F..%2Fadmin%3Fy%3D1",
+            "/p/x%2F..%2Fadmin%3Fy%3D1/end?one=x%2F..%2Fadmin%3Fy%3D1&two=2",
+            "<x/../admin?y=1>",
+        ),
         ("a%26two%3D3%23", "/p/a%26two%3D3%23/end?one=a%26two%3D3%23&two=2", "<a&two=3#>"),
         ("%7Bid%7D", "/p/%7Bid%7D/end?one=%7Bid%7D&two=2", "<{id}>"),
     ] {
@@ -200,7 +204,9 @@ fn lists_have_a_bound_and_bombs_are_not_unpacked() {
     let origin = Origin::start(move |request| match request.target.as_str() {
         "/many" => json_answer(&json!(many)),
         "/bomb" => Answer::ok(bomb()).header("Content-Type", "application/json").header("Content-Encoding", "gzip"),
-        "/packed" => Answer::ok(packed(b"[1]")).header("Content-Type", "application/json").header("Content-Encoding", "gzip"),
+        "/packed" => {
+            Answer::ok(packed(b"[1]")).header("Content-Type", "application/json").header("Content-Encoding", "gzip")
+        }
         "/deep" => Answer::ok("[".repeat(100_000)).header("Content-Type", "application/json"),
         "/twice" => Answer::ok(r#"{"a":1,"a":2}"#).header("Content-Type", "application/json"),
         _ => json_answer(&json!(0)),
@@ -231,7 +237,9 @@ fn bomb() -> Vec<u8> {
 
 #[test]
 fn the_clients_body_is_read_where_it_is_referred_to_and_passed_on_as_it_is() {
-    let origin = Origin::start(|request| json_answer(&json!({"method": request.method, "body": String::from_utf8_lossy(&request.body)})));
+    let origin = Origin::start(|request| {
+        json_answer(&json!({"method": request.method, "body": String::from_utf8_lossy(&request.body)}))
+    });
     let gateway = gateway(
         &origin,
         r#"{ a: { post: "shop:/a", body: "{body}" }, b: { put: "shop:/b", body: { n: "{body.n}", all: ["{id}"] } } }"#,
@@ -248,8 +256,10 @@ fn the_clients_body_is_read_where_it_is_referred_to_and_passed_on_as_it_is() {
 fn identity_and_request_id_reach_every_part_and_cookies_come_back() {
     let origin = Origin::start(|request| {
         let said = |name: &str| request.header(name).unwrap_or_default().to_owned();
-        json_answer(&json!({"id": said("x-request-id"), "for": said("x-forwarded-for"), "host": said("x-forwarded-host")}))
-            .header("Set-Cookie", &format!("p={}", request.target.trim_start_matches('/')))
+        json_answer(
+            &json!({"id": said("x-request-id"), "for": said("x-forwarded-for"), "host": said("x-forwarded-host")}),
+        )
+        .header("Set-Cookie", &format!("p={}", request.target.trim_start_matches('/')))
     });
     let gateway = gateway(&origin, r#"{ a: { get: "shop:/a" }, b: { get: "shop:/b" } }"#);
     let answer = gateway.get("/full/1");
