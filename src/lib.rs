@@ -27,6 +27,7 @@
 //! Imports go downwards only, and `scripts/check` holds the table of who may import whom.
 
 pub mod admin;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod consumer;
@@ -40,6 +41,7 @@ pub mod reply;
 pub mod request;
 pub mod routing;
 pub mod server;
+pub mod shared_state;
 pub mod snapshot;
 pub mod upstream;
 pub mod value;

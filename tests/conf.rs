@@ -256,6 +256,17 @@ mod tests {
     }
 
     #[test]
+    fn shared_limits_without_their_store_are_each_gateway_s_own() {
+        // The store of the example is not there: whatever listens on its port is nobody's business here.
+        let text = fs::read_to_string(root().join("conf/shared-limits.yaml")).expect("an example");
+        let gateway = Copy::of(&text.replace("redis://127.0.0.1:6379", "redis://127.0.0.1:1")).start();
+        assert_eq!(get(&gateway, "/products/1").status, 200);
+        assert_eq!(get(&gateway, "/reports/1").status, 200);
+        assert_eq!(send(main_address(&gateway), &Request::post("/payments", "")).status, 503);
+        assert_eq!(get(&gateway, "/health").status, 200);
+    }
+
+    #[test]
     fn plans_bound_who_is_on_them() {
         let gateway = Copy::of_file("plans.yaml").start();
         let with = |key: &str, path: &str| send(main_address(&gateway), &Request::get(path).header("X-API-Key", key));
@@ -358,6 +369,23 @@ mod tests {
             let request = Request::get(path).header("Authorization", &format!("Bearer {}", signer.token(&claims)));
             assert_eq!(send(main_address(&gateway), &request).status, 200, "{path}");
         }
+    }
+
+    #[test]
+    fn the_cache_says_what_it_did() {
+        let gateway = Copy::of_file("cache.yaml").start();
+        for path in ["/catalog/1", "/search?q=a&utm=b", "/news"] {
+            let answer = get(&gateway, path);
+            // Nothing of this test listens behind it.
+            assert_eq!((answer.status, answer.header("cache-status")), (502, Some("tollgate; fwd=uri-miss")), "{path}");
+        }
+        let asked = Request::get("/news").header("Cache-Control", "only-if-cached");
+        assert_eq!(send(main_address(&gateway), &asked).status, 504);
+        let own = Request::get("/account/1").header("X-API-Key", "test");
+        assert_eq!(send(main_address(&gateway), &own).header("cache-status"), Some("tollgate; fwd=uri-miss"));
+        let preview = own.header("X-Preview", "1");
+        let past = send(main_address(&gateway), &preview);
+        assert_eq!(past.header("cache-status"), Some("tollgate; fwd=bypass; detail=configured"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who may ask, and which page answers.
 
 use super::door::Door;
-use super::pages;
+use super::{cache, pages};
 use crate::snapshot::{AdminPlan, ReloadReport, Shared};
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
@@ -87,7 +87,10 @@ impl ServeHttp for Admin {
             (&Method::GET | &Method::HEAD, "/metrics") => pages::metrics(&self.shared),
             (&Method::GET, "/config") => pages::config(&self.shared),
             (&Method::GET, "/upstreams") => pages::upstreams(&self.shared),
+            (&Method::GET, "/shared") => pages::shared(&self.shared),
             (&Method::GET, "/explain") => pages::explain(&self.shared, session.req_header().uri.query()),
+            (&Method::GET, "/cache") => cache::levels(&self.shared),
+            (&Method::POST, "/cache/purge") => cache::purge(&self.shared, session.req_header().uri.query()),
             (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()),
             (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path),
             (&Method::POST, "/reload") => {
@@ -95,12 +98,18 @@ impl ServeHttp for Admin {
                 let report = tokio::task::spawn_blocking(move || powers.reload()).await;
                 pages::reload(report.ok().flatten())
             }
-            (_, "/health" | "/ready" | "/metrics" | "/config" | "/upstreams" | "/explain" | "/usage" | "/reload") => {
-                pages::text(StatusCode::METHOD_NOT_ALLOWED, "wrong method; /reload takes POST, all others GET\n")
+            (
+                _,
+                "/health" | "/ready" | "/metrics" | "/config" | "/upstreams" | "/shared" | "/explain" | "/usage"
+                | "/reload" | "/cache" | "/cache/purge",
+            ) => {
+                let said = "wrong method; /reload and /cache/purge take POST, all others GET\n";
+                pages::text(StatusCode::METHOD_NOT_ALLOWED, said)
             }
             _ => pages::text(
                 StatusCode::NOT_FOUND,
-                "GET /health /ready /metrics /config /upstreams /usage /usage/{consumer} /explain?method=GET&url=…; POST /reload\n",
+                "GET /health /ready /metrics /config /upstreams /shared /usage /usage/{consumer} /cache \
+                 /explain?method=GET&url=…; POST /reload /cache/purge?url=… (or prefix=, tag=, api=, everything)\n",
             ),
         }
     }

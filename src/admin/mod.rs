@@ -1,19 +1,24 @@
-//! The admin API: health, readiness, metrics, the compiled plan, upstreams, reload. Never a secret.
+//! The admin API: health, readiness, metrics, the compiled plan, upstreams, reload, what is kept. Never a secret.
 //!
 //! It listens on loopback; on any other address a bearer token is required.
 
 mod app;
+mod cache;
 mod door;
 mod pages;
 
 pub use app::{Admin, AdminPowers, Readiness};
 
-use crate::observe::metrics::{Ejection, EndpointSink, EndpointState, Health};
+use crate::observe::metrics::{CacheLevels, Ejection, EndpointSink, EndpointState, Health};
 use crate::snapshot::Shared;
 
 /// Hands the state of all endpoints to the metrics.
 pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
     let now = shared.clock.now();
+    if shared.store.peek().caches {
+        let crate::cache::Holdings { bytes, objects, evicted, purged, .. } = shared.cache.holdings();
+        sink.cache(CacheLevels { bytes, objects, evicted, purged });
+    }
     for worker in &shared.pressure {
         sink.worker(worker.delay(), worker.shed());
     }
@@ -25,7 +30,7 @@ pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
         if let Some(state) = upstream.breaker() {
             sink.breaker(upstream.name(), state.level());
         }
-        for endpoint in upstream.status(now).endpoints {
+        for endpoint in upstream.status(now).endpoints.iter().filter(|endpoint| !endpoint.is_draining()) {
             sink.endpoint(EndpointState {
                 upstream: upstream.name(),
                 endpoint: &endpoint.endpoint,

@@ -22,7 +22,8 @@ pub fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {
     page(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
 }
 
-fn json(status: StatusCode, value: &Value) -> Response<Vec<u8>> {
+/// A page of JSON.
+pub fn json(status: StatusCode, value: &Value) -> Response<Vec<u8>> {
     let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
     body.push(b'\n');
     page(status, "application/json", body)
@@ -73,6 +74,12 @@ pub fn upstreams(shared: &Shared) -> Response<Vec<u8>> {
     let snapshot = shared.store.load();
     let all: Vec<_> = snapshot.upstreams.values().map(|upstream| upstream.status(now)).collect();
     json(StatusCode::OK, &serde_json::to_value(all).unwrap_or(Value::Null))
+}
+
+/// What gateways share, and how that stands; `null` where this one shares nothing.
+pub fn shared(shared: &Shared) -> Response<Vec<u8>> {
+    let status = shared.store.load().shared.as_ref().map(|state| state.status());
+    json(StatusCode::OK, &serde_json::to_value(status).unwrap_or(Value::Null))
 }
 
 /// What consumers have left of their limits, a page at a time: `?from=0&count=100`.

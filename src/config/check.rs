@@ -1,6 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
-use super::{Config, ListenerProtocol, ReplyTemplate, RouteConfig, Routes, UpstreamConfig};
+use super::{
+    Config, ListenerProtocol, MOST_REPLAYED, ReplyTemplate, RetriesConfig, RouteConfig, Routes, UpstreamConfig,
+};
 use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
 use std::time::Duration;
 
@@ -27,13 +29,18 @@ pub fn check(config: &Config, problems: &mut Problems) {
     if let Some(threads) = config.server.threads.filter(|threads| !(1..=256).contains(&threads.value)) {
         problems.error(threads.place, "`threads` is from 1 to 256");
     }
+    if let Some(keys) = config.server.max_keys.filter(|keys| !(1_000..=100_000_000).contains(&keys.value)) {
+        problems.error(keys.place, "`max_keys` is from 1000 to 100000000");
+    }
     listeners(config, problems);
+    retries(config.defaults.retries.as_ref(), problems);
     for (name, upstream) in config.upstreams.iter() {
         self::upstream(name, upstream, problems);
     }
     replies(&config.replies, problems);
     routes(&config.routes, problems);
     for (_, api) in config.apis.iter() {
+        retries(api.retries.as_ref(), problems);
         replies(&api.replies, problems);
         routes(&api.routes, problems);
     }
@@ -73,6 +80,18 @@ fn listeners(config: &Config, problems: &mut Problems) {
                 problems.error(auth.place, "client_auth needs client_ca, the CA that signs clients' certificates");
             }
         }
+    }
+}
+
+fn retries(retries: Option<&RetriesConfig>, problems: &mut Problems) {
+    let Some(retries) = retries else { return };
+    if retries.replay.get() > MOST_REPLAYED {
+        problems
+            .error(retries.replay.place, "a body that is sent again has at most 64KiB: no more of it is kept")
+            .hint("write `64KiB` or less; requests with longer bodies are tried once");
+    }
+    if let Some(limit) = retries.per_try.filter(|limit| limit.is_zero()) {
+        problems.error(limit.place, "`per_try` must be longer than nothing").hint("write `2s`, or leave it out");
     }
 }
 
@@ -151,6 +170,7 @@ fn routes(routes: &Routes, problems: &mut Problems) {
 }
 
 fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
+    retries(route.retries.as_ref(), problems);
     let actions = [
         route.to.as_ref().map(|to| to.place),
         route.combine.as_ref().map(|combine| combine.place),

@@ -1,6 +1,7 @@
 //! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
 //! whole.
 
+use crate::cache::CacheConfig;
 use crate::policy::allow::{AllowConfig, DefaultConfig};
 use crate::policy::auth::RouteAuthConfig;
 use crate::policy::compress::CompressConfig;
@@ -33,6 +34,10 @@ macro_rules! with_defaults {
             /// When a request is tried again, at another endpoint. Default: once, if no connection came about.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub retries: Option<$crate::config::RetriesConfig>,
+            /// A field that tells upstreams when the caller stops waiting, in milliseconds since 1970 (UTC), such as
+            /// `X-Request-Deadline`; the same field of a trusted proxy shortens `timeout`. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub deadline_header: Option<$crate::value::OrOff<$crate::value::Spanned<String>>>,
             /// How much its requests matter when not all can be served: `critical`, `normal` or `background`. Default normal.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub priority: Option<$crate::value::Priority>,
@@ -66,6 +71,9 @@ macro_rules! with_defaults {
             /// How much may pass: `100/s per consumer`; several limits hold together. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub limit: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::policy::limit::LimitConfig>>>,
+            /// Answers from memory: how long, or a map. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub cache: Option<$crate::value::OrOff<$crate::cache::CacheConfig>>,
             /// Whether the plan of the caller holds. Default on.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub plan: Option<$crate::policy::limit::PlanUse>,
@@ -99,6 +107,7 @@ macro_rules! with_defaults {
                 $crate::config::defaults::Policies {
                     timeout: self.timeout.as_ref(),
                     retries: self.retries.as_ref(),
+                    deadline_header: self.deadline_header.as_ref(),
                     priority: self.priority,
                     body_limit: self.body_limit.as_ref(),
                     preserve_host: self.preserve_host,
@@ -111,6 +120,7 @@ macro_rules! with_defaults {
                     cors: self.cors.as_ref(),
                     csrf: self.csrf.as_ref(),
                     limit: self.limit.as_ref(),
+                    cache: self.cache.as_ref(),
                     plan: self.plan,
                     max_in_flight: self.max_in_flight.as_ref(),
                     fault: self.fault.as_ref(),
@@ -133,6 +143,8 @@ pub struct Policies<'a> {
     pub timeout: Option<&'a OrOff<Duration>>,
     /// Retries.
     pub retries: Option<&'a RetriesConfig>,
+    /// Deadlines told to upstreams.
+    pub deadline_header: Option<&'a OrOff<Spanned<String>>>,
     /// How much it matters.
     pub priority: Option<Priority>,
     /// Largest body.
@@ -157,6 +169,8 @@ pub struct Policies<'a> {
     pub csrf: Option<&'a OrOff<CsrfConfig>>,
     /// Limits.
     pub limit: Option<&'a OrOff<OneOrMany<LimitConfig>>>,
+    /// Answers from memory.
+    pub cache: Option<&'a OrOff<CacheConfig>>,
     /// The caller's plan.
     pub plan: Option<PlanUse>,
     /// Requests under way.
@@ -188,6 +202,7 @@ impl<'a> Policies<'a> {
         Policies {
             timeout: self.timeout.or(outer.timeout),
             retries: self.retries.or(outer.retries),
+            deadline_header: self.deadline_header.or(outer.deadline_header),
             priority: self.priority.or(outer.priority),
             body_limit: self.body_limit.or(outer.body_limit),
             preserve_host: self.preserve_host.or(outer.preserve_host),
@@ -200,6 +215,7 @@ impl<'a> Policies<'a> {
             cors: self.cors.or(outer.cors),
             csrf: self.csrf.or(outer.csrf),
             limit: self.limit.or(outer.limit),
+            cache: self.cache.or(outer.cache),
             plan: self.plan.or(outer.plan),
             max_in_flight: self.max_in_flight.or(outer.max_in_flight),
             fault: self.fault.or(outer.fault),
@@ -231,6 +247,9 @@ pub enum EncodedSlashConfig {
     Keep,
 }
 
+/// The longest body that can be sent again, bytes: what Pingora keeps of one.
+pub const MOST_REPLAYED: u64 = 64 * 1024;
+
 /// When a request is tried again.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(remote = "RetriesConfig", deny_unknown_fields, default)]
@@ -243,11 +262,27 @@ pub struct RetriesConfig {
     pub on: Vec<RetryOn>,
     /// Retries as a share of requests, so that a failing service is not buried under them. Default 20%.
     pub budget: Percent,
+    /// How long one attempt may take to begin its answer, and be silent after that; then it is given up and made anew, as
+    /// with `timeout` in `on`. Default: the route's timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_try: Option<Spanned<Duration>>,
+    /// The wait before a retry, at most: this before the first, twice that before the second, and so on up to ten times;
+    /// how long of it is drawn at random. Default 25ms.
+    pub backoff: OrOff<Duration>,
+    /// The longest body that is sent again. Default 64KiB, which is also the most.
+    pub replay: Spanned<ByteSize>,
 }
 
 impl Default for RetriesConfig {
     fn default() -> Self {
-        Self { max: 1, on: vec![RetryOn::Connect], budget: Percent::new(20) }
+        Self {
+            max: 1,
+            on: vec![RetryOn::Connect],
+            budget: Percent::new(20),
+            per_try: None,
+            backoff: OrOff::On(Duration::from_millis(25)),
+            replay: Spanned::nowhere(ByteSize::new(MOST_REPLAYED)),
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::defaults::RouteDefaults;
 use super::{ApiConfig, ConnectionLimits, ConsumerConfig, ListenerConfig, Routes, UpstreamConfig};
+use crate::cache::CacheStoreConfig;
 use crate::policy::auth::AuthConfig;
 use crate::policy::limit::PlanConfig;
+use crate::shared_state::SharedStateConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{each, recovering};
 use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, OrOff, SecretConfig, Spanned};
@@ -35,6 +37,12 @@ pub struct Config {
     /// Bounds of the connections of every listener.
     #[serde(deserialize_with = "recovering")]
     pub limits: ConnectionLimits,
+    /// Where answers are kept that routes give from memory. Default 256MiB of memory.
+    #[serde(deserialize_with = "recovering")]
+    pub cache: CacheStoreConfig,
+    /// What gateways share: counts of limits, in a Redis. Default: nothing.
+    #[serde(deserialize_with = "recovering", skip_serializing_if = "Option::is_none")]
+    pub shared_state: Option<Spanned<SharedStateConfig>>,
     /// Policies for every route; an api or a route replaces them by name.
     #[serde(deserialize_with = "recovering")]
     pub defaults: RouteDefaults,
@@ -153,10 +161,19 @@ pub struct ServerConfig {
     /// Where a successor takes the listening sockets over; in a folder that only the gateway's user may enter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade_socket: Option<Spanned<String>>,
+    /// The folder in which quotas are kept over restarts; one that the gateway's user may write. Default: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<Spanned<String>>,
+    /// Room for so many keys of limits at once, rates and quotas each; 26 bytes for each. Default 1000000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_keys: Option<Spanned<u32>>,
     /// On TERM: how long readiness fails before the listeners close. Default 0s.
     pub drain: Duration,
     /// How long requests under way may take to finish after that. Default 30s.
     pub grace: Duration,
+    /// The zone this gateway is in; endpoints in the same one are preferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Turning requests away, the least important first, when the gateway itself cannot keep up; `off` for none. On by
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,8 +188,11 @@ impl Default for ServerConfig {
             group: None,
             pid_file: None,
             upgrade_socket: None,
+            state_dir: None,
+            max_keys: None,
             drain: Duration::from_secs(0),
             grace: Duration::from_secs(30),
+            zone: None,
             overload: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Listeners as they are written.
 
-use crate::value::{Address, ByteSize, Duration, Spanned};
+use crate::value::{Address, ByteSize, Duration, Rate, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +118,13 @@ pub struct ConnectionLimits {
     /// Default 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections_per_client: Option<u32>,
+    /// How fast one client may open connections: `50/s`. Trusted proxies are not counted. Default: as fast as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_rate_per_client: Option<Rate>,
+    /// How fast one client may send requests, whatever they ask for and whoever sends them: `1000/s`. Default: as fast as
+    /// it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_rate_per_client: Option<Rate>,
     /// HTTP/2 streams at once over one connection. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub h2_streams: Option<u32>,
@@ -141,6 +148,8 @@ impl ConnectionLimits {
             requests_per_connection: self.requests_per_connection.or(outer.requests_per_connection),
             connections: self.connections.or(outer.connections),
             connections_per_client: self.connections_per_client.or(outer.connections_per_client),
+            connection_rate_per_client: self.connection_rate_per_client.or(outer.connection_rate_per_client),
+            request_rate_per_client: self.request_rate_per_client.or(outer.request_rate_per_client),
             h2_streams: self.h2_streams.or(outer.h2_streams),
             h2_resets: self.h2_resets.or(outer.h2_resets),
         }

@@ -19,7 +19,7 @@ pub mod yaml;
 pub use check::weight as check_weight;
 pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
-pub use defaults::{EncodedSlashConfig, Policies, RetriesConfig, RetryOn, RouteDefaults};
+pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
 pub use listener::{
@@ -28,10 +28,10 @@ pub use listener::{
 pub use load::{Failed, Loaded, load, load_str, read, read_str};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RespondConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
-pub use target::{TargetConfig, TargetEntry, WeightedUpstream};
+pub use target::{TargetConfig, TargetEntry, WeightedUpstream, WhenConfig};
 pub use upstream::{
-    BalanceConfig, BreakerConfig, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig,
-    OverloadConfig, StatusRange, UpstreamConfig, UpstreamTlsConfig,
+    BalanceConfig, BreakerConfig, BreakerScope, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig,
+    HealthConfig, OverloadConfig, StatusRange, UpstreamConfig, UpstreamTlsConfig,
 };
 
 /// The JSON Schema (2020-12) of the configuration, from the same types that read it.

@@ -1,8 +1,8 @@
 //! `to:`, in each of its forms.
 
-use super::EndpointConfig;
+use super::{EndpointConfig, ValueMatch};
 use crate::value::written::{Head, NODE, Node, ReadNode, Salvaged, Shape, read_node};
-use crate::value::{Spanned, Url};
+use crate::value::{Named, Spanned, Url};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -35,9 +35,24 @@ pub enum TargetEntry {
 pub struct WeightedUpstream {
     /// Its name.
     pub upstream: Spanned<String>,
-    /// Its share, relative to the others; 0 takes it out. Default 1.
+    /// Its share, relative to the others; 0 takes it out, save for requests that `when` sends there. Default 1.
     #[serde(default = "one")]
     pub weight: Spanned<u32>,
+    /// Requests that go there whatever the shares: all of it must hold. Of several entries the first counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Spanned<WhenConfig>>,
+}
+
+/// What tells requests that go to one upstream of several.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WhenConfig {
+    /// Headers, by name.
+    pub header: Named<ValueMatch>,
+    /// Query parameters, by name.
+    pub query: Named<ValueMatch>,
+    /// Cookies, by name.
+    pub cookie: Named<ValueMatch>,
 }
 
 fn one() -> Spanned<u32> {

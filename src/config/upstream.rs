@@ -36,6 +36,16 @@ pub struct UpstreamConfig {
     /// When fewer than this share of the endpoints are healthy, all are used: a few must not drown. Default 50%.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub panic: Option<Percent>,
+    /// How long an endpoint that is new, or back again, is given less than its share, which grows all the while. Default:
+    /// it gets its share at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<Duration>,
+    /// The zone whose endpoints are preferred. Default: the gateway's own, `server.zone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// When fewer than this share of the endpoints in the preferred zone are healthy, others take part. Default 70%.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spill_below: Option<Percent>,
     /// TLS towards the endpoints.
     pub tls: UpstreamTlsConfig,
     /// For a connection to be made. Default 2s.
@@ -65,6 +75,9 @@ pub struct EndpointConfig {
     /// Its share of requests, 1 to 1000. Default 1.
     #[serde(default = "one")]
     pub weight: Spanned<u32>,
+    /// The zone it is in. Those in the gateway's own zone are preferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 fn one() -> Spanned<u32> {
@@ -75,7 +88,7 @@ impl FromStr for EndpointConfig {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        Ok(Self { url: text.parse()?, weight: one() })
+        Ok(Self { url: text.parse()?, weight: one(), zone: None })
     }
 }
 short_form!(EndpointConfig, "a URL, or a map with url and weight");
@@ -339,6 +352,19 @@ pub struct BreakerConfig {
     pub window: Duration,
     /// Requests that are let through then, all of which must go well. Default 3.
     pub probes: u8,
+    /// Whether the whole upstream has one, or each endpoint its own. Default upstream.
+    pub per: BreakerScope,
+}
+
+/// What a breaker stands before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerScope {
+    /// The upstream: when it opens, requests are refused.
+    #[default]
+    Upstream,
+    /// Each endpoint: when it opens, the others are asked, and requests are refused when all are open.
+    Endpoint,
 }
 
 impl Default for BreakerConfig {
@@ -349,6 +375,7 @@ impl Default for BreakerConfig {
             lasting: Duration::from_secs(10),
             window: Duration::from_secs(10),
             probes: 3,
+            per: BreakerScope::Upstream,
         }
     }
 }

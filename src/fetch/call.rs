@@ -1,7 +1,7 @@
 //! One call and what comes of it.
 
 use super::Trust;
-use crate::value::Url;
+use crate::value::{Host, Url};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use std::fmt;
@@ -55,6 +55,13 @@ impl Call {
     pub(super) fn is_repeatable(&self, error: &FetchError) -> bool {
         self.method.is_idempotent() && matches!(error, FetchError::Connection(_))
     }
+}
+
+/// Why a URL can never be called: over TLS an address is nothing that the certificate could be verified by, since the
+/// TLS library looks for it among the names.
+pub fn unverifiable(url: &Url) -> Option<&'static str> {
+    (url.scheme.is_tls() && matches!(url.host, Host::Ip(_)))
+        .then_some("a certificate is verified by a name, and this URL has an address in its place")
 }
 
 /// The answer to a call.

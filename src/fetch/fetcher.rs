@@ -56,6 +56,9 @@ impl Fetcher {
     }
 
     async fn call_unbounded(&self, call: &Call) -> Result<Answer, FetchError> {
+        if let Some(why) = super::unverifiable(&call.url) {
+            return Err(FetchError::BadCall(why.into()));
+        }
         let began = Instant::now();
         let turns = Arc::clone(self.turns.lock().entry(call.url.clone()).or_insert_with(turns));
         let _turn = turns.acquire().await.map_err(|_| FetchError::Timeout)?;

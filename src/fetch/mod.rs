@@ -14,7 +14,7 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
-pub use call::{Answer, Call, FetchError};
+pub use call::{Answer, Call, FetchError, unverifiable};
 pub use fetcher::Fetcher;
 pub use flight::Flight;
 pub use trust::Trust;

@@ -240,3 +240,20 @@ AQH/MAoGCCqGSM49BAMCA0cAMEQCID1ZLwMIyB1bsCSFdMTCbyrLmbAHhHgmOENp\n\
 aYlQVoZUAiAfrziwLeqHZeaw4b6UKcwuWQ5y256qX8SrBCiI9Vb5Rg==\n\
 -----END CERTIFICATE-----\n\
 ";
+
+#[tokio::test]
+async fn an_address_over_tls_is_refused_for_what_it_is() {
+    for (text, refused) in [
+        ("https://127.0.0.1:1/x", true),
+        ("https://[::1]:1/x", true),
+        ("http://127.0.0.1:1/x", false),
+        ("https://idp.example/x", false),
+    ] {
+        let url: WebUrl = text.parse().unwrap();
+        assert_eq!(super::unverifiable(&url.base).is_some(), refused, "{text}");
+        if refused {
+            let error = Fetcher::new().call(&Call::get(url.base, url.target)).await.unwrap_err();
+            assert!(matches!(&error, FetchError::BadCall(why) if why.contains("address")), "{text}: {error}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The bounds of a listener's connections. Pingora's own defaults are none, or far too wide, so each is always given.
 
 use super::head::{HeadLimits, ReadBounds};
+use crate::value::Rate;
 use std::time::Duration;
 
 /// The bounds of a listener's connections.
@@ -22,6 +23,10 @@ pub struct Bounds {
     pub connections: usize,
     /// Connections of one client: an IPv4 address, or a /64 of IPv6.
     pub connections_per_client: usize,
+    /// How fast one client may open connections.
+    pub connection_rate: Option<Rate>,
+    /// How fast one client may send requests.
+    pub request_rate: Option<Rate>,
     /// HTTP/2 streams at once over one connection.
     pub h2_streams: u32,
     /// HTTP/2 streams reset before they were answered, until the connection is closed (CVE-2023-44487).

@@ -126,6 +126,8 @@ mod tests {
             requests: 1,
             connections: 3,
             connections_per_client: 2,
+            connection_rate: None,
+            request_rate: None,
             h2_streams: 1,
             h2_resets: 1,
         }

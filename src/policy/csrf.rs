@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -49,7 +50,7 @@ pub enum CsrfMode {
     /// It is.
     #[default]
     Enforce,
-    /// It passes, and the log says so.
+    /// It passes, is counted in `tollgate_csrf_shadowed_total`, and the log says so.
     Shadow,
 }
 
@@ -80,6 +81,8 @@ pub struct Csrf {
     same_site: bool,
     headers: Box<[HeaderName]>,
     mode: CsrfMode,
+    /// Requests that would have been refused.
+    shadowed: Arc<AtomicU64>,
 }
 
 impl CsrfConfig {
@@ -110,7 +113,8 @@ impl CsrfConfig {
         }
         let guarded = Guarded::All;
         let (origins, headers) = (origins.into(), headers.into());
-        Csrf { guarded, origins, same_site: self.same_site, headers, mode: self.mode }.add_to(chain);
+        let shadowed = setup.metrics.csrf_shadowed();
+        Csrf { guarded, origins, same_site: self.same_site, headers, mode: self.mode, shadowed }.add_to(chain);
     }
 }
 
@@ -127,7 +131,8 @@ impl Csrf {
     /// Protects the sessions of logins on a route that says nothing of `csrf:`.
     pub fn for_sessions(sessions: Vec<Cookies>) -> Self {
         let (origins, headers) = (Box::default(), [API_KEY].into());
-        Self { guarded: Guarded::Sessions(sessions), origins, same_site: false, headers, mode: CsrfMode::Enforce }
+        let guarded = Guarded::Sessions(sessions);
+        Self { guarded, origins, same_site: false, headers, mode: CsrfMode::Enforce, shadowed: Arc::default() }
     }
 
     /// Adds the policy's hook to a route.
@@ -237,6 +242,7 @@ impl OnRequest for Csrf {
         let Some(why) = self.forged(cx, request) else { return Decision::Continue };
         cx.note(|| format!("csrf: {why}"));
         if self.mode == CsrfMode::Shadow {
+            self.shadowed.fetch_add(1, Relaxed);
             log::warn!("csrf would refuse {} {}: {why}", request.method, request.path);
             return Decision::Continue;
         }
@@ -280,6 +286,7 @@ mod tests {
             same_site: false,
             headers: [API_KEY].into(),
             mode: CsrfMode::Enforce,
+            shadowed: Arc::default(),
         }
     }
 

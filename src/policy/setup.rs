@@ -3,6 +3,7 @@
 use super::limit::LimitStore;
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
+use crate::shared_state::SharedState;
 use crate::value::{Problems, Secret, SecretConfig, Sources, Spanned};
 use async_trait::async_trait;
 use http::HeaderName;
@@ -19,6 +20,8 @@ pub struct Setup<'a> {
     pub fetcher: &'a Arc<Fetcher>,
     /// Where limits keep their counts.
     pub limits: &'a Arc<LimitStore>,
+    /// Where gateways keep what they share; `None` where this one shares nothing.
+    pub shared: Option<&'a Arc<SharedState>>,
     /// Where what goes on in the background is counted.
     pub metrics: &'a Metrics,
     /// What has work of its own in the background while the snapshot runs.

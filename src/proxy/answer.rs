@@ -121,9 +121,9 @@ async fn write_plain(session: &mut Session, ctx: &mut ProxyCtx, (status, body): 
 
 /// Runs the response hooks of the policies the request has passed over an answer of the gateway's own.
 fn unwind(session: &Session, header: &mut ResponseHeader, ctx: &mut ProxyCtx) {
-    let ProxyCtx { snapshot, cx, matched, .. } = &mut *ctx;
+    let ProxyCtx { snapshot, cx, matched, cache, .. } = &mut *ctx;
     let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
-    if chain.is_none_or(|chain| !chain.changes_responses()) && cx.changes.response.is_empty() {
+    if chain.is_none_or(|chain| !chain.changes_responses()) && cx.changes.response.is_empty() && cache.is_none() {
         return;
     }
     edit_response(header, |parts| {
@@ -137,6 +137,9 @@ fn unwind(session: &Session, header: &mut ResponseHeader, ctx: &mut ProxyCtx) {
             chain.on_response(matched.progress, cx, &mut view);
         }
         for (name, value) in cx.changes.response.drain(..) {
+            parts.headers.append(name, value);
+        }
+        for (name, value) in cache.iter().flat_map(|state| state.outcome.fields(state.plan.x_cache)) {
             parts.headers.append(name, value);
         }
     });

@@ -1,6 +1,7 @@
 //! The state of one request between Pingora's callbacks.
 
 use super::bodies::Bodies;
+use super::request_cache_filter::CacheState;
 pub use crate::exchange::call::Flow;
 use crate::exchange::call::Origin;
 use crate::exchange::grpc_web::Translation;
@@ -29,6 +30,8 @@ pub struct ProxyCtx {
     pub matched: Matched,
     /// What happens between the gateway and the upstream.
     pub exchange: Exchange,
+    /// What the cache has to do with it, where its route caches and it has come so far.
+    pub cache: Option<Box<CacheState>>,
     /// What came of it.
     pub outcome: Outcome,
     /// Counts the request as in flight while it lives.
@@ -56,6 +59,20 @@ pub struct Matched {
     pub refusal: Option<Box<Reply>>,
     /// How far the route's policies have come.
     pub progress: Progress,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// An answer for its client.
+    #[default]
+    Answer,
+    /// A new answer in place of a kept one, for nobody in particular.
+    Renewal,
+    /// Taking out what is kept at its URL.
+    Purge,
 }
 
 /// What happens between the gateway and the upstream.
@@ -78,6 +95,10 @@ pub struct Exchange {
     pub spent: Duration,
     /// Bounded or streaming.
     pub flow: Flow,
+    /// When a trusted proxy says that its caller gives up, from the beginning of the request.
+    pub hurry: Option<Duration>,
+    /// The wait before the next attempt.
+    pub pause: Duration,
     /// Interim answers so far (RFC 9110 §15.2), over all attempts.
     pub interim: u32,
     /// Between a gRPC-Web client and a gRPC service; begun anew with each attempt.
@@ -109,6 +130,7 @@ impl ProxyCtx {
             ids: Ids { request: HeaderValue::from_static(""), trace: None },
             matched: Matched::default(),
             exchange: Exchange::new(now),
+            cache: None,
             outcome: Outcome::default(),
             _in_flight: shared.metrics.begin(worker),
         }
@@ -121,8 +143,18 @@ impl ProxyCtx {
 
     /// What is left until the deadline; `None` where there is none.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
-        let timeout = self.route()?.timeout?;
-        Some(timeout.saturating_sub(now.duration_since(self.cx.time.started)))
+        Some(self.timeout()?.saturating_sub(now.duration_since(self.cx.time.started)))
+    }
+
+    /// How long the exchange may take: as the route says, or less where the caller does not wait that long.
+    pub fn timeout(&self) -> Option<Duration> {
+        [self.route()?.timeout, self.exchange.hurry].into_iter().flatten().min()
+    }
+
+    /// Whether the time is up for the caller alone.
+    pub fn is_hurried(&self, now: Instant) -> bool {
+        let own = self.route().and_then(|route| route.timeout).unwrap_or(Duration::MAX);
+        self.exchange.hurry.is_some_and(|hurry| hurry < own && now.duration_since(self.cx.time.started) >= hurry)
     }
 
     /// The request id as text.
@@ -143,6 +175,8 @@ impl Exchange {
             connection: None,
             spent: Duration::ZERO,
             flow: Flow::Bounded,
+            hurry: None,
+            pause: Duration::ZERO,
             interim: 0,
             grpc_web: Translation::Off,
             bodies: Bodies::default(),

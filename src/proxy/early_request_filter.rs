@@ -2,9 +2,9 @@
 //! kept for `request_filter`.
 
 use super::answer::is_short;
-use super::ctx::ProxyCtx;
+use super::ctx::{ProxyCtx, Purpose};
 use super::fields::{TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
-use super::{Gate, Random};
+use super::{Gate, Random, renewal};
 use crate::listener::TlsName;
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
@@ -25,6 +25,9 @@ const LONGEST_REQUEST_ID: usize = 128;
 
 /// Runs the moment.
 pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
+    if session.subrequest_ctx.is_some() && renewal::take_over(session, ctx) {
+        return;
+    }
     let bounds = &gate.listener.bounds;
     session.set_read_timeout(Some(bounds.body));
     session.set_write_timeout(Some(bounds.write));
@@ -50,7 +53,11 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
             Ok(slash) => find_route(parts, ctx, slash).err(),
         }
     });
-    ctx.matched.refusal = refusal.map(Box::new);
+    let too_fast = gate.guards.requests.as_ref().and_then(|guard| {
+        let wait = guard.admit(&gate.shared.limits, ctx.cx.client.address, &ctx.cx.time).err()?;
+        Some(Reply::new(Reason::RateLimited).retry_after(wait))
+    });
+    ctx.matched.refusal = too_fast.or(refusal).map(Box::new);
     // Pingora would close after every answer that comes before the body has been read, even after a mere 100.
     session.set_close_on_response_before_downstream_finish(!is_short(ctx.cx.body));
 }
@@ -232,6 +239,12 @@ fn find_route(parts: &Parts, ctx: &mut ProxyCtx, slash: Slash) -> Result<(), Rep
         query: parts.uri.query(),
         headers: &parts.headers,
     };
+    if target.method == "PURGE"
+        && let Some(number) = ctx.snapshot.purgeable(&target, ctx.cx.client.address)
+    {
+        (ctx.matched.route, ctx.matched.purpose) = (Some(number), Purpose::Purge);
+        return Ok(());
+    }
     match ctx.snapshot.find(&target, &mut ctx.matched.captures)? {
         Found::NoRoute => Err(Reason::NoRoute.into()),
         Found::MethodNotAllowed(allowed) => {

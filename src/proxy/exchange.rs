@@ -29,7 +29,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx, exchang
     match answered(answering, session, ctx, &mut client).await? {
         Ok(Answer::Whole(fixed)) => write(session, ctx, fixed).await,
         Ok(Answer::Stream { status, headers, body }) => {
-            stream(session, ctx, &mut client, (status, headers, body)).await
+            stream(gate, session, ctx, &mut client, (status, headers, body)).await
         }
         Err(reply) => write_refusal(session, ctx, &reply).await,
     }
@@ -186,6 +186,7 @@ impl Client {
 
 /// Writes an answer as it comes.
 async fn stream(
+    gate: &Gate,
     session: &mut Session,
     ctx: &mut ProxyCtx,
     client: &mut Client,
@@ -195,7 +196,7 @@ async fn stream(
     parts.status = status;
     parts.headers = headers;
     let mut head = ResponseHeader::from(parts);
-    response_filter::run(session, &mut head, ctx)?;
+    response_filter::run(gate, session, &mut head, ctx)?;
     let head_only = session.req_header().method == Method::HEAD || !may_have_body(status);
     frame(session, &mut head, head_only);
     ctx.outcome.answered = true;

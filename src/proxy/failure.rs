@@ -5,12 +5,13 @@ use super::answer_body::deliver;
 use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx, now};
 use super::fence::{After, Fence};
+use super::retry::may_retry;
 use super::{Gate, upstream_peer};
 use crate::exchange::call::classify;
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::{Form, Reason, Reply, grpc_status};
 use crate::snapshot::RetryCause;
-use crate::upstream::{FailureKind, Outcome, RetryDecision};
+use crate::upstream::{FailureKind, Outcome};
 use http::{HeaderValue, header};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorSource, ErrorType, RetryType};
@@ -26,7 +27,7 @@ pub fn fail_to_connect(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, mut e
     report(gate, ctx, kind);
     ctx.finish_attempt(gate.worker, outcome);
     ctx.outcome.reason = Some(reason);
-    error.set_retry(may_retry(gate, session, ctx, RetryCause::Connect));
+    error.set_retry(may_retry(gate, session, ctx, RetryCause::Connect, None));
     error
 }
 
@@ -68,7 +69,7 @@ pub fn error_while_proxy(
     report(gate, ctx, kind);
     ctx.finish_attempt(gate.worker, outcome);
     let cause = if reason == Reason::UpstreamTimeout { RetryCause::Timeout } else { RetryCause::Reset };
-    if !already_answered && may_retry(gate, session, ctx, cause) {
+    if !already_answered && may_retry(gate, session, ctx, cause, None) {
         ctx.outcome.reason = None;
         error.set_retry(true);
     }
@@ -80,37 +81,18 @@ fn is_replaceable(session: &Session, ctx: &ProxyCtx) -> bool {
 }
 
 /// Whether what was sent may be sent again (RFC 9110 §9.2.2).
-fn is_idempotent(session: &Session, ctx: &ProxyCtx) -> bool {
+pub fn is_idempotent(session: &Session, ctx: &ProxyCtx) -> bool {
     let asked = &session.req_header().method;
     asked.is_idempotent() && ctx.exchange.bodies.method.as_ref().unwrap_or(asked).is_idempotent()
 }
 
 fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {
     if let (Some(choice), Some(picked)) = (upstream_peer::choice(ctx), &ctx.exchange.picked) {
-        choice.upstream.record(picked, Outcome::Failure(kind), now(&gate.shared));
+        // A caller that gives up early says nothing of the endpoint.
+        let hurried = kind == FailureKind::Timeout && ctx.is_hurried(Instant::now());
+        let outcome = if hurried { Outcome::Neutral } else { Outcome::Failure(kind) };
+        choice.upstream.record(picked, outcome, now(&gate.shared));
     }
-}
-
-/// Whether another attempt is listed, safe, within the deadline and within the budget. A `true` spends the budget and
-/// puts the endpoint among those already tried.
-pub fn may_retry(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, cause: RetryCause) -> bool {
-    let Some(route) = ctx.route() else { return false };
-    let retries = &route.retries;
-    let safe = cause == RetryCause::Connect || is_idempotent(session, ctx);
-    let replayable = !session.as_ref().retry_buffer_truncated();
-    let in_time = !ctx.remaining(Instant::now()).is_some_and(|left| left.is_zero());
-    let allowed = retries.on.contains(&cause) && ctx.exchange.attempts <= retries.max;
-    if !(allowed && safe && replayable && in_time) {
-        return false;
-    }
-    let Some(choice) = upstream_peer::choice(ctx) else { return false };
-    if choice.upstream.budget().try_retry(retries.budget, now(&gate.shared)) != RetryDecision::Granted {
-        return false;
-    }
-    if let Some(picked) = ctx.exchange.picked.take() {
-        ctx.exchange.tried.push(picked.id());
-    }
-    true
 }
 
 /// All attempts failed, or the request did: tell the client, where it is still there and nothing has been said yet.

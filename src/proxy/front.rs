@@ -12,6 +12,7 @@ use crate::listener::{Connections, ListenerSpec, TooMany};
 use crate::observe::RequestId;
 use crate::observe::metrics::{ConnectionRefusal, ListenerMetrics, OpenConnection, Protocol};
 use crate::reply::{Reason, Reply};
+use crate::request::Moment;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
@@ -24,7 +25,7 @@ use pingora_proxy::HttpProxy;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The first line of HTTP/2's connection preface, which reads like a head of HTTP/1 (RFC 9113 §3.4).
@@ -59,6 +60,11 @@ impl ServerApp for Front {
         let client = client_of(&stream);
         let counted_client =
             client.filter(|address| !self.gate.shared.store.peek().trusted.contains(address.to_canonical()));
+        if let Err(wait) = self.comes_too_fast(counted_client) {
+            self.metrics.refused(ConnectionRefusal::TooFastFromClient);
+            self.refuse(stream, client, Reply::new(Reason::Overloaded).retry_after(wait)).await;
+            return None;
+        }
         let _counted = match self.connections.admit(counted_client, &self.listener().bounds) {
             Ok(counted) => counted,
             Err(why) => {
@@ -86,6 +92,13 @@ impl ServerApp for Front {
 }
 
 impl Front {
+    /// Whether the client opens connections faster than it may, and how long it should wait.
+    fn comes_too_fast(&self, client: Option<IpAddr>) -> Result<(), u32> {
+        let (Some(guard), Some(client)) = (&self.gate.guards.connections, client) else { return Ok(()) };
+        let now = Moment { started: Instant::now(), wall: SystemTime::now() };
+        guard.admit(&self.gate.shared.limits, client, &now)
+    }
+
     fn listener(&self) -> &ListenerSpec {
         &self.gate.listener
     }

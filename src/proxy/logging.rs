@@ -1,6 +1,6 @@
 //! All is over: one record in the metrics and one line in the access log, whatever the outcome.
 
-use super::ctx::{ProxyCtx, unix_millis};
+use super::ctx::{ProxyCtx, Purpose, unix_millis};
 use super::{Gate, upstream_peer};
 use crate::observe::Worker;
 use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
@@ -19,6 +19,13 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
     let outcome = if error.is_some() { AttemptOutcome::Abandoned } else { AttemptOutcome::Answered };
     let ended = Instant::now();
     ctx.finish_attempt_at(ended, gate.worker, outcome);
+    if ctx.matched.purpose == Purpose::Renewal {
+        return; // the client it is for has been counted
+    }
+    let cache = ctx.cache.as_ref().map(|state| state.outcome.label());
+    if let (Some(cache), Some(caching)) = (cache, ctx.route().and_then(|route| route.cache.as_ref())) {
+        caching.metrics.record(gate.worker, cache);
+    }
     if let Some(origin) = &ctx.exchange.origin {
         ctx.exchange.attempts += origin.ledger.attempts();
         ctx.exchange.finished = ctx.exchange.attempts;
@@ -85,7 +92,7 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
             reason: ctx.outcome.reason.map(Reason::slug),
             bytes_in: ctx.cx.body_bytes,
             bytes_out: ctx.outcome.bytes_out,
-            cache: None,
+            cache: ctx.cache.as_ref().map(|state| state.outcome.label().label()),
         },
         timings,
         upstream: answer_of(ctx, called.as_ref()),

@@ -3,7 +3,10 @@
 mod answer;
 mod answer_body;
 mod bodies;
+mod cache_hit_filter;
+mod cache_key_callback;
 mod ctx;
+mod deadline;
 mod early_request_filter;
 mod exchange;
 mod failure;
@@ -11,19 +14,25 @@ mod fence;
 mod fields;
 mod front;
 mod h2_connection;
+mod invalidation;
 mod logging;
+mod proxy_upstream_filter;
 mod random;
+mod renewal;
 mod request_body_filter;
+mod request_cache_filter;
 mod request_filter;
 mod response_body_filter;
+mod response_cache_filter;
 mod response_filter;
 mod response_trailer_filter;
+mod retry;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;
 
 use answer::refusal_bytes;
-use ctx::unix_millis;
+use ctx::{Purpose, unix_millis};
 
 pub use ctx::ProxyCtx;
 pub use front::Front;
@@ -32,10 +41,14 @@ pub use random::Random;
 
 use crate::listener::ListenerSpec;
 use crate::observe::Worker;
+use crate::policy::limit::{Guard, LimitStore};
 use crate::snapshot::Shared;
+use crate::value::Rate;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
+use pingora_cache::storage::HitHandler;
+use pingora_cache::{CacheKey, CacheMeta, ForcedFreshness, RespCacheable};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -54,6 +67,27 @@ pub struct Gate {
     pub listener: Arc<ListenerSpec>,
     /// The worker it runs on.
     pub worker: Worker,
+    /// How fast a client may come.
+    pub guards: Guards,
+}
+
+/// What bounds how fast one client comes, where the listener bounds it.
+#[derive(Clone, Default)]
+pub struct Guards {
+    connections: Option<Arc<Guard>>,
+    requests: Option<Arc<Guard>>,
+}
+
+impl Guards {
+    /// Those of a listener; all its workers share them.
+    pub fn of(listener: &ListenerSpec, store: &LimitStore) -> Self {
+        let named =
+            |kind: &str, rate: Option<Rate>| rate.map(|rate| store.guard(&format!("{} {kind}", listener.name), rate));
+        Self {
+            connections: named("connections", listener.bounds.connection_rate),
+            requests: named("requests", listener.bounds.request_rate),
+        }
+    }
 }
 
 #[async_trait]
@@ -76,6 +110,48 @@ impl ProxyHttp for Gate {
         request_filter::run(self, session, ctx).await
     }
 
+    /// What renews a kept answer in the background is a request below this one.
+    fn allow_spawning_subrequest(&self, _session: &Session, ctx: &Box<ProxyCtx>) -> bool {
+        ctx.matched.purpose != Purpose::Renewal && ctx.route().is_some_and(|route| route.cache.is_some())
+    }
+
+    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<()> {
+        request_cache_filter::run(self, session, ctx);
+        Ok(())
+    }
+
+    fn cache_key_callback(&self, _session: &Session, ctx: &mut Box<ProxyCtx>) -> Result<CacheKey> {
+        cache_key_callback::run(ctx)
+    }
+
+    async fn cache_hit_filter(
+        &self,
+        session: &mut Session,
+        _meta: &CacheMeta,
+        hit: &mut HitHandler,
+        _is_fresh: bool,
+        ctx: &mut Box<ProxyCtx>,
+    ) -> Result<Option<ForcedFreshness>> {
+        Ok(cache_hit_filter::run(session, hit, ctx))
+    }
+
+    fn should_serve_stale(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>, error: Option<&Error>) -> bool {
+        cache_hit_filter::should_serve_stale(self, session, ctx, error)
+    }
+
+    async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<bool> {
+        proxy_upstream_filter::run(self, session, ctx).await
+    }
+
+    fn response_cache_filter(
+        &self,
+        _session: &Session,
+        response: &ResponseHeader,
+        ctx: &mut Box<ProxyCtx>,
+    ) -> Result<RespCacheable> {
+        Ok(response_cache_filter::run(self, response, ctx))
+    }
+
     async fn request_body_filter(
         &self,
         session: &mut Session,
@@ -87,7 +163,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Box<ProxyCtx>) -> Result<Box<HttpPeer>> {
-        upstream_peer::run(self, session, ctx)
+        upstream_peer::run(self, session, ctx).await
     }
 
     async fn connected_to_upstream(
@@ -127,7 +203,7 @@ impl ProxyHttp for Gate {
         response: &mut ResponseHeader,
         ctx: &mut Box<ProxyCtx>,
     ) -> Result<()> {
-        response_filter::run(session, response, ctx)
+        response_filter::run(self, session, response, ctx)
     }
 
     fn response_body_filter(

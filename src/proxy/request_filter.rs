@@ -2,11 +2,12 @@
 //! there is an endpoint to ask.
 
 use super::answer::{write, write_refusal};
-use super::ctx::{Flow, Matched, ProxyCtx};
+use super::ctx::{Flow, Matched, ProxyCtx, Purpose};
 use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
-use super::{Gate, Random, exchange, upstream_peer};
+use super::invalidation::purge;
+use super::{Gate, Random, deadline, exchange, upstream_peer};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Asked, RequestView};
@@ -24,6 +25,15 @@ const GRPC: &[u8] = b"application/grpc";
 /// Runs the moment; `true` when the answer has been written. What waits or writes is boxed, or every request that goes on
 /// would make room for it too.
 pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<bool> {
+    match ctx.matched.purpose {
+        Purpose::Answer => {}
+        Purpose::Renewal => return Ok(false),
+        Purpose::Purge => {
+            let done = purge(gate, session, ctx);
+            Box::pin(write(session, ctx, done)).await?;
+            return Ok(true);
+        }
+    }
     if let Some(reply) = ctx.matched.refusal.take() {
         Box::pin(write_refusal(session, ctx, &reply)).await?;
         return Ok(true);
@@ -50,6 +60,10 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         Decision::Wait(_) => return Err(Error::new(ErrorType::InternalError)),
     }
     if ctx.route().is_some_and(|route| matches!(route.action, Action::Forward(_))) {
+        if ctx.route().is_some_and(|route| route.cache.is_some()) {
+            bound(session, ctx);
+            return Ok(false); // an endpoint is chosen once memory has no answer
+        }
         let Err(reply) = upstream_peer::choose(gate, session, ctx) else {
             bound(session, ctx);
             return Ok(false);
@@ -63,7 +77,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
 
 /// The exchange that begins now is over by the deadline, however its waits add up.
 fn bound(session: &Session, ctx: &ProxyCtx) {
-    let timeout = ctx.route().and_then(|route| route.timeout).filter(|_| ctx.exchange.flow == Flow::Bounded);
+    let timeout = ctx.timeout().filter(|_| ctx.exchange.flow == Flow::Bounded);
     if let Some(timeout) = timeout
         && let Some(fence) = Fence::of(&session.downstream_session)
     {
@@ -106,6 +120,7 @@ fn check(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> std::result:
         return Err(Box::new(Reason::WrongHost.into()));
     }
     ctx.exchange.flow = flow_of(session);
+    ctx.exchange.hurry = deadline::told(&session.req_header().headers, ctx);
     Ok(())
 }
 

@@ -1,11 +1,14 @@
 //! The head of an answer is about to go to the client, in this gateway's own version of HTTP.
 
+use super::Gate;
 use super::answer::{answered, waits_for_leave};
 use super::answer_body;
 use super::bodies::Down;
-use super::ctx::ProxyCtx;
+use super::ctx::{ProxyCtx, Purpose};
 use super::fence::{After, Fence};
 use super::fields::{X_REQUEST_ID, edit_response};
+use super::invalidation::invalidate;
+use super::request_cache_filter::tell;
 use crate::reply::Reply;
 use crate::request::{Body, Maker, ResponseView, remove_hop_by_hop};
 use http::{HeaderValue, Method, StatusCode, Version, header};
@@ -14,7 +17,10 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 /// Runs the moment: hop-by-hop fields go (RFC 9110 §7.6.1), the request id comes, gRPC becomes gRPC-Web again.
-pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) -> Result<()> {
+pub fn run(gate: &Gate, session: &mut Session, response: &mut ResponseHeader, ctx: &mut ProxyCtx) -> Result<()> {
+    if ctx.matched.purpose == Purpose::Renewal {
+        return Ok(()); // nobody sees it
+    }
     let interim = response.status.is_informational();
     let upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
     if !interim && ctx.cx.body != Body::None && waits_for_leave(session) {
@@ -23,7 +29,10 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
     if upgraded && let Some(fence) = Fence::of(&session.downstream_session) {
         fence.then(After::Tunnel);
     }
-    let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
+    if !interim && ctx.snapshot.caches {
+        invalidate(gate, session, response, ctx);
+    }
+    let ProxyCtx { snapshot, cx, ids, matched, exchange, cache, .. } = &mut *ctx;
     let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
     let begun = edit_response(response, |parts| {
         parts.version = Version::HTTP_11; // RFC 9110 §2.5: the version is the sender's own, not the upstream's
@@ -38,6 +47,9 @@ pub fn run(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Proxy
             return Ok(());
         }
         exchange.grpc_web.response_head(&mut parts.headers);
+        if let Some(state) = cache {
+            tell(state, session, &mut parts.headers);
+        }
         if let Some(chain) = chain.filter(|chain| chain.changes_responses()) {
             let mut view = ResponseView {
                 request: answered(session),

@@ -5,6 +5,7 @@ use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random};
 use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint};
 use crate::reply::{Reason, Reply};
+use crate::routing::Target as Asked;
 use crate::snapshot::{Action, Choice};
 use crate::upstream::Ask;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -13,7 +14,15 @@ use pingora_proxy::Session;
 use std::time::Instant;
 
 /// Runs the moment: the endpoint chosen in `request_filter`, or on a retry another one.
-pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
+pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
+    let pause = std::mem::take(&mut ctx.exchange.pause);
+    if !pause.is_zero() {
+        Box::pin(pingora_timeout::sleep(pause)).await;
+    }
+    attempt(gate, session, ctx)
+}
+
+fn attempt(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> Result<Box<HttpPeer>> {
     if ctx.exchange.picked.is_none()
         && let Err(reply) = choose(gate, session, ctx)
     {
@@ -35,12 +44,13 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Result<Box
     ctx.exchange.connection = None;
     let Some(picked) = &ctx.exchange.picked else { return Err(Error::new_up(ErrorType::InternalError)) };
     let own = picked.prebuilt().options.read_timeout;
+    let each = ctx.route().and_then(|route| route.retries.per_try).filter(|_| ctx.exchange.flow == Flow::Bounded);
     let read = match ctx.exchange.flow {
         Flow::Streaming => Some(own.map_or(LONGEST_SILENCE, |own| own.max(LONGEST_SILENCE))),
-        Flow::Bounded => [remaining, own].into_iter().flatten().min(),
+        Flow::Bounded => [remaining, own, each].into_iter().flatten().min(),
     };
     let mut peer = picked.peer(read);
-    if let Some(left) = remaining {
+    if let Some(left) = [remaining, each].into_iter().flatten().min() {
         let connect = &mut peer.options.total_connection_timeout;
         *connect = Some(connect.map_or(left, |own| own.min(left)));
     }
@@ -59,8 +69,15 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     if ctx.exchange.choice.is_none() {
         ctx.exchange.choice = ctx.route().and_then(|route| match &route.action {
             Action::Forward(target) => {
-                let chosen = target.choose(ticket)?;
-                target.choices().iter().position(|choice| std::ptr::eq(choice, chosen))
+                let request = session.req_header();
+                let asked = Asked {
+                    host: &ctx.matched.host,
+                    path: request.uri.path(),
+                    method: request.method.as_str(),
+                    query: request.uri.query(),
+                    headers: &request.headers,
+                };
+                target.choose(&asked, ticket)
             }
             Action::Redirect(_) | Action::Respond(_) | Action::Exchange(_) | Action::Policies => None,
         });

@@ -4,6 +4,7 @@ use super::Gate;
 use super::answer::answered;
 use super::bodies::{Bodies, Step};
 use super::ctx::{Flow, ProxyCtx};
+use super::deadline::{Told, tell};
 use super::early_request_filter::set_path;
 use super::fields::edit_request;
 use crate::exchange::grpc_web::Translation;
@@ -18,12 +19,18 @@ use http::{HeaderValue, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
+use std::time::Instant;
 
 /// Fields that are added to most requests: made room for at once, the map of them grows once at most.
 const ADDED: usize = 8;
 
 /// Runs the moment.
 pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mut ProxyCtx) -> Result<()> {
+    let now = Instant::now();
+    let left = match ctx.exchange.flow {
+        Flow::Bounded => ctx.remaining(now),
+        Flow::Streaming => ctx.exchange.hurry.map(|hurry| hurry.saturating_sub(now - ctx.cx.time.started)),
+    };
     let ProxyCtx { snapshot, cx, ids, matched, exchange, .. } = &mut *ctx;
     let Some(route) = matched.route.and_then(|number| snapshot.routes.get(number)) else {
         return Err(Error::new(ErrorType::InternalError));
@@ -49,6 +56,7 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
         };
         let marks = Marks { forwarding, request_id: &ids.request, trace: ids.trace.as_ref() };
         mark(&mut parts.headers, &marks);
+        tell(&mut parts.headers, route, Told { left, flow: exchange.flow, began: cx.time.started, now });
         if speaks_h2 && wants_trailers(session.req_header()) {
             parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }

@@ -2,7 +2,7 @@
 //! where the route says so.
 
 use super::ctx::{Flow, ProxyCtx};
-use super::failure::may_retry;
+use super::retry::{may_retry, retry_after};
 use super::{Gate, upstream_peer};
 use crate::exchange::call::has_known_framing;
 use crate::observe::metrics::AttemptOutcome;
@@ -13,7 +13,7 @@ use http::StatusCode;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// An answer that is not HTTP as it should be.
 const INVALID: ErrorType = ErrorType::InvalidHTTPHeader;
@@ -37,13 +37,18 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
     }
     if response.status.is_client_error() || response.status.is_server_error() {
         let listed = RetryCause::Status(status);
-        if ctx.route().is_some_and(|route| route.retries.on.contains(&listed)) && may_retry(gate, session, ctx, listed)
-        {
+        let is_listed = ctx.route().is_some_and(|route| route.retries.on.contains(&listed));
+        if is_listed && may_retry(gate, session, ctx, listed, retry_after(&response.headers, SystemTime::now())) {
             ctx.finish_attempt(gate.worker, AttemptOutcome::RetriedStatus);
             let mut error = Error::new_up(ErrorType::HTTPStatus(status));
             error.set_retry(true);
             return Err(error);
         }
+    }
+    if response.status == StatusCode::NOT_MODIFIED
+        && let Some(state) = ctx.cache.as_mut().filter(|_| session.cache.maybe_cache_meta().is_some())
+    {
+        state.confirmed = Some(response.headers.clone());
     }
     ctx.outcome.answered = true;
     Ok(())

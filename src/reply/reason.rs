@@ -184,12 +184,18 @@ reasons! {
     /// Who proves callers cannot be asked.
     ProviderUnavailable = "provider-unavailable", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
         "Credentials cannot be checked at the moment; try again later.";
+    /// Whether a limit lets the request pass cannot be told.
+    LimitsUnavailable = "limits-unavailable", 503, grpc 14, Gateway, Open, "destination_unavailable", "Service unavailable",
+        "Limits cannot be checked at the moment; try again later.";
     /// The gateway, a listener or an upstream has more to do than it can.
     Overloaded = "overloaded", 503, grpc 14, Gateway, Open, "connection_limit_reached", "Service unavailable",
         "The gateway is at its limit; try again later.";
     /// No byte of the answer came in time.
     UpstreamTimeout = "upstream-timeout", 504, grpc 4, Upstream, Open, "connection_read_timeout", "Gateway timeout",
         "The service behind this route did not answer in time.";
+    /// The client asked for an answer from memory or none, and there is none (RFC 9111 §5.2.1.7).
+    NotCached = "not-cached", 504, grpc 5, Client, Open, "http_request_denied", "Not cached",
+        "The request asks for a kept answer alone, and there is none.";
     /// The route's deadline passed, all attempts together.
     Deadline = "deadline", 504, grpc 4, Upstream, Open, "http_response_timeout", "Gateway timeout",
         "The time allowed for this request has passed.";

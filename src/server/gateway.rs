@@ -7,6 +7,7 @@ use super::reloader::Reloader;
 use super::sockets::Sockets;
 use super::worker::WorkerThread;
 use crate::admin::{Admin, AdminPowers};
+use crate::cache::Cache;
 use crate::config::Loaded;
 use crate::exchange::call::Calls;
 use crate::fetch::Fetcher;
@@ -14,7 +15,7 @@ use crate::listener::ListenerTls;
 use crate::listener::pressure::Pressure;
 use crate::observe::access_log::{AccessLog, AccessLogBounds};
 use crate::observe::metrics::{Metrics, MetricsSettings};
-use crate::policy::limit::LimitStore;
+use crate::policy::limit::{Keeper, LimitStore, StateFolder};
 use crate::proxy::Random;
 use crate::reply::Reason;
 use crate::snapshot::{Compiled, ReloadReport, Shared, Snapshot, Store, Surroundings, compile};
@@ -64,6 +65,8 @@ pub struct Gateway {
     tasks: Arc<BackgroundTasks>,
     pub(super) reloader: Reloader,
     workers: Vec<WorkerThread>,
+    /// Writes what quotas have counted.
+    quotas: Option<Keeper>,
 }
 
 /// What changes when a gateway is reloaded.
@@ -81,6 +84,7 @@ pub struct Candidate {
     metrics: Metrics,
     fetcher: Arc<Fetcher>,
     limits: Arc<LimitStore>,
+    quotas: Option<StateFolder>,
 }
 
 /// A gateway of which everything is known to work, but nothing runs yet: no thread, so that the process may still fork.
@@ -90,6 +94,7 @@ pub struct Prepared {
     metrics: Metrics,
     fetcher: Arc<Fetcher>,
     limits: Arc<LimitStore>,
+    quotas: Option<StateFolder>,
     clock: Clock,
     listeners: RunningListeners,
     access_log: AccessLog,
@@ -102,7 +107,9 @@ impl Candidate {
     /// The configuration has problems: all of them.
     pub fn compile(source: Source, loaded: Loaded) -> Result<Self, StartError> {
         let metrics = metrics(&loaded);
-        let (fetcher, limits) = (Arc::new(Fetcher::new()), Arc::new(LimitStore::default()));
+        let plan = crate::snapshot::server_plan(&loaded);
+        let quotas = plan.state_dir.map(StateFolder::read);
+        let (fetcher, limits) = (Arc::new(Fetcher::new()), Arc::new(LimitStore::open(plan.max_keys, quotas.as_ref())));
         let surroundings = Surroundings {
             previous: None,
             metrics: &metrics,
@@ -115,7 +122,7 @@ impl Candidate {
         if !warnings.is_empty() {
             log::warn!("{warnings}");
         }
-        Ok(Self { source, snapshot, metrics, fetcher, limits })
+        Ok(Self { source, snapshot, metrics, fetcher, limits, quotas })
     }
 
     /// Binds all addresses that are not among these sockets, and opens the access log.
@@ -123,8 +130,11 @@ impl Candidate {
     /// # Errors
     /// An address cannot be had, or the access log cannot be written.
     pub fn bind(self, sockets: Sockets) -> Result<Prepared, StartError> {
-        let Self { source, snapshot, metrics, fetcher, limits } = self;
+        let Self { source, snapshot, metrics, fetcher, limits, quotas } = self;
         let plan = &snapshot.process;
+        if let Some(folder) = &quotas {
+            folder.make().map_err(|error| StartError::System(format!("server.state_dir cannot be made: {error}")))?;
+        }
         let bind = |error: BindError| StartError::Bind(error.to_string());
         let mut listeners = RunningListeners::new(sockets);
         listeners.bind(&plan.listeners, plan.server.threads).map_err(bind)?;
@@ -135,7 +145,17 @@ impl Candidate {
             AccessLogBounds { workers: plan.server.threads, bytes_per_worker: AccessLogBounds::BYTES_PER_WORKER };
         let access_log = AccessLog::open(plan.access_log.clone(), bounds, metrics.access_log_dropped())
             .map_err(|error| StartError::System(format!("the access log cannot be opened: {error}")))?;
-        Ok(Prepared { source, snapshot, metrics, fetcher, limits, clock: Clock::start(), listeners, access_log })
+        Ok(Prepared {
+            source,
+            snapshot,
+            metrics,
+            fetcher,
+            limits,
+            quotas,
+            clock: Clock::start(),
+            listeners,
+            access_log,
+        })
     }
 }
 
@@ -153,15 +173,19 @@ impl Gateway {
     /// # Errors
     /// The system gives no more threads or descriptors.
     pub fn launch(prepared: Prepared) -> Result<Arc<Self>, StartError> {
-        let Prepared { source, snapshot, metrics, fetcher, limits, clock, listeners, access_log } = prepared;
+        let Prepared { source, snapshot, metrics, fetcher, limits, quotas, clock, listeners, access_log } = prepared;
         let system = |error: std::io::Error| StartError::System(format!("the gateway cannot start: {error}"));
         access_log.start().map_err(system)?;
+        let quotas = quotas.map(|folder| Keeper::start(Arc::clone(&limits), folder, metrics.state()));
+        let quotas = quotas.transpose().map_err(system)?;
         let snapshot = Arc::new(snapshot);
         let store = Store::new(Arc::clone(&snapshot));
         let threads = snapshot.process.server.threads;
+        let cache = Arc::<Cache>::default();
+        cache.store().set_capacity(snapshot.process.cache_memory);
         let pressure = (0..threads).map(|_| Pressure::default()).collect();
         let calls = Arc::new(Calls::new(threads, clock, Random::next()));
-        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, clock, pressure });
+        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, cache, clock, pressure });
         let workers = (0..threads)
             .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
             .collect::<std::io::Result<Vec<_>>>()
@@ -169,6 +193,10 @@ impl Gateway {
         let tasks = BackgroundTasks::start(clock, Random::next()).map_err(system)?;
         let reloader = Reloader::start().map_err(system)?;
         tasks.resolve_first(&snapshot);
+        if let Some(shared) = &snapshot.shared {
+            shared.start().map_err(system)?;
+            shared.wait_first(super::background::pause);
+        }
         let last = ReloadReport::first(snapshot.revision);
         let gateway = Arc::new(Self {
             shared,
@@ -178,6 +206,7 @@ impl Gateway {
             tasks,
             reloader,
             workers,
+            quotas,
         });
         gateway.serve_admin(&snapshot).map_err(system)?;
         gateway.install(&snapshot);
@@ -192,6 +221,10 @@ impl Gateway {
         state.listeners.apply(&snapshot.process.listeners, &self.workers, &self.shared);
         drop(state);
         self.tasks.run(snapshot);
+        self.shared.cache.store().set_capacity(snapshot.process.cache_memory);
+        if let Some(Err(error)) = snapshot.shared.as_ref().map(|shared| shared.start()) {
+            log::error!("shared state: the system gives no thread, so each gateway decides for itself: {error}");
+        }
         let metrics = &self.shared.metrics;
         metrics.reload_succeeded(snapshot.revision, SystemTime::now());
         self.publish_certificates();
@@ -292,6 +325,9 @@ impl Gateway {
         let deadline = Instant::now() + grace;
         while Instant::now() < deadline && self.is_busy() && !at_once() {
             super::background::pause();
+        }
+        if let Some(quotas) = &self.quotas {
+            quotas.flush(Duration::from_secs(10));
         }
         self.shared.access_log.flush(Duration::from_secs(1));
     }

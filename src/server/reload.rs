@@ -130,6 +130,12 @@ fn fixed_parts(before: &Snapshot, after: &Snapshot) -> Vec<&'static str> {
     if files(&one.server) != files(&two.server) {
         parts.push("server.user, group, pid_file or upgrade_socket");
     }
+    if one.server.state_dir != two.server.state_dir {
+        parts.push("server.state_dir");
+    }
+    if one.server.max_keys != two.server.max_keys {
+        parts.push("server.max_keys");
+    }
     parts
 }
 

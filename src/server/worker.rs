@@ -7,7 +7,7 @@ use crate::listener::pressure::TICK;
 use crate::listener::{Connections, ListenerSpec};
 use crate::observe::Worker;
 use crate::observe::metrics::ListenerMetrics;
-use crate::proxy::{Front, Gate};
+use crate::proxy::{Front, Gate, Guards};
 use crate::snapshot::Shared;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, Listeners};
 use pingora_core::server::configuration::ServerConf;
@@ -129,7 +129,8 @@ type Fronted = (Service<Front>, Arc<parking_lot::Mutex<Fds>>);
 fn service(opening: Opening, index: usize, shared: &Arc<Shared>, sockets: Vec<OwnedFd>) -> Result<Fronted, String> {
     let conf =
         ServerConf { threads: 1, upstream_keepalive_pool_size: POOL, max_retries: MOST_TRIES, ..ServerConf::default() };
-    let gate = Gate { shared: Arc::clone(shared), listener: Arc::clone(&opening.spec), worker: Worker(index) };
+    let guards = Guards::of(&opening.spec, &shared.limits);
+    let gate = Gate { shared: Arc::clone(shared), listener: Arc::clone(&opening.spec), worker: Worker(index), guards };
     let mut proxy = HttpProxy::new(gate.clone(), Arc::new(conf));
     proxy.handle_init_modules();
     let front = Front { proxy: Arc::new(proxy), gate, connections: opening.connections, metrics: opening.metrics };

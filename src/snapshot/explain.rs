@@ -1,12 +1,12 @@
 //! What a configuration does, in words: the whole plan, or the way of one request through it. No network is touched.
 
-use super::{Action, EncodedSlash, HostField, Rewrite, Route, Snapshot};
+use super::{Action, Backoff, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
 use crate::upstream::{Balance, CheckKind, HashOn, OverloadSpec, UpstreamSpec};
-use crate::value::Priority;
+use crate::value::{ByteSize, Priority};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -47,6 +47,9 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let protocols: Vec<&str> = names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         let tls = if listener.tls.is_some() { ", TLS" } else { "" };
         let _ = writeln!(out, "listener {}: {} ({}{tls})", listener.name, listener.address, protocols.join(", "));
+    }
+    if let Some(shared) = &snapshot.shared {
+        let _ = writeln!(out, "shared state: {}", shared.store().describe());
     }
     for (name, upstream) in &snapshot.upstreams {
         let _ = writeln!(out, "upstream {name}: {}", pool(upstream.spec()));
@@ -90,7 +93,16 @@ fn pool(spec: &UpstreamSpec) -> String {
         Some(usual) if *usual == OverloadSpec::USUAL => String::new(),
         Some(own) => format!("overload control from {} waiting and {} times the latency", own.at_least, own.tolerance),
     };
-    for part in [balance, checked.unwrap_or_default(), overload].iter().filter(|part| !part.is_empty()) {
+    let breaker = match (&spec.breaker, &spec.endpoint_breaker) {
+        (None, None) => String::new(),
+        (Some(breaker), _) => format!("breaker at {}%", breaker.open_at * 100.0),
+        (None, Some(breaker)) => format!("a breaker for each endpoint at {}%", breaker.open_at * 100.0),
+    };
+    let warming = spec.slow_start.map(|span| format!("slow start over {span:?}")).unwrap_or_default();
+    let zone = spec.zone.as_ref().map(|zone| format!("zone {} preferred", zone.own)).unwrap_or_default();
+    for part in
+        [balance, checked.unwrap_or_default(), overload, breaker, warming, zone].iter().filter(|part| !part.is_empty())
+    {
         let _ = write!(text, "; {part}");
     }
     text
@@ -115,7 +127,12 @@ fn action(route: &Route) -> String {
                 .iter()
                 .map(|choice| match target.choices().len() {
                     1 => choice.upstream.name().to_owned(),
-                    _ => format!("{} (weight {})", choice.upstream.name(), choice.weight),
+                    _ => {
+                        let told: Vec<String> = choice.when.iter().map(ToString::to_string).collect();
+                        let when =
+                            if told.is_empty() { String::new() } else { format!(", or when {}", told.join(" and ")) };
+                        format!("{} (weight {}{when})", choice.upstream.name(), choice.weight)
+                    }
                 })
                 .collect();
             choices.join(", ")
@@ -136,13 +153,27 @@ fn frame(route: &Route) -> Vec<String> {
         Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),
         None => lines.push("no timeout".to_owned()),
     }
+    if let Some(name) = &route.deadline_header {
+        lines.push(format!("deadlines in {name}"));
+    }
     if route.priority != Priority::Normal {
         lines.push(format!("priority {}", route.priority.as_str()));
     }
     if route.retries.max > 0 {
         let budget = route.retries.budget * 100.0;
         let causes: Vec<String> = route.retries.on.iter().map(ToString::to_string).collect();
-        lines.push(format!("retries {} on {}, budget {budget}%", route.retries.max, causes.join(", ")));
+        let mut line = format!("retries {} on {}, budget {budget}%", route.retries.max, causes.join(", "));
+        if let Some(limit) = route.retries.per_try {
+            let _ = write!(line, ", {limit:?} each");
+        }
+        match route.retries.backoff {
+            None => line.push_str(", without a wait"),
+            Some(Backoff { first, .. }) => {
+                let _ = write!(line, ", after up to {first:?} and more");
+            }
+        }
+        let _ = write!(line, ", bodies up to {}", ByteSize::new(route.retries.replay));
+        lines.push(line);
     }
     match &route.forward.rewrite {
         Rewrite::Keep => {}
@@ -155,6 +186,7 @@ fn frame(route: &Route) -> Vec<String> {
     if route.encoded_slash == EncodedSlash::Keep {
         lines.push("keeps encoded slashes".to_owned());
     }
+    lines.extend(route.cache.as_ref().map(|caching| caching.plan.describe()));
     lines
 }
 
@@ -279,6 +311,9 @@ fn verdicts(
         if !decision.is_continue() {
             return;
         }
+    }
+    if let Some(caching) = &route.cache {
+        let _ = writeln!(out, "{}", caching.plan.explain(&cx, view));
     }
 }
 

@@ -5,18 +5,21 @@ mod areas;
 mod compile;
 mod explain;
 mod find;
+mod inline;
+mod purge;
 mod report;
 mod route;
 mod shared;
 mod store;
 mod usage;
 
-pub use crate::exchange::call::{Retries, RetryCause};
+pub use crate::exchange::call::{Backoff, Retries, RetryCause};
 pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, draw_plan, explain_plan, explain_request};
+pub use inline::InlineProviders;
 pub use report::ReloadReport;
-pub use route::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
+pub use route::{Action, Caching, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 pub use shared::Shared;
 pub use store::Store;
 pub use usage::{usage_of, usage_page};
@@ -31,6 +34,7 @@ use crate::policy::limit::Usage;
 use crate::reply::Templates;
 use crate::request::TrustedProxies;
 use crate::routing::Router;
+use crate::shared_state::SharedState;
 use crate::upstream::Upstream;
 use crate::value::Secret;
 use http::HeaderName;
@@ -56,12 +60,18 @@ pub struct Snapshot {
     pub usage: Usage,
     /// Ways to establish the caller, by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
+    /// Those without a name, that stand in routes.
+    pub inline_providers: InlineProviders,
     /// What has work of its own in the background while this is the running snapshot.
     pub tended: Vec<Arc<dyn Tend>>,
+    /// What gateways share.
+    pub shared: Option<Arc<SharedState>>,
     /// Fields that tell upstreams who the caller is: dropped from what clients send.
     pub identity: Box<[HeaderName]>,
     /// Bodies of the gateway's own replies where no route is known.
     pub replies: Arc<Templates>,
+    /// Whether any route answers from memory: then changes elsewhere may put answers out of date.
+    pub caches: bool,
     /// The same below the bases of apis that have their own.
     pub areas: Areas,
     /// Whose word about clients is believed.
@@ -84,6 +94,8 @@ pub struct ProcessPlan {
     pub access_log: AccessLogSettings,
     /// Threads, user, files, draining.
     pub server: ServerPlan,
+    /// How much memory kept answers may take, in bytes.
+    pub cache_memory: u64,
     /// Files to watch, where watching is on.
     pub watched: Vec<PathBuf>,
 }
@@ -110,6 +122,10 @@ pub struct ServerPlan {
     pub pid_file: Option<PathBuf>,
     /// Where a successor is handed the listening sockets.
     pub upgrade_socket: Option<PathBuf>,
+    /// Where quotas are kept over restarts.
+    pub state_dir: Option<PathBuf>,
+    /// Room for so many keys of limits.
+    pub max_keys: usize,
     /// Between failing readiness and closing the listeners.
     pub drain: Duration,
     /// For requests in flight after that.

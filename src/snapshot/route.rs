@@ -1,15 +1,16 @@
 //! A compiled route: what it does with a request that it takes.
 
+use crate::cache::Plan;
 use crate::exchange::call::{Callee, Retries};
 use crate::exchange::{Exchange, Redirect};
-use crate::observe::metrics::{RouteMetrics, UpstreamMetrics};
+use crate::observe::metrics::{CacheMetrics, RouteMetrics, UpstreamMetrics};
 use crate::policy::Chain;
 use crate::policy::cors::Preflights;
 use crate::reply::{Fixed, Templates};
-use crate::routing::Template;
+use crate::routing::{Predicate, Target as Request, Template};
 use crate::upstream::Upstream;
 use crate::value::Priority;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// When to try again.
     pub retries: Retries,
+    /// The field that tells deadlines, to upstreams and from trusted proxies.
+    pub deadline_header: Option<Box<HeaderName>>,
     /// How much its requests matter when not all can be served.
     pub priority: Priority,
     /// What changes on the way up.
@@ -43,8 +46,18 @@ pub struct Route {
     pub replies: Arc<Templates>,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
+    /// What it answers from memory.
+    pub cache: Option<Box<Caching>>,
     /// Whether a faster lane may take it.
     pub lane: Lane,
+}
+
+/// What a route answers from memory.
+pub struct Caching {
+    /// The policy.
+    pub plan: Arc<Plan>,
+    /// Its counters.
+    pub metrics: Arc<CacheMetrics>,
 }
 
 /// What a route does with a request.
@@ -65,6 +78,8 @@ pub enum Action {
 pub struct Target {
     choices: SmallVec<[Choice; 1]>,
     total: u64,
+    /// Whether some requests are sent somewhere whatever the shares.
+    forces: bool,
 }
 
 /// One upstream of a target.
@@ -75,6 +90,8 @@ pub struct Choice {
     pub metrics: Arc<UpstreamMetrics>,
     /// Its share, relative to the others; 0 takes no requests.
     pub weight: u32,
+    /// Requests for which all of these hold go there whatever the shares; none where it is empty.
+    pub when: Box<[Predicate]>,
 }
 
 impl Choice {
@@ -88,11 +105,23 @@ impl Target {
     /// A target of at least one choice with a weight.
     pub fn new(choices: Vec<Choice>) -> Option<Self> {
         let total = choices.iter().map(|choice| u64::from(choice.weight)).sum();
-        (total > 0).then(|| Self { choices: choices.into(), total })
+        let forces = choices.iter().any(|choice| !choice.when.is_empty());
+        (total > 0).then(|| Self { choices: choices.into(), total, forces })
     }
 
-    /// The choice that 64 random bits fall on.
-    pub fn choose(&self, random: u64) -> Option<&Choice> {
+    /// The number of the choice that a request is sent to by what it says, else of the one that 64 random bits fall on.
+    pub fn choose(&self, request: &Request<'_>, random: u64) -> Option<usize> {
+        let forced = |choice: &Choice| !choice.when.is_empty() && choice.when.iter().all(|told| told.holds(request));
+        if self.forces
+            && let Some(place) = self.choices.iter().position(forced)
+        {
+            return Some(place);
+        }
+        let chosen = self.by_share(random)?;
+        self.choices.iter().position(|choice| std::ptr::eq(choice, chosen))
+    }
+
+    fn by_share(&self, random: u64) -> Option<&Choice> {
         if let [only] = &*self.choices {
             return Some(only);
         }
@@ -159,7 +188,7 @@ pub enum EncodedSlash {
 /// Which lane may carry a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// A plain HTTP/1 upstream, no body hook: any lane.
+    /// A plain HTTP/1 upstream, no body hook, no cache: any lane.
     Simple,
     /// Only the complete one.
     Full,

@@ -1,6 +1,7 @@
 //! What all workers of a gateway share: the running snapshot, and what outlives every snapshot.
 
 use super::Store;
+use crate::cache::Cache;
 use crate::exchange::call::Calls;
 use crate::fetch::Fetcher;
 use crate::listener::pressure::Pressure;
@@ -24,6 +25,8 @@ pub struct Shared {
     pub calls: Arc<Calls>,
     /// The counts of all limits.
     pub limits: Arc<LimitStore>,
+    /// Answers that are kept.
+    pub cache: Arc<Cache>,
     /// The clock upstreams are timed by.
     pub clock: Clock,
     /// Whether each worker keeps up.

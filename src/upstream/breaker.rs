@@ -143,6 +143,11 @@ impl Breaker {
         }
     }
 
+    /// What a request would be told now, without being counted as a probe.
+    pub fn outlook(&self, spec: &BreakerSpec, now: Millis) -> Admission {
+        Phase::unpack(self.phase.load(Relaxed)).admit(spec, now).0
+    }
+
     /// Takes an outcome in. Returns the state it changed to, if it did: for the log.
     pub fn record(&self, failed: bool, spec: &BreakerSpec, now: Millis) -> Option<BreakerState> {
         let mut word = self.phase.load(Relaxed);

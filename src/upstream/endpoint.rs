@@ -12,6 +12,7 @@ use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use super::balance::Latency;
+use super::breaker::{Admission, Breaker, BreakerSpec, BreakerState};
 use super::health::Active;
 use super::load::Slot;
 use super::outlier::Passive;
@@ -99,7 +100,15 @@ pub(super) struct State {
     passive: Passive,
     latency: Latency,
     active: Active,
+    breaker: Breaker,
+    /// Since when it is new, or back from failing checks: [`Millis`], 0 for not at all, [`UNSEEN`] for the first look.
+    fresh: AtomicU64,
 }
+
+/// New, and never looked at yet.
+const UNSEEN: u64 = u64::MAX;
+/// The share of its requests that a fresh endpoint begins with.
+const COLD: f64 = 0.1;
 
 /// The settings an endpoint is built with.
 pub(super) struct Settings {
@@ -107,6 +116,8 @@ pub(super) struct Settings {
     pub(super) host_header: HeaderValue,
     pub(super) peer: HttpPeer,
     pub(super) signals: Signals,
+    pub(super) breaker: Option<BreakerSpec>,
+    pub(super) slow_start: Option<Duration>,
 }
 
 /// Which kinds of bad news take an endpoint out: those that are configured. State of the other kind may be left over
@@ -126,6 +137,9 @@ pub struct Endpoint {
     weight: u32,
     protocol: Protocol,
     signals: Signals,
+    breaker: Option<BreakerSpec>,
+    slow_start: Option<Duration>,
+    zone: Option<Box<str>>,
     state: Arc<State>,
     label: String,
     host_header: HeaderValue,
@@ -140,13 +154,16 @@ impl Endpoint {
         settings: Settings,
         before: Option<&Endpoint>,
     ) -> Endpoint {
-        let Settings { label, host_header, peer, signals } = settings;
+        let Settings { label, host_header, peer, signals, breaker, slow_start } = settings;
         Endpoint {
             id: EndpointId::of(address, written, &label),
             address,
             weight: written.weight.get(),
             protocol: written.protocol,
             signals,
+            breaker,
+            slow_start,
+            zone: written.zone.clone(),
             state: before.map(|endpoint| Arc::clone(&endpoint.state)).unwrap_or_default(),
             label,
             host_header,
@@ -198,12 +215,78 @@ impl Endpoint {
         &self.peer
     }
 
-    /// Whether requests should go there: no active check holds it unhealthy and it is not ejected. An endpoint that was
+    /// Whether requests should go there: no active check holds it unhealthy, it is not ejected, and its breaker lets them. An endpoint that was
     /// never checked counts as healthy: a gateway that starts must serve before its first round of checks.
     pub fn is_available(&self, now: Millis) -> bool {
         let unhealthy = self.signals.active && self.state.active.is_unhealthy();
         let ejected = self.signals.passive && self.state.passive.is_ejected(now);
-        !unhealthy && !ejected
+        !unhealthy && !ejected && !self.is_barred(now)
+    }
+
+    /// Whether its breaker refuses requests: then nothing goes there, whatever becomes of the others.
+    pub fn is_barred(&self, now: Millis) -> bool {
+        self.barred_for(now).is_some()
+    }
+
+    /// For how long its breaker refuses requests, if it does.
+    pub(super) fn barred_for(&self, now: Millis) -> Option<Duration> {
+        match self.state.breaker.outlook(self.breaker.as_ref()?, now) {
+            Admission::Pass => None,
+            Admission::Refuse(wait) => Some(wait),
+        }
+    }
+
+    /// Counts a request that goes there as a probe, if its breaker is to be probed. Cores that choose at the same moment
+    /// may send one more each.
+    pub(super) fn probe(&self, now: Millis) {
+        if let Some(spec) = &self.breaker {
+            let _ = self.state.breaker.admit(spec, now);
+        }
+    }
+
+    /// Takes an outcome into its breaker. Returns the state it changed to.
+    pub(super) fn record_in_breaker(&self, failed: bool, now: Millis) -> Option<BreakerState> {
+        self.state.breaker.record(failed, self.breaker.as_ref()?, now)
+    }
+
+    /// Where its own breaker stands; `None` where it has none.
+    pub fn breaker(&self) -> Option<BreakerState> {
+        self.breaker.as_ref().map(|_| self.state.breaker.state())
+    }
+
+    /// The zone it is in.
+    pub fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    /// It has joined others that are in service already.
+    pub(super) fn joins(&self) {
+        self.state.fresh.store(UNSEEN, Relaxed);
+    }
+
+    /// It is back after failing checks.
+    pub(super) fn returns(&self, now: Millis) {
+        self.state.fresh.store(now.0, Relaxed);
+    }
+
+    /// The share of its usual requests that it should get: less than 1 for a while after it has come or come back.
+    pub(super) fn warmth(&self, now: Millis) -> f64 {
+        let Some(span) = self.slow_start else { return 1.0 };
+        let mut since = self.state.fresh.load(Relaxed);
+        if since == UNSEEN {
+            since = now.0;
+            self.state.fresh.store(since, Relaxed);
+        }
+        let since = since.max(self.state.passive.ended(now).0);
+        if since == 0 {
+            return 1.0;
+        }
+        (now.since(Millis(since)).as_secs_f64() / span.as_secs_f64().max(0.001)).clamp(COLD, 1.0)
+    }
+
+    /// Some 64 bits that are its own.
+    pub(super) fn bits(&self) -> u64 {
+        self.id.0
     }
 
     /// Attempts under way.

@@ -130,8 +130,12 @@ impl Upstream {
         stream::iter(set.endpoints())
             .for_each_concurrent(AT_ONCE, |endpoint| async move {
                 let result = probe.check(endpoint, background.connector()).await;
+                let was_out = endpoint.active().is_unhealthy();
                 if let Some(verdict) = endpoint.active().record(&result, spec, background.now()) {
                     self.announce(endpoint, verdict, &result);
+                    if was_out && verdict == Verdict::Healthy {
+                        endpoint.returns(background.now());
+                    }
                 }
             })
             .await;

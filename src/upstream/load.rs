@@ -24,14 +24,21 @@ pub(super) struct Slot {
     untimed: bool,
     /// Whether it is counted by overload control as one that waits for the head of its answer.
     waits: AtomicBool,
+    /// The endpoint's failures in a row that a good answer has forgiven.
+    forgiven: AtomicU32,
 }
 
 impl Load {
     /// Takes a place, if there are fewer than `most`.
     pub(super) fn enter(self: &Arc<Self>, most: Option<u32>) -> Option<Slot> {
         let before = self.in_flight.fetch_add(1, Relaxed);
-        let slot =
-            Slot { load: Arc::clone(self), began: Millis::default(), untimed: true, waits: AtomicBool::new(false) };
+        let slot = Slot {
+            load: Arc::clone(self),
+            began: Millis::default(),
+            untimed: true,
+            waits: AtomicBool::new(false),
+            forgiven: AtomicU32::new(0),
+        };
         most.is_none_or(|most| before < most).then_some(slot)
     }
 
@@ -61,6 +68,16 @@ impl Slot {
             Outcome::Failure(_) | Outcome::Neutral => return None,
         };
         self.load.overload.observe(latency, self.began, spec, now)
+    }
+
+    /// Notes how many failures the answer forgives.
+    pub(super) fn forgive(&self, failures: u32) {
+        self.forgiven.store(failures, Relaxed);
+    }
+
+    /// The failures that the answer forgave, once.
+    pub(super) fn recall(&self) -> u32 {
+        self.forgiven.swap(0, Relaxed)
     }
 
     /// Ends the wait; whether there was one.

@@ -61,7 +61,7 @@ pub use retry::{RetryBudget, RetryDecision};
 pub use set::{Ask, NoEndpoint};
 pub use spec::{
     Balance, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host, Protocol,
-    Timeouts, TlsSpec, Transport, UpstreamSpec, Verify,
+    Timeouts, TlsSpec, Transport, UpstreamSpec, Verify, ZoneSpec,
 };
 pub use status::{CheckStatus, EndpointState, EndpointStatus, UnresolvedName, UpstreamStatus};
 pub use time::{Clock, Millis};
@@ -90,6 +90,8 @@ pub struct Upstream {
     cursor: Arc<AtomicUsize>,
     budget: Arc<RetryBudget>,
     load: Arc<Load>,
+    /// Endpoints that a reload or DNS has taken out, while requests at them are under way.
+    leaving: Mutex<Vec<Arc<Endpoint>>>,
     /// Held while one core decides on an ejection, so that two cannot both take the last place.
     ejecting: Mutex<()>,
 }
@@ -120,6 +122,9 @@ impl Upstream {
         let blueprint = Blueprint { spec: &spec, tls: &tls, answers: &answers, cursor: &cursor };
         let before = previous.map(|previous| previous.set.load_full());
         let set = EndpointSet::build(&blueprint, before.as_deref())?;
+        let mut leaving = previous.map(|previous| previous.leaving.lock().clone()).unwrap_or_default();
+        leaving.extend(before.iter().flat_map(|before| set.without(before)));
+        leaving.retain(|endpoint| endpoint.in_flight() > 0);
         Ok(Arc::new(Upstream {
             set: ArcSwap::from_pointee(set),
             answers: Mutex::new(answers),
@@ -129,6 +134,7 @@ impl Upstream {
             cursor,
             budget,
             load,
+            leaving: Mutex::new(leaving),
             ejecting: Mutex::new(()),
         }))
     }
@@ -162,7 +168,14 @@ impl Upstream {
             return Err(NoEndpoint::BreakerOpen(wait));
         }
         let set = self.set.load();
-        set.choose(ask).map(|endpoint| Picked::begin(Arc::clone(endpoint), slot))
+        let endpoint = set.choose(ask)?;
+        endpoint.probe(ask.now);
+        Ok(Picked::begin(Arc::clone(endpoint), slot))
+    }
+
+    /// Whether there is an available endpoint that a request did not try.
+    pub fn has_other(&self, tried: &[EndpointId], now: Millis) -> bool {
+        self.set.load().has_other(tried, now)
     }
 
     /// Attempts under way at all its endpoints.
@@ -175,25 +188,35 @@ impl Upstream {
         self.spec.breaker.as_ref().map(|_| self.load.breaker.state())
     }
 
-    fn record_in_breaker(&self, outcome: Outcome, now: Millis) {
-        let Some(spec) = &self.spec.breaker else { return };
+    fn record_in_breakers(&self, endpoint: &Endpoint, outcome: Outcome, now: Millis) {
         let failed = match outcome {
             Outcome::Neutral => return,
             Outcome::Success { .. } => false,
             Outcome::Failure(_) => true,
         };
+        if let Some(state) = endpoint.record_in_breaker(failed, now) {
+            let (name, label, state) = (&self.spec.name, endpoint.label(), state.as_str().replace('_', " "));
+            log::warn!(target: LOG, "upstream {name}: the breaker of {label} is {state}");
+        }
+        let Some(spec) = &self.spec.breaker else { return };
         if let Some(state) = self.load.breaker.record(failed, spec, now) {
             log::warn!(target: LOG, "upstream {}: the breaker is {}", self.spec.name, state.as_str().replace('_', " "));
         }
     }
 
-    /// Takes in what became of an attempt: when the head of the answer is there, or nothing comes any more. Once for each
-    /// attempt; of one that is dropped without it, nothing is learnt.
+    /// Takes in what became of an attempt: when the head of the answer is there, or nothing comes any more; and once more
+    /// if the answer breaks off after its head. Of one that is dropped without it, nothing is learnt.
     pub fn record(&self, picked: &Picked, outcome: Outcome, now: Millis) {
         if let Some(spec) = &self.spec.overload
             && let Some(change) = picked.slot().answered(outcome, spec, now)
         {
             self.announce_limit(change);
+        }
+        // An answer that breaks off after its head has counted as a success, which forgave the failures before it.
+        match outcome {
+            Outcome::Success { .. } => picked.slot().forgive(picked.passive().failures()),
+            Outcome::Failure(_) => picked.passive().recalls(picked.slot().recall()),
+            Outcome::Neutral => {}
         }
         self.report(picked, outcome, now);
     }
@@ -215,7 +238,7 @@ impl Upstream {
 
     /// What an attempt tells about an endpoint, which may be of an earlier set or snapshot: its state is shared.
     fn report(&self, endpoint: &Endpoint, outcome: Outcome, now: Millis) {
-        self.record_in_breaker(outcome, now);
+        self.record_in_breakers(endpoint, outcome, now);
         let averages = self.spec.balance == Balance::PeakEwma;
         match outcome {
             Outcome::Neutral => {}
@@ -253,8 +276,14 @@ impl Upstream {
     /// Replaces the set after a change of addresses. `answers` is this upstream's own, locked.
     fn rebuild(&self, answers: &Answers) {
         let blueprint = Blueprint { spec: &self.spec, tls: &self.tls, answers, cursor: &self.cursor };
-        match EndpointSet::build(&blueprint, Some(&self.set.load())) {
-            Ok(set) => self.set.store(Arc::new(set)),
+        let before = self.set.load();
+        match EndpointSet::build(&blueprint, Some(&before)) {
+            Ok(set) => {
+                let mut leaving = self.leaving.lock();
+                leaving.extend(set.without(&before));
+                leaving.retain(|endpoint| endpoint.in_flight() > 0);
+                self.set.store(Arc::new(set));
+            }
             Err(error) => log::error!(target: LOG, "upstream {}: endpoints not changed: {error}", self.spec.name),
         }
     }

@@ -37,6 +37,12 @@ impl Passive {
         self.until.load(Relaxed) > now.0
     }
 
+    /// When its last ejection ended; zero when there was none, or it lasts.
+    pub(super) fn ended(&self, now: Millis) -> Millis {
+        let until = self.until.load(Relaxed);
+        Millis(if until > now.0 { 0 } else { until })
+    }
+
     /// What is left of an ejection; zero when there is none.
     pub(super) fn ejected_for(&self, now: Millis) -> Duration {
         Millis(self.until.load(Relaxed)).since(now)
@@ -48,6 +54,11 @@ impl Passive {
         if self.failures() != 0 {
             self.failures.store(0, Relaxed);
         }
+    }
+
+    /// A request that was counted as a success, before which there were so many failures, has failed after all.
+    pub(super) fn recalls(&self, failures: u32) {
+        self.failures.fetch_add(failures, Relaxed);
     }
 
     /// A request failed. Returns whether the endpoint is now due for ejection.

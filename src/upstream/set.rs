@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use super::balance::{Balancer, Candidates, in_panic};
+use super::balance::{Balancer, Candidates, Scope, Warming, in_panic};
 use super::dns::Answers;
 use super::endpoint::{Endpoint, EndpointId, Settings, Signals};
 use super::error::UpstreamError;
 use super::peer;
-use super::spec::{EndpointSpec, Host, UpstreamSpec};
+use super::spec::{Balance, EndpointSpec, Host, UpstreamSpec, ZoneSpec};
 use super::time::Millis;
 use super::tls::TlsPolicy;
 use crate::value::Priority;
@@ -61,6 +61,15 @@ pub(super) struct EndpointSet {
     endpoints: Box<[Arc<Endpoint>]>,
     balancer: Balancer,
     panic_threshold: f64,
+    warming: Warming,
+    near: Option<Near>,
+}
+
+/// The endpoints of the preferred zone, where some are elsewhere.
+struct Near {
+    endpoints: Box<[Arc<Endpoint>]>,
+    balancer: Balancer,
+    spill_below: f64,
 }
 
 impl EndpointSet {
@@ -88,14 +97,29 @@ impl EndpointSet {
                     peer: peer::build(placed.address, &placed.written, of.spec, of.tls),
                     label: placed.label,
                     signals,
+                    breaker: of.spec.endpoint_breaker.clone(),
+                    slow_start: of.spec.slow_start.filter(|span| !span.is_zero()),
                 };
                 let before = old.get(&placed.id).map(|endpoint| &***endpoint);
-                Ok(Arc::new(Endpoint::new(placed.address, &placed.written, settings, before)))
+                let endpoint = Endpoint::new(placed.address, &placed.written, settings, before);
+                if before.is_none() && !old.is_empty() {
+                    endpoint.joins();
+                }
+                Ok(Arc::new(endpoint))
             })
             .collect::<Result<_, UpstreamError>>()?;
         let balancer = Balancer::new(&of.spec.balance, &endpoints, of.cursor);
         let panic_threshold = of.spec.panic_threshold;
-        Ok(EndpointSet { endpoints: endpoints.into_boxed_slice(), balancer, panic_threshold })
+        let keyed = matches!(of.spec.balance, Balance::Hash(_));
+        let warming = if of.spec.slow_start.is_some() && !keyed { Warming::Slowly } else { Warming::AtOnce };
+        let near = of.spec.zone.as_ref().and_then(|zone| Near::of(&endpoints, zone, of));
+        Ok(EndpointSet { endpoints: endpoints.into_boxed_slice(), balancer, panic_threshold, warming, near })
+    }
+
+    /// The endpoints of an earlier set that are not in this one.
+    pub(super) fn without(&self, before: &EndpointSet) -> Vec<Arc<Endpoint>> {
+        let kept: ahash::AHashSet<EndpointId> = self.endpoints.iter().map(|endpoint| endpoint.id()).collect();
+        before.endpoints.iter().filter(|endpoint| !kept.contains(&endpoint.id())).cloned().collect()
     }
 
     pub(super) fn endpoints(&self) -> &[Arc<Endpoint>] {
@@ -106,14 +130,43 @@ impl EndpointSet {
         if self.endpoints.is_empty() {
             return Err(NoEndpoint::Unresolved);
         }
-        let candidates = Candidates::new(&self.endpoints, ask, self.panic_threshold);
-        self.balancer.choose(&candidates).ok_or(NoEndpoint::Unavailable)
+        if let Some(near) = &self.near {
+            let candidates = Candidates::new(&near.endpoints, ask, Scope::Near(near.spill_below), self.warming);
+            if let Some(endpoint) = near.balancer.choose(&candidates) {
+                return Ok(endpoint);
+            }
+        }
+        let candidates = Candidates::new(&self.endpoints, ask, Scope::All(self.panic_threshold), self.warming);
+        self.balancer.choose(&candidates).ok_or_else(|| self.why_nobody(ask.now))
+    }
+
+    fn why_nobody(&self, now: Millis) -> NoEndpoint {
+        let waits: Option<Vec<Duration>> = self.endpoints.iter().map(|endpoint| endpoint.barred_for(now)).collect();
+        waits.and_then(|waits| waits.into_iter().min()).map_or(NoEndpoint::Unavailable, NoEndpoint::BreakerOpen)
+    }
+
+    /// Whether an endpoint that a request did not try is available.
+    pub(super) fn has_other(&self, tried: &[EndpointId], now: Millis) -> bool {
+        self.endpoints.iter().any(|endpoint| !tried.contains(&endpoint.id()) && endpoint.is_available(now))
     }
 
     /// Whether so few endpoints are available that all are used.
     pub(super) fn in_panic(&self, now: Millis) -> bool {
         let available = self.endpoints.iter().filter(|endpoint| endpoint.is_available(now)).count();
         in_panic(available, self.endpoints.len(), self.panic_threshold)
+    }
+}
+
+impl Near {
+    /// `None` where all endpoints are in the zone, or none.
+    fn of(endpoints: &[Arc<Endpoint>], zone: &ZoneSpec, of: &Blueprint<'_>) -> Option<Near> {
+        let near: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.zone() == Some(&*zone.own)).cloned().collect();
+        if near.is_empty() || near.len() == endpoints.len() {
+            return None;
+        }
+        // With the cursor of all, turns among these would be in step with turns among those.
+        let balancer = Balancer::new(&of.spec.balance, &near, &Arc::default());
+        Some(Near { endpoints: near.into_boxed_slice(), balancer, spill_below: zone.spill_below })
     }
 }
 

@@ -29,6 +29,12 @@ pub struct UpstreamSpec {
     pub panic_threshold: f64,
     /// When nothing is sent because too much fails.
     pub breaker: Option<BreakerSpec>,
+    /// When nothing is sent to an endpoint because too much fails there.
+    pub endpoint_breaker: Option<BreakerSpec>,
+    /// How long an endpoint that is new, or back again, has less than its share.
+    pub slow_start: Option<Duration>,
+    /// The preferred zone.
+    pub zone: Option<ZoneSpec>,
     /// The most attempts under way at once.
     pub max_in_flight: Option<u32>,
     /// When requests are turned away because answers take longer and longer.
@@ -60,6 +66,17 @@ pub struct EndpointSpec {
     pub weight: NonZeroU32,
     /// The URL as written: what people recognise it by in the admin API and in metrics.
     pub label: String,
+    /// The zone it is in.
+    pub zone: Option<Box<str>>,
+}
+
+/// Which endpoints are preferred, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneSpec {
+    /// The zone.
+    pub own: Box<str>,
+    /// Share of its endpoints, 0 to 1, that must be available; below it the others take part.
+    pub spill_below: f64,
 }
 
 /// An address, or a name to be resolved.

@@ -6,6 +6,7 @@ use super::Upstream;
 use super::breaker::BreakerState;
 use super::endpoint::{Endpoint, FailureKind};
 use super::health::Verdict;
+use super::set::EndpointSet;
 use super::spec::{Balance, EjectionSpec, UpstreamSpec};
 use super::time::{Millis, whole};
 
@@ -64,8 +65,14 @@ pub struct EndpointStatus {
     pub address: String,
     /// Its weight.
     pub weight: u32,
+    /// The zone it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Where it stands.
     pub state: EndpointState,
+    /// Where its own breaker stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<&'static str>,
     /// Whether requests go there outside of panic.
     pub available: bool,
     /// Attempts under way.
@@ -88,6 +95,13 @@ pub struct EndpointStatus {
     pub ewma_ms: Option<f32>,
 }
 
+impl EndpointStatus {
+    /// Whether it is no longer among the endpoints.
+    pub fn is_draining(&self) -> bool {
+        self.state == EndpointState::Draining
+    }
+}
+
 /// Where an endpoint stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -100,6 +114,12 @@ pub enum EndpointState {
     Ejected,
     /// Active checks are configured, and none has come to a verdict. Used like a healthy one.
     Unknown,
+    /// Its own breaker refuses requests.
+    Barred,
+    /// It is fresh and gets less than its share.
+    Warming,
+    /// It is no longer among the endpoints; requests there are under way.
+    Draining,
 }
 
 /// One active check.
@@ -133,8 +153,22 @@ impl Upstream {
                 .failures()
                 .map(|(name, error)| UnresolvedName { name: name.to_owned(), error: error.to_owned() })
                 .collect(),
-            endpoints: set.endpoints().iter().map(|endpoint| endpoint_status(endpoint, &self.spec, now)).collect(),
+            endpoints: self.endpoint_statuses(&set, now),
         }
+    }
+
+    /// The endpoints of the set, and those that left it while requests at them are under way.
+    fn endpoint_statuses(&self, set: &EndpointSet, now: Millis) -> Vec<EndpointStatus> {
+        let mut all: Vec<_> =
+            set.endpoints().iter().map(|endpoint| endpoint_status(endpoint, &self.spec, now)).collect();
+        let mut leaving = self.leaving.lock();
+        leaving.retain(|endpoint| endpoint.in_flight() > 0);
+        all.extend(leaving.iter().map(|endpoint| EndpointStatus {
+            state: EndpointState::Draining,
+            available: false,
+            ..endpoint_status(endpoint, &self.spec, now)
+        }));
+        all
     }
 
     /// Calls `visit` with the label of each endpoint and whether it is available: for gauges, without allocating.
@@ -151,7 +185,9 @@ fn endpoint_status(endpoint: &Endpoint, spec: &UpstreamSpec, now: Millis) -> End
         endpoint: endpoint.label().to_owned(),
         address: endpoint.address().to_string(),
         weight: endpoint.weight(),
+        zone: endpoint.zone().map(str::to_owned),
         state: state(endpoint, now),
+        breaker: endpoint.breaker().map(BreakerState::as_str),
         available: endpoint.is_available(now),
         in_flight: endpoint.in_flight(),
         attempts: endpoint.attempts(),
@@ -174,7 +210,9 @@ fn state(endpoint: &Endpoint, now: Millis) -> EndpointState {
     match endpoint.active().verdict() {
         Verdict::Unhealthy if signals.active => EndpointState::Unhealthy,
         _ if signals.passive && endpoint.passive().is_ejected(now) => EndpointState::Ejected,
+        _ if endpoint.is_barred(now) => EndpointState::Barred,
         Verdict::Unknown if signals.active => EndpointState::Unknown,
+        _ if endpoint.warmth(now) < 1.0 => EndpointState::Warming,
         _ => EndpointState::Healthy,
     }
 }

@@ -133,7 +133,21 @@ fn shown_line(place: Place, sources: &Sources) -> Option<Vec<char>> {
         hide(&mut shown, *secret, place.line, text);
     }
     hide_after_secret_names(&mut shown);
+    hide_credentials(&mut shown);
     Some(shown)
+}
+
+/// Replaces what stands before the `@` of a URL: credentials, which no URL here may hold.
+fn hide_credentials(shown: &mut [char]) {
+    let mut from = 0;
+    while let Some(at) = shown.get(from..).and_then(|rest| rest.windows(3).position(|three| three == [':', '/', '/'])) {
+        from += at + 3;
+        let ends = |c: &char| matches!(c, ' ' | '"' | '\'' | ',' | '}' | ']');
+        let url = shown.get_mut(from..).unwrap_or_default().split_mut(ends).next().unwrap_or_default();
+        if let Some(end) = url.iter().rposition(|c| *c == '@') {
+            url.iter_mut().take(end).for_each(|c| *c = '*');
+        }
+    }
 }
 
 /// Replaces what of `secret` is on line `number` by stars. A secret may run over several lines.

@@ -11,9 +11,13 @@ mod memory;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod quotas;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod secrecy;
 #[cfg(test)]
 mod stopping;
 #[cfg(test)]

@@ -42,4 +42,4 @@ pub use clock::LONGEST_SILENCE;
 pub use failure::{CallError, classify};
 pub use ledger::Ledger;
 pub use origin::{Flow, Origin};
-pub use retries::{Retries, RetryCause};
+pub use retries::{Backoff, Retries, RetryCause};

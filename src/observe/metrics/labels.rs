@@ -20,6 +20,28 @@ macro_rules! label_set {
 }
 
 label_set! {
+    /// What the cache did for a request of a route that caches.
+    CacheOutcome {
+        /// Answered from memory.
+        Hit = "hit",
+        /// Answered from memory though out of date.
+        Stale = "stale",
+        /// What was in memory was confirmed by the upstream.
+        Revalidated = "revalidated",
+        /// Waited for another request that fetched the same.
+        Collapsed = "collapsed",
+        /// The upstream was asked, and its answer is kept.
+        Miss = "miss",
+        /// What was in memory was out of date and is replaced.
+        Expired = "expired",
+        /// The upstream was asked, and its answer is not kept.
+        Uncacheable = "uncacheable",
+        /// The request went past the cache.
+        Bypass = "bypass",
+    }
+}
+
+label_set! {
     /// A request method as a label: those of RFC 9110 §9.3 and PATCH (RFC 5789), and one for all others, since a client
     /// may invent as many as it likes.
     Method {
@@ -133,6 +155,22 @@ label_set! {
 }
 
 label_set! {
+    /// Who decided on a limit that several gateways share.
+    DecidedBy {
+        /// The store.
+        Store = "store",
+        /// This gateway, of what it has leased.
+        Lease = "lease",
+        /// This gateway by its own count, since the store was out of reach.
+        Local = "local",
+        /// Nobody: it passed, since the store was out of reach.
+        Open = "open",
+        /// Nobody: it was refused, since the store was out of reach.
+        Closed = "closed",
+    }
+}
+
+label_set! {
     /// What a client connection speaks.
     Protocol {
         /// HTTP/1.0 or HTTP/1.1.
@@ -153,6 +191,8 @@ label_set! {
         TooMany = "too-many",
         /// This client has as many as it may have.
         TooManyFromClient = "too-many-from-client",
+        /// This client opens them faster than it may.
+        TooFastFromClient = "too-fast-from-client",
         /// The TLS handshake failed or took too long.
         Tls = "tls",
         /// The client's address is not allowed.

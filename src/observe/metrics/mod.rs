@@ -4,6 +4,7 @@
 //! is shown). Handles such as [`RouteMetrics`] are resolved when a snapshot is compiled and kept in it, so that a
 //! request never looks a label up.
 
+mod cache;
 mod cells;
 mod histogram;
 mod keys;
@@ -15,7 +16,9 @@ mod provider;
 mod requests;
 mod route;
 mod series;
+mod shared_state;
 mod sources;
+mod state;
 mod text;
 mod upstream;
 
@@ -30,15 +33,19 @@ use std::time::SystemTime;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
+pub use cache::{CacheLevels, CacheMetrics};
 pub use keys::KeyMetrics;
 pub use labels::{
-    AttemptOutcome, AuthOutcome, ConnectionKind, ConnectionRefusal, FetchOutcome, LimitDecision, Method, Protocol,
+    AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FetchOutcome,
+    LimitDecision, Method, Protocol,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};
 pub use provider::ProviderMetrics;
 pub use route::{Finished, ReasonIndex, RouteMetrics};
+pub use shared_state::{LeaseMetrics, SharedStateMetrics};
 pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
+pub use state::StateMetrics;
 pub use upstream::{FinishedAttempt, UpstreamMetrics};
 
 use self::series::Series;
@@ -85,9 +92,14 @@ pub struct Metrics {
     providers: Series<ProviderMetrics>,
     listeners: Series<ListenerMetrics>,
     keys: Series<KeyMetrics>,
+    caches: Series<CacheMetrics>,
+    leases: Series<LeaseMetrics>,
+    shared_state: OnceLock<Arc<SharedStateMetrics>>,
     limits: Series<LimitMetrics>,
+    state: Arc<StateMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
+    csrf_shadowed: Arc<AtomicU64>,
     access_log_dropped: Arc<AtomicU64>,
     process: OnceLock<ProcessCollector>,
 }
@@ -105,9 +117,14 @@ impl Metrics {
             providers: Series::default(),
             listeners: Series::default(),
             keys: Series::default(),
+            caches: Series::default(),
+            leases: Series::default(),
+            shared_state: OnceLock::new(),
             limits: Series::default(),
+            state: Arc::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
+            csrf_shadowed: Arc::default(),
             access_log_dropped: Arc::default(),
             process: OnceLock::new(),
         }
@@ -138,12 +155,40 @@ impl Metrics {
         self.keys.resolve(provider.to_owned(), || KeyMetrics::new(provider))
     }
 
+    /// The counters of a route that caches, with all they have counted if a live snapshot has the route already.
+    pub fn cache(&self, route: &str) -> Arc<CacheMetrics> {
+        self.caches.resolve(route.to_owned(), || CacheMetrics::new(route, self.settings.workers))
+    }
+
+    /// Requests that memory answered, and all that it could have.
+    pub fn cache_hits(&self) -> (u64, u64) {
+        cache::hits(&self.caches.live())
+    }
+
+    /// The counters of the state that gateways share.
+    pub fn shared_state(&self) -> Arc<SharedStateMetrics> {
+        Arc::clone(self.shared_state.get_or_init(|| Arc::new(SharedStateMetrics::new(self.settings.workers))))
+    }
+
+    /// Publishes what a gateway leases of a limit at a time, for as long as somebody holds what is returned.
+    #[must_use]
+    pub fn lease(&self, level: &str, limit: &str, batch: u64) -> Arc<LeaseMetrics> {
+        let lease = self.leases.resolve(format!("{level}\0{limit}"), || LeaseMetrics::new(level, limit));
+        lease.set_batch(batch);
+        lease
+    }
+
     /// The counters of a limit on a route, with all they have counted if a live snapshot has them already. Beyond the
     /// bound on routes, those of one limit are counted together.
     pub fn limit(&self, route: &str, policy: &str) -> Arc<LimitMetrics> {
         let route = if self.limits.count() < self.settings.max_routes * LIMITS_PER_ROUTE { route } else { OTHER };
         // No name has a NUL in it.
         self.limits.resolve(format!("{route}\0{policy}"), || LimitMetrics::new(route, policy, self.settings.workers))
+    }
+
+    /// The counters of the file that quotas are kept in.
+    pub fn state(&self) -> Arc<StateMetrics> {
+        Arc::clone(&self.state)
     }
 
     /// Counts a request as in flight until what is returned is dropped.
@@ -185,6 +230,11 @@ impl Metrics {
         self.sources.reload_failed(at);
     }
 
+    /// The counter of requests that `csrf` would have refused, had it not been told to let them pass.
+    pub fn csrf_shadowed(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.csrf_shadowed)
+    }
+
     /// The counter of lost access log lines, to be given to the access log.
     pub fn access_log_dropped(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.access_log_dropped)
@@ -202,11 +252,17 @@ impl Metrics {
         listener::write(self.listeners.live(), &mut text);
         text.family(&names::REQUESTS_IN_FLIGHT).single(self.in_flight() as u64);
         route::write(routes, &mut text);
+        text.family(&names::CSRF_SHADOWED).single(self.csrf_shadowed.load(Ordering::Relaxed));
         provider::write(self.providers.live(), &mut text);
         limits::write(self.limits.live(), &mut text);
+        self.state.write(&mut text);
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);
+        cache::write(self.caches.live(), &mut text);
+        if let Some(shared) = self.shared_state.get() {
+            shared.write(self.leases.live(), &mut text);
+        }
         text.family(&names::ACCESS_LOG_DROPPED).single(self.access_log_dropped.load(Ordering::Relaxed));
         text.append(&self.process());
         text.finish()

@@ -57,8 +57,15 @@ families! {
     REQUEST_BYTES = Counter "tollgate_request_bytes_total": "Bytes of request bodies received from clients.";
     RESPONSE_BYTES = Counter "tollgate_response_bytes_total": "Bytes of response bodies sent to clients.";
     REFUSALS = Counter "tollgate_refusals_total": "Requests the gateway answered itself, by reason.";
+    CSRF_SHADOWED = Counter "tollgate_csrf_shadowed_total":
+        "Requests that passed although `csrf` would have refused them: its mode is shadow.";
     AUTH = Counter "tollgate_auth_total": "Questions to providers of callers, by what the provider said.";
     LIMIT_DECISIONS = Counter "tollgate_limit_decisions_total": "What limits decided on requests.";
+    QUOTAS_DAMAGED = Gauge "tollgate_quotas_damaged":
+        "1 if the file of quotas could not be used at the start, so that they began anew, else 0.";
+    QUOTAS_WRITTEN = Gauge "tollgate_quotas_written_timestamp_seconds":
+        "What quotas had counted by then is on the disk.";
+    QUOTAS_FAILURES = Counter "tollgate_quotas_write_failures_total": "Failures to write the file of quotas.";
 
     UPSTREAM_DURATION = Histogram "tollgate_upstream_duration_seconds":
         "What one attempt took: from choosing the endpoint to the end of its answer.";
@@ -69,6 +76,12 @@ families! {
     ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
     BREAKER_STATE = Gauge "tollgate_breaker_state": "Where the breaker of an upstream stands: 0 closed, 1 half open, 2 open.";
 
+    CACHE_REQUESTS = Counter "tollgate_cache_requests_total":
+        "Requests of routes that cache, by what the cache did for them.";
+    CACHE_BYTES = Gauge "tollgate_cache_bytes": "Memory that kept answers take.";
+    CACHE_OBJECTS = Gauge "tollgate_cache_objects": "Answers that are kept.";
+    CACHE_EVICTED = Counter "tollgate_cache_evicted_total": "Answers that went, or did not stay, for want of room.";
+    CACHE_PURGED = Counter "tollgate_cache_purged_total": "Answers that were purged.";
     UPSTREAM_IN_FLIGHT = Gauge "tollgate_upstream_in_flight": "Attempts under way at the endpoints of an upstream.";
     UPSTREAM_LIMIT = Gauge "tollgate_upstream_limit":
         "Requests that may wait for an answer of the upstream at once while it is overloaded; 0 when it is not.";
@@ -80,6 +93,16 @@ families! {
     KEY_FETCHES = Counter "tollgate_auth_key_fetches_total": "Fetches of the keys that tokens are checked with.";
     KEYS_STALE = Gauge "tollgate_auth_keys_stale":
         "1 while the keys could not be fetched anew and the ones known stay in service, else 0.";
+
+    SHARED_DECISIONS = Counter "tollgate_shared_decisions_total":
+        "Decisions on limits that gateways share, by who made them.";
+    SHARED_ERRORS = Counter "tollgate_shared_store_errors_total": "Questions to the shared store without an answer.";
+    SHARED_COMMANDS = Counter "tollgate_shared_store_commands_total": "Questions to the shared store, of one script each.";
+    SHARED_REACHABLE = Gauge "tollgate_shared_store_reachable":
+        "1 while the shared store answers, 0 while the breaker in front of it is open.";
+    SHARED_GATEWAYS = Gauge "tollgate_shared_gateways": "Gateways that share the store now, this one included.";
+    LIMIT_OVERSHOOT = Gauge "tollgate_limit_overshoot_bound":
+        "What may pass beyond a leased limit at most: gateways times what each may have leased.";
 
     ACCESS_LOG_DROPPED = Counter "tollgate_access_log_dropped_total":
         "Access log lines lost because the queue was full or the file could not be written.";

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
+use super::cache::{self, CacheLevels};
 use super::names;
 use super::text::{Text, label};
 use crate::value::Priority;
@@ -46,6 +47,7 @@ pub enum Ejection {
 pub struct EndpointSink {
     endpoints: Vec<(String, Health, Ejection)>,
     breakers: Vec<(String, u64)>,
+    cache: Option<CacheLevels>,
     in_flight: Vec<(String, u64)>,
     limits: Vec<(String, u64)>,
     shed: Vec<(String, [u64; 3])>,
@@ -63,6 +65,11 @@ impl EndpointSink {
     /// Reports the breaker of an upstream that has one: 0 closed, 1 half open, 2 open.
     pub fn breaker(&mut self, upstream: &str, level: u64) {
         self.breakers.push((label("upstream", upstream), level));
+    }
+
+    /// Reports what the cache holds, where there is one.
+    pub fn cache(&mut self, levels: CacheLevels) {
+        self.cache = Some(levels);
     }
 
     /// Reports the attempts under way at an upstream.
@@ -118,6 +125,9 @@ impl EndpointSink {
         let mut samples = text.family(&names::BREAKER_STATE);
         for (labels, state) in &self.breakers {
             samples.labelled(format_args!("{labels}"), *state);
+        }
+        if let Some(levels) = self.cache {
+            cache::write_levels(levels, text);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::claim::Claim;
 use super::condition::Condition;
 use super::config::AllowConfig;
 use super::rule::{Names, Rule};
-use crate::consumer::Consumers;
+use crate::consumer::CurrentConsumers;
 use crate::value::{Named, OneOrMany, Place, Problems, Spanned, suggest};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub struct Compiling<'a> {
     /// Where everything that is wrong is said.
     pub problems: &'a mut Problems,
     /// Who is known.
-    pub consumers: &'a Consumers,
+    pub consumers: &'a CurrentConsumers,
     /// How deep in other rules the one at hand stands.
     pub depth: usize,
 }
@@ -76,7 +76,7 @@ impl Compiling<'_> {
 
     fn consumer(&mut self, written: &OneOrMany<Spanned<String>>, place: Place) -> Option<Rule> {
         for name in written {
-            if self.consumers.by_id(&name.value).is_none() {
+            if !self.consumers.expect(&name.value) {
                 self.problems.warn(name.place, format!("there is no consumer `{}`", name.value));
             }
         }

@@ -19,7 +19,7 @@ pub use config::{AllowConfig, DefaultConfig};
 
 use super::auth::Auth;
 use super::{ChainBuilder, Decision, OnRequest, Setup, Stage};
-use crate::consumer::Consumers;
+use crate::consumer::CurrentConsumers;
 use crate::reply::{Reason, Reply};
 use crate::request::{Headers, RequestCx, RequestView};
 use crate::value::Spanned;
@@ -57,7 +57,7 @@ impl AllowConfig {
     pub fn attach(
         written: &Spanned<Self>,
         auth: Option<&Auth>,
-        consumers: &Consumers,
+        consumers: &CurrentConsumers,
         (chain, setup): (&mut ChainBuilder, &mut Setup<'_>),
     ) {
         let Some(rule) = Self::check(written, consumers, setup) else { return };
@@ -72,11 +72,11 @@ impl AllowConfig {
     }
 
     /// Compiles what is written for its problems alone, where the providers of the route could not be compiled.
-    pub fn check_only(written: &Spanned<Self>, consumers: &Consumers, setup: &mut Setup<'_>) {
+    pub fn check_only(written: &Spanned<Self>, consumers: &CurrentConsumers, setup: &mut Setup<'_>) {
         let _ = Self::check(written, consumers, setup);
     }
 
-    fn check(written: &Spanned<Self>, consumers: &Consumers, setup: &mut Setup<'_>) -> Option<Rule> {
+    fn check(written: &Spanned<Self>, consumers: &CurrentConsumers, setup: &mut Setup<'_>) -> Option<Rule> {
         compile::Compiling { problems: &mut *setup.problems, consumers, depth: 0 }.rule(written)
     }
 }

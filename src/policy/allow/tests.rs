@@ -1,7 +1,7 @@
 //! Rules: what is refused when they are compiled, who passes, and what a refusal tells.
 
 use super::*;
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, Consumers, CurrentConsumers};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::{Metrics, MetricsSettings};
 use crate::policy::Progress;
@@ -58,11 +58,12 @@ fn attached(json: Value, auth: Option<&Auth>) -> Result<super::super::Chain, Vec
         tended: &mut tended,
         identity: &mut identity,
         limits: &limits,
+        shared: None,
         redacted: &mut Vec::new(),
     };
     let mut consumers = Consumers::default();
     consumers.add(Consumer { id: "acme".into(), groups: Box::default(), plan: None }, &[]).unwrap();
-    AllowConfig::attach(&rule(json), auth, &consumers, (&mut chain, &mut setup));
+    AllowConfig::attach(&rule(json), auth, &CurrentConsumers::new(consumers), (&mut chain, &mut setup));
     if problems.is_empty() {
         Ok(chain.build())
     } else {

@@ -9,6 +9,7 @@
 mod challenge;
 mod config;
 mod decide;
+mod marker;
 mod place;
 mod provider;
 mod service;

@@ -1,7 +1,8 @@
 //! Where a credential stands in a request: a header field, a query parameter or a cookie.
 
-use crate::request::{RequestCx, RequestView};
+use crate::request::{HeadersMut, RequestCx, RequestView};
 use http::{HeaderName, HeaderValue, header};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// A place a credential may stand in.
@@ -17,13 +18,16 @@ pub enum CredentialPlace {
     Cookie(Box<str>),
 }
 
+/// The text of a credential. Most keys fit in without an allocation.
+pub type Text = SmallVec<[u8; 64]>;
+
 /// What stands in a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Nothing.
     Nothing,
     /// A credential.
-    One(Vec<u8>),
+    One(Text),
     /// More than one: which of them counts is not plain.
     Several,
 }
@@ -33,7 +37,7 @@ impl CredentialPlace {
     pub fn find(&self, cx: &RequestCx, request: &RequestView<'_>) -> Found {
         let mut found = Found::Nothing;
         let mut add = |value: Cow<'_, [u8]>| {
-            found = if found == Found::Nothing { Found::One(value.into_owned()) } else { Found::Several };
+            found = if found == Found::Nothing { Found::One(SmallVec::from_slice(&value)) } else { Found::Several };
         };
         match self {
             Self::Header(name) => request.headers.each(name, &mut |value| add(Cow::Borrowed(value.trim_ascii()))),
@@ -76,7 +80,9 @@ impl CredentialPlace {
         match self {
             Self::Header(name) => request.headers.remove(name),
             Self::Scheme(name, scheme) => {
-                if request.header(name).is_some_and(|value| after_scheme(value, scheme).is_some()) {
+                let mut stands = false;
+                request.headers.each(name, &mut |value| stands |= after_scheme(value, scheme).is_some());
+                if stands {
                     request.headers.remove(name);
                 }
             }
@@ -85,7 +91,7 @@ impl CredentialPlace {
                     cx.changes.query = Some(left.into());
                 }
             }
-            Self::Cookie(name) => strip_cookie(request, name),
+            Self::Cookie(name) => strip_cookie(request.headers, name),
         }
     }
 }
@@ -102,35 +108,34 @@ pub fn without(query: &str, name: &str) -> Option<String> {
 }
 
 /// Takes the cookies of that name out; fields without one stay as they are.
-pub fn strip_cookie(request: &mut RequestView<'_>, name: &str) {
-    let pairs =
-        |line: &[u8]| line.split(|byte| *byte == b';').map(|pair| pair.trim_ascii().to_vec()).collect::<Vec<_>>();
+pub fn strip_cookie(headers: &mut dyn HeadersMut, name: &str) {
+    strip_cookies(headers, &|key| key == name.as_bytes());
+}
+
+/// Takes out the cookies whose names are picked; fields without one stay as they are.
+pub fn strip_cookies(headers: &mut dyn HeadersMut, is_picked: &dyn Fn(&[u8]) -> bool) {
     let (mut lines, mut stripped) = (Vec::new(), false);
-    request.headers.each(&header::COOKIE, &mut |line| {
-        let all = pairs(line);
-        let left: Vec<&[u8]> = all.iter().filter(|pair| !is_cookie(pair, name)).map(Vec::as_slice).collect();
-        if left.len() == all.len() {
+    headers.each(&header::COOKIE, &mut |line| {
+        let pairs = || line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let is_out = |pair: &[u8]| cookies(pair).any(|(key, _)| is_picked(key));
+        if !pairs().any(is_out) {
             lines.push(line.to_vec());
             return;
         }
         stripped = true;
-        if left.iter().any(|pair| !pair.is_empty()) {
+        let left: Vec<&[u8]> = pairs().filter(|pair| !pair.is_empty() && !is_out(pair)).collect();
+        if !left.is_empty() {
             lines.push(left.join(b"; ".as_slice()));
         }
     });
     if !stripped {
         return;
     }
-    request.headers.remove(&header::COOKIE);
+    headers.remove(&header::COOKIE);
     // What was one legal field, less a part of it, is one.
     for line in lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()) {
-        request.headers.append(&header::COOKIE, line);
+        headers.append(&header::COOKIE, line);
     }
-}
-
-/// Whether a pair of a Cookie field is the cookie of that name.
-fn is_cookie(pair: &[u8], name: &str) -> bool {
-    cookies(pair).any(|(key, _)| key == name.as_bytes())
 }
 
 /// Names and values of one Cookie field. What has no `=` is no cookie.
@@ -173,7 +178,7 @@ mod tests {
     }
 
     fn one(text: &str) -> Found {
-        Found::One(text.as_bytes().to_vec())
+        Found::One(SmallVec::from_slice(text.as_bytes()))
     }
 
     #[test]
@@ -232,5 +237,12 @@ mod tests {
             view.header(&header::AUTHORIZATION).is_some()
         });
         assert!(basic, "another scheme's credential is not ours to remove");
+        let second = with(&[("x-auth", "Other o"), ("x-auth", "Key secret")], "", |cx, view| {
+            let place = CredentialPlace::Scheme(HeaderName::from_static("x-auth"), "Key".into());
+            assert_eq!(place.find(cx, view), one("secret"));
+            place.strip(cx, view);
+            view.header(&HeaderName::from_static("x-auth")).is_some()
+        });
+        assert!(!second, "whichever of two fields holds it, it does not go upstream");
     }
 }

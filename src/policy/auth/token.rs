@@ -82,10 +82,18 @@ impl TokenSource {
         match self.0.find(cx, request) {
             place::Found::Nothing => Found::Absent,
             place::Found::Several => Found::Twice,
-            place::Found::One(token) => match String::from_utf8(token) {
+            place::Found::One(token) => match String::from_utf8(token.into_vec()) {
                 Ok(token) if is_token(&token) => Found::Token(token),
                 _ => Found::Malformed,
             },
+        }
+    }
+
+    /// The parameter of the query it stands in, if it is one: its value must never be logged.
+    pub fn query(&self) -> Option<&str> {
+        match &self.0 {
+            CredentialPlace::Query(name) => Some(name),
+            CredentialPlace::Header(_) | CredentialPlace::Scheme(..) | CredentialPlace::Cookie(_) => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The written form: short (`100/s per consumer`) and long.
 
 use super::key::LimitKey;
+use super::share::{LimitFailure, ShareConfig};
 use super::zone::Zone;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::{Invalid, OneOrMany, Quota, Rate, Spanned};
@@ -38,6 +39,12 @@ pub struct LimitConfig {
     /// The header fields that tell clients what is left. Default ietf.
     #[serde(default)]
     pub headers: LimitHeaders,
+    /// How gateways with a `shared_state` share it: exact, leased, or off. Default leased for a rate, exact for a quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Spanned<ShareConfig>>,
+    /// What decides while the shared store is out of reach. Default: as `shared_state` says, else local.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_store_failure: Option<LimitFailure>,
 }
 
 impl FromStr for LimitConfig {
@@ -64,6 +71,8 @@ impl FromStr for LimitConfig {
             cost: None,
             mode: LimitMode::Enforce,
             headers: LimitHeaders::Ietf,
+            share: None,
+            on_store_failure: None,
         })
     }
 }

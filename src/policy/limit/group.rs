@@ -116,7 +116,7 @@ impl Limit {
         }
     }
 
-    fn refuse(&self, wait: Ticks) -> Decision {
+    pub(super) fn refuse(&self, wait: Ticks) -> Decision {
         let seconds = wait.seconds_up().clamp(1, LONGEST_WAIT);
         let (reason, what) = match self.meter {
             Meter::Rate { .. } => (Reason::RateLimited, "Over the limit"),
@@ -128,7 +128,11 @@ impl Limit {
     }
 
     /// The key that `write` writes, as the meter counts it.
-    fn key_of(&self, store: &LimitStore, write: impl Fn(&super::key::Key, &mut dyn std::hash::Hasher)) -> MeterKey {
+    pub(super) fn key_of(
+        &self,
+        store: &LimitStore,
+        write: impl Fn(&super::key::Key, &mut dyn std::hash::Hasher),
+    ) -> MeterKey {
         match self.meter {
             Meter::Rate { .. } => MeterKey::Rate(store.hash(|hasher| write(&self.key, hasher))),
             Meter::Quota(_) => MeterKey::Quota(store.lasting_hash(|hasher| write(&self.key, hasher))),
@@ -136,7 +140,7 @@ impl Limit {
     }
 
     /// The key that [`MeterKey::bits`] was made of.
-    fn key_from(&self, (first, second): (u64, u64)) -> MeterKey {
+    pub(super) fn key_from(&self, (first, second): (u64, u64)) -> MeterKey {
         match self.meter {
             Meter::Rate { .. } => MeterKey::Rate(super::table::KeyHash::new(first, second)),
             Meter::Quota(_) => MeterKey::Quota(first),
@@ -154,7 +158,7 @@ impl Limit {
 }
 
 impl MeterKey {
-    fn bits(self) -> (u64, u64) {
+    pub(super) fn bits(self) -> (u64, u64) {
         match self {
             Self::Rate(key) => (key.bucket, key.print),
             Self::Quota(key) => (key, 0),
@@ -173,12 +177,18 @@ impl Ruling {
 
 impl Cost {
     /// What a request costs as far as it is known before the answer.
-    fn of_request(&self, request: &RequestView<'_>) -> u32 {
+    pub(super) fn of_request(&self, request: &RequestView<'_>) -> u32 {
         match self {
             Self::Fixed(cost) | Self::Response(_, cost) => *cost,
             Self::Header(name, default) => number(request.headers, name).unwrap_or(*default),
         }
     }
+}
+
+/// What an answer tells of a cost beyond what the request was judged by.
+pub(super) fn cost_told(cost: &Cost, answer: &dyn Headers) -> Option<u32> {
+    let Cost::Response(name, before) = cost else { return None };
+    number(answer, name)?.checked_sub(*before).filter(|rest| *rest > 0)
 }
 
 /// A whole number from 1 in a field.

@@ -139,6 +139,11 @@ impl Key {
     /// Writes the key of a request to a hasher.
     pub fn write(&self, mut hasher: &mut dyn Hasher, cx: &RequestCx, request: &RequestView<'_>) {
         self.identity.hash(&mut hasher);
+        self.write_parts(hasher, cx, request);
+    }
+
+    /// Writes what varies from request to request alone: the same in every gateway.
+    pub fn write_parts(&self, hasher: &mut dyn Hasher, cx: &RequestCx, request: &RequestView<'_>) {
         self.varying.iter().for_each(|part| part.write(hasher, cx, request));
     }
 

@@ -10,21 +10,30 @@ mod config;
 mod fields;
 mod gcra;
 mod group;
+mod guard;
 mod hooks;
 mod in_flight;
 mod key;
 mod meter;
 mod plan;
+#[cfg(test)]
+mod precision;
 mod quota;
+mod share;
+mod shared;
 mod sketch;
+mod state;
 mod store;
 mod table;
 mod usage;
 mod zone;
 
 pub use config::{CostConfig, LimitConfig, LimitHeaders, LimitMode};
+pub use guard::Guard;
 pub use key::LimitKey;
 pub use plan::{PlanConfig, PlanQuotaConfig, PlanUse, Plans};
+pub use share::{LimitFailure, ShareConfig, ShareMode};
+pub use state::{Keeper, StateFolder};
 pub use store::{LimitStore, MAX_KEYS};
 pub use usage::Usage;
 
@@ -39,6 +48,8 @@ use in_flight::MOST_IN_FLIGHT;
 use key::{Key, Part};
 use meter::Meter;
 use quota::Counter;
+use share::{Share, Sharing};
+use shared::{SharedLimit, SharedLimits};
 use std::sync::Arc;
 
 /// Where a limit is written and for which route it is compiled.
@@ -87,17 +98,28 @@ pub fn attach(
 ) -> Vec<Arc<Limit>> {
     let mut names: Vec<String> = Vec::new();
     let (mut early, mut late) = (Vec::new(), Vec::new());
+    let (mut shared_early, mut shared_late) = (Vec::new(), Vec::new());
     for config in written {
         let name = name_of(config, None, &mut names, setup);
         let mut place = |capture: &str| scope.captures.iter().position(|known| **known == *capture);
-        let Some(limit) = compile((config, &config.per), (name, scope), &mut place, setup) else { continue };
+        let Some(mut limit) = compile((config, &config.per), (name, scope), &mut place, setup) else { continue };
         let needs_caller = config.per.iter().any(|key| key.needs_caller());
-        if needs_caller { late.push(Arc::new(limit)) } else { early.push(Arc::new(limit)) }
+        let share = share_of(config, scope, &mut limit, setup);
+        let limit = Arc::new(limit);
+        match (share, needs_caller) {
+            (Some(share), true) => shared_late.push((limit, share)),
+            (Some(share), false) => shared_early.push((limit, share)),
+            (None, true) => late.push(limit),
+            (None, false) => early.push(limit),
+        }
     }
     if written.iter().flat_map(|config| config.per.iter()).any(|key| matches!(key.value, LimitKey::Capture(_))) {
         chain.remember_what_was_asked();
     }
+    // What gateways have counted together is not told from here.
     let all = early.iter().chain(&late).cloned().collect();
+    attach_shared(Stage::LimitByClient, shared_early, scope.route, (chain, setup));
+    attach_shared(Stage::Limit, shared_late, scope.route, (chain, setup));
     for (stage, limits) in [(Stage::LimitByClient, early), (Stage::Limit, late)] {
         let mut counters = limits.iter().map(|limit| chain.count_limit(setup.metrics.limit(scope.route, &limit.name)));
         let Some(first) = counters.next() else { continue };
@@ -112,6 +134,44 @@ pub fn attach(
         chain.on_request(stage, hook);
     }
     all
+}
+
+/// Adds the hooks of limits that gateways share.
+fn attach_shared(
+    stage: Stage,
+    limits: Vec<SharedLimit>,
+    route: &str,
+    (chain, setup): (&mut ChainBuilder, &mut Setup<'_>),
+) {
+    let Some(store) = limits.first().map(|(_, share)| Arc::clone(&share.store)) else { return };
+    let mut counters = limits.iter().map(|(limit, _)| chain.count_limit(setup.metrics.limit(route, &limit.name)));
+    let Some(first) = counters.next() else { return };
+    counters.for_each(drop);
+    let charges = limits.iter().any(|(limit, _)| matches!(limit.cost, Cost::Response(..)));
+    let local = Arc::clone(setup.limits);
+    let hook = Arc::new(SharedLimits { local, store, limits: limits.into(), counters: first });
+    if charges {
+        chain.on_response(stage, Seen::Unwinding, Arc::clone(&hook) as _);
+    }
+    chain.on_refusal(Arc::clone(&hook) as _);
+    chain.on_request(stage, hook);
+}
+
+/// How gateways share a limit, which is then told of it; `None` where they do not.
+fn share_of(config: &LimitConfig, scope: Scope<'_>, limit: &mut Limit, setup: &mut Setup<'_>) -> Option<Share> {
+    let (Cost::Fixed(cost) | Cost::Header(_, cost) | Cost::Response(_, cost)) = &limit.cost;
+    let place = config.rate.as_ref().map(|rate| rate.place).or(config.quota.as_ref().map(|quota| quota.place));
+    let sharing = Sharing {
+        config,
+        name: &limit.name,
+        scope,
+        at_once: limit.amount.at_once,
+        cost: *cost,
+        place: place.unwrap_or(Place::NOWHERE),
+    };
+    let share = Share::compile(&sharing, setup)?;
+    limit.text.push_str(&format!(" ({})", share.describe()));
+    Some(share)
 }
 
 /// Bounds the requests under way through the level it is written at.

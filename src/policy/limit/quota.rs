@@ -178,6 +178,31 @@ impl Counter {
     }
 }
 
+/// What is worth keeping of a table of quotas.
+pub fn saved(table: &Table, now: u64) -> Vec<(u64, u64)> {
+    let mut entries = table.entries(unit(now));
+    entries.retain(|(_, state)| count_of(*state) > 0);
+    entries
+}
+
+/// Adds what was saved, as far as it is more than `base`, which is counted already.
+pub fn add(table: &Table, (print, state): (u64, u64), base: Option<u64>, now: u64) {
+    let more = count_of(state).saturating_sub(base.map_or(0, count_of));
+    if more == 0 || state < unit(now).0 {
+        return;
+    }
+    // More keys than there is room for: as for new ones, what cannot be counted is used up.
+    let _ = table.update(of_print(print), unit(now), |before| {
+        let forget = (state & !MOST).max(before & !MOST);
+        Change::Set(forget | count_of(before).saturating_add(more).min(MOST), ())
+    });
+}
+
+/// The key of a stretch: its fingerprint is all of it.
+fn of_print(print: u64) -> KeyHash {
+    KeyHash::new(print.rotate_left(32), print)
+}
+
 /// The key of a stretch.
 fn at(key: u64, number: u64) -> KeyHash {
     // Finalisation of MurmurHash3 (fmix64): every bit of the number changes half of those of the key.
@@ -186,7 +211,7 @@ fn at(key: u64, number: u64) -> KeyHash {
         mixed = (mixed ^ (mixed >> 33)).wrapping_mul(factor);
     }
     mixed ^= mixed >> 33;
-    KeyHash::new(mixed.rotate_left(32), mixed)
+    of_print(mixed)
 }
 
 /// The moment as the table compares it with states.

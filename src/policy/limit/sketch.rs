@@ -45,7 +45,7 @@ impl Sketch {
     fn of(&self, key: KeyHash) -> impl Iterator<Item = &AtomicU64> {
         (0..ROWS).filter_map(move |row| {
             // Rows choose independently of each other: 14 bits each, of the 128 the key has.
-            let bits = if row < 2 { key.print >> (20 * row) } else { key.bucket >> (20 * row) };
+            let bits = if row < 2 { key.print >> (20 * row) } else { key.bucket >> (20 * (row - 2)) };
             let cell = usize::try_from(bits).unwrap_or(0) % CELLS;
             self.cells.get(row * CELLS + cell)
         })

@@ -1,10 +1,14 @@
 //! Where limits keep their counts: one for a gateway, outliving its snapshots.
 
 use super::gcra::{Bucket, Ticks};
+use super::guard::Guard;
 use super::in_flight::{InFlight, Level};
+use super::quota;
 use super::sketch::Sketch;
+use super::state::StateFolder;
 use super::table::{KeyHash, Table};
 use crate::request::Moment;
+use crate::value::Rate;
 use ahash::RandomState;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -13,7 +17,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-/// Room for that many keys at once where nothing else is said: 34 MB for rates, and as much for quotas.
+/// Room for that many keys at once where nothing else is said: 26 MB for rates, and as much for quotas.
 pub const MAX_KEYS: usize = 1_000_000;
 
 /// The counts of all limits of a gateway.
@@ -26,6 +30,8 @@ pub struct LimitStore {
     in_flight: Arc<InFlight>,
     /// Requests under way, by level.
     levels: Named<String, Level>,
+    /// By listener, by what it counts, and by the rate.
+    guards: Mutex<HashMap<(String, Rate), Weak<Guard>>>,
     /// One for each rate there is.
     overflows: Named<Bucket, Overflow>,
     hashers: [RandomState; 2],
@@ -54,12 +60,27 @@ impl LimitStore {
     pub fn new(max_keys: usize) -> Self {
         let mut secret = [0; 32];
         rand::RngCore::fill_bytes(&mut rand::thread_rng(), &mut secret);
+        Self::with_secret(max_keys, secret)
+    }
+
+    /// The same, going on from the quotas that were found in a folder.
+    pub fn open(max_keys: usize, folder: Option<&StateFolder>) -> Self {
+        let Some(saved) = folder.and_then(StateFolder::found) else { return Self::new(max_keys) };
+        let store = Self::with_secret(max_keys, saved.secret);
+        let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs();
+        saved.entries.iter().for_each(|entry| store.add_quota(*entry, None, now));
+        store
+    }
+
+    fn with_secret(max_keys: usize, secret: [u8; 32]) -> Self {
         Self {
             rates: OnceLock::new(),
             quotas: OnceLock::new(),
             max_keys,
             in_flight: Arc::default(),
             levels: Named::default(),
+            guards: Mutex::default(),
             overflows: Named::default(),
             hashers: [RandomState::new(), RandomState::new()],
             secret,
@@ -93,6 +114,21 @@ impl LimitStore {
         u64::from_le_bytes(first)
     }
 
+    /// What keys the fingerprints of quotas.
+    pub(super) fn secret(&self) -> [u8; 32] {
+        self.secret
+    }
+
+    /// Adds a count of quotas that was saved, as far as it is more than `base`, which is counted already.
+    pub(super) fn add_quota(&self, entry: (u64, u64), base: Option<u64>, now: u64) {
+        quota::add(self.quotas(), entry, base, now);
+    }
+
+    /// What is to be saved.
+    pub(super) fn saved_quotas(&self, now: u64) -> Vec<(u64, u64)> {
+        self.quotas.get().map_or_else(Vec::new, |table| quota::saved(table, now))
+    }
+
     /// Requests under way, by key.
     pub(super) fn in_flight(&self) -> &Arc<InFlight> {
         &self.in_flight
@@ -101,6 +137,18 @@ impl LimitStore {
     /// Requests under way through a level, which go on being counted over a reload.
     pub(super) fn level(&self, name: &str) -> Arc<Level> {
         self.levels.resolve(name.to_owned())
+    }
+
+    /// The guard of that name, which goes on counting as long as somebody holds it.
+    pub fn guard(&self, name: &str, rate: Rate) -> Arc<Guard> {
+        let mut held = self.guards.lock();
+        if let Some(known) = held.get(&(name.to_owned(), rate)).and_then(Weak::upgrade) {
+            return known;
+        }
+        held.retain(|_, guard| guard.strong_count() > 0);
+        let made = Arc::new(Guard::new(name, &rate, self));
+        held.insert((name.to_owned(), rate), Arc::downgrade(&made));
+        made
     }
 
     /// What the limits of a rate share for keys that find no room.

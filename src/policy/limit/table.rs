@@ -36,12 +36,12 @@ impl KeyHash {
     }
 }
 
+/// Four cache lines.
 #[repr(align(64))]
 #[derive(Default)]
 struct Bucket {
     prints: [AtomicU64; SLOTS],
     states: [AtomicU64; SLOTS],
-    changing: AtomicBool,
 }
 
 /// What a change makes of a key's state.
@@ -55,27 +55,57 @@ pub enum Change<T> {
 /// The table.
 pub struct Table {
     buckets: Box<[Bucket]>,
-    mask: u64,
+    /// For each bucket, whether somebody takes a slot of it over.
+    changing: Box<[AtomicBool]>,
+}
+
+/// A bucket and its flag.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    bucket: &'a Bucket,
+    changing: &'a AtomicBool,
 }
 
 impl Table {
-    /// A table with room for about that many keys at once; half of its slots stay free so that buckets rarely fill up.
-    /// It takes 34 bytes for each.
+    /// A table with room for about that many keys at once: with as many in it, three of eight slots are still free, so that
+    /// one key in two hundred finds its bucket full.
     pub fn new(max_keys: usize) -> Self {
-        let buckets = (max_keys * 2).div_ceil(SLOTS).next_power_of_two();
-        Self { buckets: (0..buckets).map(|_| Bucket::default()).collect(), mask: buckets as u64 - 1 }
+        let buckets = (max_keys.saturating_mul(8) / 5).div_ceil(SLOTS).max(1);
+        Self {
+            buckets: (0..buckets).map(|_| Bucket::default()).collect(),
+            changing: (0..buckets).map(|_| AtomicBool::new(false)).collect(),
+        }
+    }
+
+    /// What a table for that many keys takes, in bytes: 26 for each.
+    #[cfg(test)]
+    const fn bytes(max_keys: usize) -> usize {
+        (max_keys.saturating_mul(8) / 5).div_ceil(SLOTS) * (size_of::<Bucket>() + size_of::<AtomicBool>())
+    }
+
+    /// All keys whose state is not before `since`, by their fingerprints.
+    pub fn entries(&self, since: Ticks) -> Vec<(u64, u64)> {
+        let slots = self.buckets.iter().flat_map(|bucket| bucket.prints.iter().zip(&bucket.states));
+        let read = slots.filter_map(|(print, state)| {
+            let before = state.load(Acquire);
+            let print = print.load(Acquire);
+            // Of a slot that is taken over meanwhile neither the old key nor the new one is told.
+            let stands = before == state.load(Acquire) && before != TAKEN;
+            (stands && before >= since.0 && before > 0).then_some((print, before))
+        });
+        read.collect()
     }
 
     /// Changes the state of a key as `change` says, which may be asked several times; a key that is not there has the
     /// state 0. `None` when there is no room for it: nothing was changed.
     pub fn update<T>(&self, key: KeyHash, now: Ticks, mut change: impl FnMut(u64) -> Change<T>) -> Option<T> {
-        let bucket = self.bucket(key)?;
+        let place = self.place(key)?;
         loop {
-            let Some((print, state)) = bucket.find(key) else {
+            let Some((print, state)) = place.bucket.find(key) else {
                 match change(0) {
                     Change::Keep(result) => return Some(result),
                     // The state is set by the exchange below, as for any other: two first requests of a key meet here.
-                    Change::Set(..) if bucket.claim(key, now) => continue,
+                    Change::Set(..) if place.claim(key, now) => continue,
                     Change::Set(..) => return None,
                 }
             };
@@ -97,7 +127,7 @@ impl Table {
 
     /// The state of a key; 0 where it is not there.
     pub fn get(&self, key: KeyHash) -> u64 {
-        self.bucket(key).and_then(|bucket| bucket.find(key)).map_or(0, |(_, state)| state.load(Acquire))
+        self.place(key).and_then(|place| place.bucket.find(key)).map_or(0, |(_, state)| state.load(Acquire))
     }
 
     /// How many keys are not full at that moment.
@@ -107,8 +137,23 @@ impl Table {
         states.filter(|state| (now.0 + 1..TAKEN).contains(&state.load(Relaxed))).count()
     }
 
-    fn bucket(&self, key: KeyHash) -> Option<&Bucket> {
-        self.buckets.get(usize::try_from(key.bucket & self.mask).ok()?)
+    fn place(&self, key: KeyHash) -> Option<Place<'_>> {
+        // The product's upper half lies evenly in the range, which need not be a power of two (Lemire 2016).
+        let scaled = (u128::from(key.bucket) * self.buckets.len() as u128) >> 64;
+        let at = usize::try_from(scaled).ok()?;
+        Some(Place { bucket: self.buckets.get(at)?, changing: self.changing.get(at)? })
+    }
+}
+
+impl Place<'_> {
+    /// Gives the key a slot, with the state of a full bucket; false when there is none. True also when somebody else did.
+    fn claim(self, key: KeyHash, now: Ticks) -> bool {
+        while self.changing.swap(true, Acquire) {
+            spin_loop();
+        }
+        let claimed = self.bucket.find(key).is_some() || self.bucket.take_over(key, now);
+        self.changing.store(false, Release);
+        claimed
     }
 }
 
@@ -117,16 +162,6 @@ impl Bucket {
     fn find(&self, key: KeyHash) -> Option<(&AtomicU64, &AtomicU64)> {
         let at = self.prints.iter().position(|print| print.load(Acquire) == key.print)?;
         self.prints.get(at).zip(self.states.get(at))
-    }
-
-    /// Gives the key a slot, with the state of a full bucket; false when there is none. True also when somebody else did.
-    fn claim(&self, key: KeyHash, now: Ticks) -> bool {
-        while self.changing.swap(true, Acquire) {
-            spin_loop();
-        }
-        let claimed = self.find(key).is_some() || self.take_over(key, now);
-        self.changing.store(false, Release);
-        claimed
     }
 
     fn take_over(&self, key: KeyHash, now: Ticks) -> bool {
@@ -151,7 +186,7 @@ mod tests {
     fn key(number: u64) -> KeyHash {
         // Any spread will do; 0 must not occur as a fingerprint.
         let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        KeyHash::new(mixed >> 20, mixed | 1)
+        KeyHash::new(mixed.rotate_left(17), mixed | 1)
     }
 
     fn set(table: &Table, number: u64, now: u64, state: u64) -> Option<()> {
@@ -165,6 +200,27 @@ mod tests {
         let refused = (2..200_000).filter(|number| set(&table, *number, 10, 1_000).is_none()).count();
         assert!(refused > 100_000, "{refused}");
         assert_eq!(table.get(key(1)), 1_000_000);
+    }
+
+    #[test]
+    fn ten_million_keys_of_rates_and_of_quotas_take_less_than_half_a_gibibyte() {
+        assert_eq!(size_of::<Bucket>(), 256);
+        assert!(2 * Table::bytes(10_000_000) < 512 << 20, "{}", 2 * Table::bytes(10_000_000));
+        let table = Table::new(100_000);
+        assert!(table.buckets.len() * (256 + 1) <= Table::bytes(100_000));
+    }
+
+    #[test]
+    fn as_many_keys_as_there_is_said_to_be_room_for_nearly_all_find_a_slot() {
+        let table = Table::new(100_000);
+        let hashers = [ahash::RandomState::with_seeds(1, 2, 3, 4), ahash::RandomState::with_seeds(5, 6, 7, 8)];
+        let key = |number: u64| KeyHash::new(hashers[0].hash_one(number), hashers[1].hash_one(number));
+        let refused =
+            (0..100_000).filter(|number| table.update(key(*number), Ticks(10), |_| Change::Set(1_000, ())).is_none());
+        let refused = refused.count();
+        assert!(refused < 1_000, "{refused}");
+        assert_eq!(table.entries(Ticks(10)).len(), 100_000 - refused);
+        assert!(table.entries(Ticks(1_001)).is_empty());
     }
 
     #[test]

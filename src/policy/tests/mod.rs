@@ -49,6 +49,7 @@ pub fn with_setup<T>(folder: &Path, compile: impl FnOnce(&mut Setup<'_>) -> T) -
         sources: &sources,
         fetcher: &fetcher,
         limits: &limits,
+        shared: None,
         tended: &mut tended,
         redacted: &mut Vec::new(),
         metrics: &metrics(),

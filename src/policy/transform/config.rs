@@ -1,6 +1,7 @@
 //! `request:` and `response:` as they are written.
 
-use crate::value::{Named, OneOrMany, Spanned};
+use super::body::{Format, JsonConfig};
+use crate::value::{ByteSize, Named, OneOrMany, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,18 @@ pub struct RequestConfig {
     /// The path the upstream sees, with variables: `/v2/{id}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Spanned<String>>,
+    /// Changes to a body in JSON by pointer.
+    #[serde(skip_serializing_if = "JsonConfig::is_empty")]
+    pub json: JsonConfig,
+    /// The format the body gets, from JSON, XML or a form: `json`, `xml`, `form`; one of the two is JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Format>,
+    /// Whether a coded body (`Content-Encoding`) is decoded on its way. Default: only where it is changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub decompress: bool,
+    /// The largest body that is changed or decoded. Default 10MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body: Option<ByteSize>,
 }
 
 /// What is changed about answers on their way down. `rename`, `remove`, `set`, `add` and `append` are for header fields, in
@@ -101,6 +114,15 @@ pub struct ResponseConfig {
     /// Changes to the cookies that are set; a value may have attributes behind it: `a; Path=/; HttpOnly`.
     #[serde(skip_serializing_if = "ChangesConfig::is_empty")]
     pub cookies: ChangesConfig,
+    /// Changes to a body in JSON by pointer.
+    #[serde(skip_serializing_if = "JsonConfig::is_empty")]
+    pub json: JsonConfig,
+    /// The format the body gets, from JSON, XML or a form: `json`, `xml`, `form`; one of the two is JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Format>,
+    /// The largest body that is changed. Default 10MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body: Option<ByteSize>,
 }
 
 fn is_none<T>(list: &OneOrMany<T>) -> bool {

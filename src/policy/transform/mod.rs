@@ -8,6 +8,7 @@
 //! upstreams who calls cannot be named. Fails closed: a path that would not be one is 400, an expression that cannot be
 //! evaluated does not hold. Nothing is carried over a reload. Example: `conf/transform.yaml`.
 
+mod body;
 mod config;
 mod headers;
 mod pairs;
@@ -17,6 +18,7 @@ mod status;
 mod value;
 mod variable;
 
+pub use body::{Format, JsonConfig};
 pub use config::{ChangesConfig, RequestConfig, ResponseConfig};
 pub use value::Scope;
 
@@ -24,7 +26,7 @@ use super::allow::{Condition, Facts as Conditions};
 use super::{ChainBuilder, Decision, OnRequest, Seen, Setup, Stage};
 use crate::request::{RequestCx, RequestView};
 use crate::value::{OneOrMany, Place, Spanned, suggest};
-use request::{RequestRule, Upwards};
+use request::{Answers, RequestRule, Upwards};
 use response::{Downwards, ResponseRule};
 use std::sync::Arc;
 
@@ -67,11 +69,17 @@ pub fn attach(
     if !conditions.all.is_empty() {
         chain.on_request(Stage::Transform, Arc::new(Whens(conditions.all.into())));
     }
-    if !up.is_empty() {
-        chain.on_upstream_request(Stage::Transform, Arc::new(Upwards(up.into())));
+    let changed = down.iter().any(ResponseRule::reads_body);
+    let answers = if changed { Answers::Changed } else { Answers::Pass };
+    if !up.is_empty() || changed {
+        chain.on_upstream_request(Stage::Transform, Arc::new(Upwards { rules: up.into(), answers }));
     }
     if !down.is_empty() {
-        chain.on_response(Stage::Transform, Seen::Unwinding, Arc::new(Downwards(down.into())));
+        let down: Arc<[ResponseRule]> = down.into();
+        chain.on_response(Stage::Transform, Seen::Unwinding, Arc::new(Downwards(Arc::clone(&down))));
+        if changed {
+            chain.on_response_body(Stage::Transform, Seen::Unwinding, Arc::new(Downwards(down)));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rules of `request:`.
 
+use super::body::{self, BodyPlan};
 use super::config::RequestConfig;
 use super::headers::{HeaderChanges, Way, written};
 use super::pairs::{Kind, PairChanges};
@@ -8,9 +9,9 @@ use super::variable::Facts;
 use super::{changes_nothing, is_made};
 use crate::policy::{BodyWork, OnUpstreamRequest, Setup};
 use crate::reply::{Reason, Reply};
-use crate::request::{OutgoingView, RequestCx};
-use crate::value::Spanned;
-use http::Method;
+use crate::request::{Body, OutgoingView, RequestCx};
+use crate::value::{ByteSize, Spanned};
+use http::{HeaderValue, Method, header};
 
 /// A compiled rule.
 pub struct RequestRule {
@@ -22,6 +23,10 @@ pub struct RequestRule {
     cookies: PairChanges,
     method: Option<Method>,
     path: Option<Value>,
+    body: BodyPlan,
+    decompress: bool,
+    /// The largest body that is changed.
+    bound: u64,
 }
 
 impl RequestRule {
@@ -36,8 +41,12 @@ impl RequestRule {
             cookies: PairChanges::compile(written!(config.cookies), Kind::Cookies, scope, setup),
             method: config.method.as_ref().and_then(|method| self::method(method, setup)),
             path: config.path.as_ref().and_then(|path| self::path(path, scope, setup)),
+            body: BodyPlan::compile(&config.json, config.body, scope, setup),
+            decompress: config.decompress,
+            bound: body::bound(config.max_body.as_ref()),
         };
-        let conditions = RequestConfig { when: config.when.clone(), ..RequestConfig::default() };
+        let conditions =
+            RequestConfig { when: config.when.clone(), max_body: config.max_body, ..RequestConfig::default() };
         if conditions == *config {
             changes_nothing(written.place, setup);
         }
@@ -66,6 +75,10 @@ impl RequestRule {
         Ok(())
     }
 
+    fn reads_body(&self) -> bool {
+        self.decompress || !self.body.is_empty()
+    }
+
     fn describe(&self) -> String {
         let method = self.method.as_ref().map(|method| format!("method {method}"));
         let path = self.path.as_ref().map(|path| format!("path {path}"));
@@ -73,6 +86,9 @@ impl RequestRule {
         words.extend(self.query.describe());
         words.extend(self.cookies.describe());
         words.extend(self.headers.describe());
+        words.extend(self.body.describe());
+        words.extend(self.decompress.then(|| "decompress".to_owned()));
+        words.extend(self.reads_body().then(|| format!("bodies up to {}", ByteSize::new(self.bound))));
         let when = self.when.as_ref().map(|when| format!(" when {when}")).unwrap_or_default();
         format!("request{when}: {}", words.join("; "))
     }
@@ -103,17 +119,59 @@ fn path(written: &Spanned<String>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> 
 }
 
 /// The rules of a route, in order.
-pub struct Upwards(pub Box<[RequestRule]>);
+pub struct Upwards {
+    /// The rules of `request:`.
+    pub rules: Box<[RequestRule]>,
+    /// Whether bodies of answers are changed.
+    pub answers: Answers,
+}
+
+/// What becomes of the bodies of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// They pass.
+    Pass,
+    /// They are changed: the upstream is asked for the whole, uncoded.
+    Changed,
+}
+
+impl Upwards {
+    fn body(&self, cx: &RequestCx, request: &mut OutgoingView<'_>) -> Result<BodyWork, Box<Reply>> {
+        let mut made = self.rules.iter().filter(|rule| rule.reads_body() && is_made(rule.bit, cx)).peekable();
+        if made.peek().is_none() || cx.body == Body::None {
+            return Ok(BodyWork::Leave);
+        }
+        let made: Vec<&RequestRule> = made.collect();
+        let bound = made.iter().map(|rule| rule.bound).min().unwrap_or(0);
+        if let Body::Length(length) = cx.body
+            && length > bound
+        {
+            return Err(body::too_large(Way::Up, bound));
+        }
+        let facts = Facts { cx, request: request.request, status: None };
+        let plans = made.iter().map(|rule| &rule.body);
+        match body::begin(plans, &facts, request.headers, (Way::Up, bound))? {
+            BodyWork::Leave if made.iter().any(|rule| rule.decompress) => body::decompress(request.headers, bound),
+            work => Ok(work),
+        }
+    }
+}
 
 impl OnUpstreamRequest for Upwards {
     fn on_upstream_request(&self, cx: &mut RequestCx, request: &mut OutgoingView<'_>) -> Result<BodyWork, Box<Reply>> {
-        for rule in self.0.iter().filter(|rule| is_made(rule.bit, cx)) {
+        for rule in self.rules.iter().filter(|rule| is_made(rule.bit, cx)) {
             rule.make(cx, request)?;
         }
-        Ok(BodyWork::Leave)
+        if self.answers == Answers::Changed {
+            for name in [header::RANGE, header::IF_RANGE] {
+                request.headers.remove(&name);
+            }
+            request.headers.set(&header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        self.body(cx, request)
     }
 
     fn describe(&self) -> Vec<String> {
-        self.0.iter().map(RequestRule::describe).collect()
+        self.rules.iter().map(RequestRule::describe).collect()
     }
 }

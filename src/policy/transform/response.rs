@@ -1,5 +1,6 @@
 //! The rules of `response:`.
 
+use super::body::{self, BodyPlan};
 use super::config::ResponseConfig;
 use super::headers::{HeaderChanges, Way, written};
 use super::pairs::{Kind, PairChanges};
@@ -8,10 +9,12 @@ use super::value::Scope;
 use super::variable::Facts;
 use super::{changes_nothing, is_made};
 use crate::policy::compress::MediaTypes;
-use crate::policy::{OnResponse, Setup};
-use crate::request::{RequestCx, ResponseView};
-use crate::value::Spanned;
+use crate::policy::{BodyWork, OnResponse, OnResponseBody, Setup};
+use crate::reply::Reply;
+use crate::request::{Maker, RequestCx, ResponseView};
+use crate::value::{ByteSize, Spanned};
 use http::header;
+use std::sync::Arc;
 
 /// A compiled rule.
 pub struct ResponseRule {
@@ -22,6 +25,9 @@ pub struct ResponseRule {
     types: Option<MediaTypes>,
     headers: HeaderChanges,
     cookies: PairChanges,
+    body: BodyPlan,
+    /// The largest body that is changed.
+    bound: u64,
 }
 
 impl ResponseRule {
@@ -32,6 +38,7 @@ impl ResponseRule {
             when: config.when.clone(),
             status: config.status.clone(),
             content_type: config.content_type.clone(),
+            max_body: config.max_body,
             ..ResponseConfig::default()
         };
         if conditions == *config {
@@ -44,7 +51,14 @@ impl ResponseRule {
             types: (!config.content_type.is_empty()).then(|| MediaTypes::compile(&config.content_type, setup)),
             headers: HeaderChanges::compile(written!(config), Way::Down, scope, setup),
             cookies: PairChanges::compile(written!(config.cookies), Kind::SetCookies, scope, setup),
+            body: BodyPlan::compile(&config.json, config.body, scope, setup),
+            bound: body::bound(config.max_body.as_ref()),
         }
+    }
+
+    /// Whether it changes bodies.
+    pub fn reads_body(&self) -> bool {
+        !self.body.is_empty()
     }
 
     fn is_for(&self, cx: &RequestCx, response: &ResponseView<'_>) -> bool {
@@ -74,16 +88,18 @@ impl ResponseRule {
         }
         let mut words = self.cookies.describe();
         words.extend(self.headers.describe());
+        words.extend(self.body.describe());
+        words.extend(self.reads_body().then(|| format!("bodies up to {}", ByteSize::new(self.bound))));
         format!("{text}: {}", words.join("; "))
     }
 }
 
 /// The rules of a route, in order.
-pub struct Downwards(pub Box<[ResponseRule]>);
+pub struct Downwards(pub Arc<[ResponseRule]>);
 
 impl OnResponse for Downwards {
     fn on_response(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) {
-        for rule in &self.0 {
+        for rule in self.0.iter() {
             if rule.is_for(cx, response) {
                 rule.make(cx, response);
             }
@@ -92,5 +108,27 @@ impl OnResponse for Downwards {
 
     fn describe_response(&self) -> Option<String> {
         Some(self.0.iter().map(ResponseRule::describe).collect::<Vec<_>>().join("\n    "))
+    }
+}
+
+impl OnResponseBody for Downwards {
+    /// What the gateway says itself is written by whoever writes the rules: it is left as it is. A part of a body cannot be
+    /// changed, and was not asked for.
+    fn on_response_body(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) -> Result<BodyWork, Box<Reply>> {
+        if response.maker == Maker::Gateway {
+            return Ok(BodyWork::Leave);
+        }
+        let made: Vec<&ResponseRule> =
+            self.0.iter().filter(|rule| rule.reads_body() && rule.is_for(cx, response)).collect();
+        let Some(bound) = made.iter().map(|rule| rule.bound).min() else { return Ok(BodyWork::Leave) };
+        if response.status == 206 {
+            return Err(body::refusal(Way::Down, body::Unfit("it is a part, and the whole was asked for")));
+        }
+        let facts = Facts { cx, request: response.request, status: Some(response.status) };
+        body::begin(made.iter().map(|rule| &rule.body), &facts, response.headers, (Way::Down, bound))
+    }
+
+    fn describe(&self) -> Vec<String> {
+        Vec::new()
     }
 }

@@ -21,6 +21,8 @@ pub enum Place {
     Parameter,
     /// In the value of a cookie (RFC 6265 §4.1.1).
     Cookie,
+    /// In text, as it is.
+    Text,
 }
 
 impl Place {
@@ -29,6 +31,7 @@ impl Place {
             Self::Field => c.is_ascii_graphic() || c == ' ',
             Self::Segment => c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@".contains(c),
             Self::Parameter => c.is_ascii_alphanumeric() || "-._~".contains(c),
+            Self::Text => true,
             Self::Cookie => c.is_ascii_graphic() && !"\",;\\%".contains(c),
         }
     }

@@ -14,6 +14,7 @@ use crate::policy::csrf::Csrf;
 use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit, transform};
 use crate::routing::{HostPattern, Methods, OPTIONS};
+use crate::snapshot::inline::InlineProviders;
 use crate::value::{OrOff, Place, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ const BODY_LIMIT: u64 = 10 << 20;
 pub(super) struct Access {
     consumers: Arc<CurrentConsumers>,
     providers: BTreeMap<String, Arc<Provider>>,
+    /// Those that stand in routes, in the order they were met.
+    inline: InlineProviders,
     used: BTreeSet<String>,
     /// On which hosts browsers log in at which provider; `None` for any.
     logins: BTreeMap<String, Vec<Option<HostPattern>>>,
@@ -31,9 +34,9 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// The compiled consumers and providers.
-    pub(super) fn into_parts(self) -> (Arc<CurrentConsumers>, BTreeMap<String, Arc<Provider>>) {
-        (self.consumers, self.providers)
+    /// The compiled consumers, the providers with names, and those that stand in routes.
+    pub(super) fn into_parts(self) -> (Arc<CurrentConsumers>, BTreeMap<String, Arc<Provider>>, InlineProviders) {
+        (self.consumers, self.providers, self.inline)
     }
 
     /// Notes on which hosts browsers log in, where the route has a provider of that kind.
@@ -88,6 +91,7 @@ impl Compiling<'_> {
             sources: &self.loaded.sources,
             fetcher: self.surroundings.fetcher,
             limits: self.surroundings.limits,
+            shared: self.shared.as_ref(),
             metrics: self.surroundings.metrics,
             tended: &mut self.tended,
             identity: &mut self.identity,
@@ -105,8 +109,8 @@ impl Compiling<'_> {
             let built = Provider::compile(name, written, previous.map(Arc::as_ref), &mut self.setup());
             providers.extend(built.map(|provider| (name.value.clone(), Arc::new(provider))));
         }
-        let (used, logins) = (BTreeSet::new(), BTreeMap::new());
-        Access { consumers, providers, used, logins, addresses: Addresses::default() }
+        let (inline, used, logins) = (InlineProviders::default(), BTreeSet::new(), BTreeMap::new());
+        Access { consumers, providers, inline, used, logins, addresses: Addresses::default() }
     }
 
     /// A provider that reads certificates where none can come from knows nobody.
@@ -156,10 +160,10 @@ impl Compiling<'_> {
         };
         match policies.allow {
             Some(OrOff::On(allow)) if asked && auth.is_none() => {
-                AllowConfig::check_only(allow, &access.consumers.load(), &mut self.setup());
+                AllowConfig::check_only(allow, &access.consumers, &mut self.setup());
             }
             Some(OrOff::On(allow)) => {
-                AllowConfig::attach(allow, auth.as_ref(), &access.consumers.load(), (chain, &mut self.setup()));
+                AllowConfig::attach(allow, auth.as_ref(), &access.consumers, (chain, &mut self.setup()));
             }
             None if policies.default == Some(DefaultConfig::Deny) => DenyAll::attach(chain),
             Some(OrOff::Off) | None => {}
@@ -231,7 +235,10 @@ impl Compiling<'_> {
                 AuthEntry::Inline(inline) => {
                     let name = Spanned::new("inline".to_owned(), inline.place);
                     self.warn_of_certificates(&name.value, &inline.value);
-                    Arc::new(Provider::compile(&name, &inline.value, None, &mut self.setup())?)
+                    let previous = self.surroundings.previous;
+                    let previous = previous.and_then(|all| all.inline_providers.like(&inline.value, &access.inline));
+                    let built = Provider::compile(&name, &inline.value, previous, &mut self.setup())?;
+                    access.inline.add(inline.value.clone(), Arc::new(built))
                 }
             });
         }

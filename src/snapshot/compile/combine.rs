@@ -1,7 +1,8 @@
 //! `combine:`: parts, the references between them, and the order these make.
 
 use super::Compiling;
-use super::routes::{Road, retries};
+use super::retries::retries;
+use super::routes::Road;
 use crate::config::{CombineConfig, EndpointConfig, MarkConfig, MergeConfig, PartConfig, RetriesConfig};
 use crate::exchange::call::Callee;
 use crate::exchange::combine::{

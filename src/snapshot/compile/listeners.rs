@@ -153,6 +153,8 @@ fn bounds(limits: &ConnectionLimits) -> Bounds {
         requests: limits.requests_per_connection.map_or(10_000, |requests| requests.value),
         connections: count(limits.connections, 20_000),
         connections_per_client: count(limits.connections_per_client, 1_000),
+        connection_rate: limits.connection_rate_per_client,
+        request_rate: limits.request_rate_per_client,
         h2_streams: limits.h2_streams.unwrap_or(100),
         h2_resets: count(limits.h2_resets, 20),
     }

@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod caching;
 mod combine;
 mod conflicts;
 mod consumers;
@@ -10,6 +11,7 @@ mod listeners;
 mod pages;
 mod process;
 mod replies;
+mod retries;
 mod routes;
 mod upstreams;
 
@@ -23,6 +25,7 @@ use crate::observe::metrics::Metrics;
 use crate::policy::Tend;
 use crate::policy::limit::{Limit, LimitStore, Plans, Usage};
 use crate::request::{IDENTITY_FIELDS, TrustedProxies};
+use crate::shared_state::SharedState;
 use crate::value::{Problems, Sources};
 use http::HeaderName;
 use std::sync::Arc;
@@ -59,6 +62,7 @@ struct Compiling<'a> {
     tended: Vec<Arc<dyn Tend>>,
     identity: Vec<HeaderName>,
     redacted: Vec<String>,
+    shared: Option<Arc<SharedState>>,
     plans: Arc<Plans>,
     /// All limits of routes.
     limited: Vec<Arc<Limit>>,
@@ -68,6 +72,14 @@ struct Compiling<'a> {
 impl Compiling<'_> {
     fn sources(&self) -> &Sources {
         &self.loaded.sources
+    }
+
+    /// What gateways share, as the running snapshot has it where it means the same.
+    fn shared_state(&mut self) {
+        let Some(written) = &self.loaded.config.shared_state else { return };
+        let previous = self.surroundings.previous.and_then(|previous| previous.shared.as_ref());
+        let said = (&self.loaded.sources, &mut self.problems);
+        self.shared = SharedState::compile(written, previous, said, self.surroundings.metrics);
     }
 
     /// Whether something was refused, here or in reading. What seems to be missing may then only have been left out.
@@ -88,10 +100,12 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         tended: Vec::new(),
         identity: IDENTITY_FIELDS.to_vec(),
         redacted: Vec::new(),
+        shared: None,
         plans: Arc::default(),
         limited: Vec::new(),
         areas: Vec::new(),
     };
+    compiling.shared_state();
     compiling.plans = compiling.plans();
     let replies = compiling.gateway_replies();
     let mut upstreams = compiling.upstreams();
@@ -102,6 +116,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     compiling.warn_unused_plans();
     let process = compiling.process();
     let mut problems = std::mem::take(&mut compiling.problems);
+    let shared = compiling.shared.take();
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
     let (plans, limited) = (Arc::clone(&compiling.plans), std::mem::take(&mut compiling.limited));
     let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
@@ -113,16 +128,19 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let warnings = if problems.is_empty() { String::new() } else { problems.render(&loaded.sources) };
     let revision = surroundings.previous.map_or(1, |previous| previous.revision + 1);
     let trusted = TrustedProxies::new(loaded.config.trusted_proxies.iter().map(|network| network.value.get()));
-    let (consumers, providers) = access.into_parts();
+    let (consumers, providers, inline_providers) = access.into_parts();
     let snapshot = Snapshot {
         revision,
         router,
+        caches: routes.iter().any(|route| route.cache.is_some()),
         routes: routes.into(),
         upstreams: upstreams.into_compiled(),
         consumers,
         usage: Usage::new(Arc::clone(surroundings.limits), plans, limited),
         providers,
+        inline_providers,
         tended,
+        shared,
         identity: identity.into(),
         replies,
         areas,

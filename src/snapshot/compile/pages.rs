@@ -1,7 +1,8 @@
 //! The routes of providers that have paths of their own: where a login comes back, where it ends.
 
 use super::Compiling;
-use super::routes::{Road, TIMEOUT, retries};
+use super::retries::retries;
+use super::routes::{Road, TIMEOUT};
 use crate::policy::auth::oidc::Page;
 use crate::policy::cors::Preflights;
 use crate::policy::{ChainBuilder, Stage};
@@ -55,10 +56,12 @@ impl Compiling<'_> {
                 preflights: Preflights::Passed,
                 timeout: Some(TIMEOUT),
                 retries: retries(None),
+                deadline_header: None,
                 priority: Priority::Critical,
                 forward: Forward { host: HostField::Endpoint, rfc7239: false, rewrite: Rewrite::Keep },
                 encoded_slash: EncodedSlash::Refuse,
                 replies: Arc::clone(replies),
+                cache: None,
                 lane: Lane::Full,
             });
         }

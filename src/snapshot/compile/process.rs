@@ -4,6 +4,7 @@ use super::Compiling;
 use super::routes::on_or;
 use crate::config::{Config, Loaded, LogFormat};
 use crate::observe::access_log::{AccessLogSettings, Destination, Redaction, Shape};
+use crate::policy::limit::MAX_KEYS;
 use crate::snapshot::{AdminPlan, ProcessPlan, ServerPlan};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ impl Compiling<'_> {
             admin: admin?,
             access_log: self.access_log(),
             server: server_plan(loaded),
+            cache_memory: loaded.config.cache.memory.get(),
             watched: if loaded.config.watch { loaded.files.clone() } else { Vec::new() },
         })
     }
@@ -83,6 +85,8 @@ pub fn server_plan(loaded: &Loaded) -> ServerPlan {
         group: written.group.clone(),
         pid_file: path(&written.pid_file),
         upgrade_socket: path(&written.upgrade_socket),
+        state_dir: path(&written.state_dir),
+        max_keys: written.max_keys.map_or(MAX_KEYS, |keys| usize::try_from(keys.value).unwrap_or(MAX_KEYS)),
         drain: written.drain.get(),
         grace: written.grace.get(),
         overload: on_or(written.overload.as_ref(), PRESSURE, |overload| overload.delay.get()),

@@ -3,10 +3,11 @@
 use super::Compiling;
 use super::access::Access;
 use super::limits::LimitedRoute;
+use super::retries::{deadline_header, retries};
 use super::upstreams::Upstreams;
 use crate::config::{
-    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RetryOn, RouteConfig,
-    TargetConfig, TargetEntry, ValueMatch,
+    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RouteConfig, TargetConfig,
+    TargetEntry, ValueMatch, WhenConfig,
 };
 use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
@@ -15,9 +16,7 @@ use crate::routing::{
     Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
 };
 use crate::snapshot::areas::Area;
-use crate::snapshot::{
-    Action, Choice, EncodedSlash, Forward, HostField, Lane, Retries, RetryCause, Rewrite, Route, Target,
-};
+use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 use crate::upstream::{Protocol, Upstream};
 use crate::value::{Named, OrOff, Place, Spanned, suggest};
 use bytes::Bytes;
@@ -137,7 +136,13 @@ impl<'a> Compiling<'a> {
         let around = level.api.as_ref().map(|around| (around.name, around.written));
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
-        let lane = lane(&action);
+        let forward = Forward {
+            host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
+            rfc7239: policies.forwarded == Some(true),
+            rewrite,
+        };
+        let cache = self.caching(policies, (api_name, &key.value), &action, &forward);
+        let lane = if cache.is_some() { Lane::Full } else { lane(&action) };
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
         road.routes.push(Route {
@@ -148,31 +153,48 @@ impl<'a> Compiling<'a> {
             preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
             retries: retries(policies.retries),
+            forward,
+            deadline_header: deadline_header(policies.deadline_header, &mut self.problems),
             priority: policies.priority.unwrap_or_default(),
-            forward: Forward {
-                host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
-                rfc7239: policies.forwarded == Some(true),
-                rewrite,
-            },
             encoded_slash: match policies.encoded_slash {
                 Some(EncodedSlashConfig::Keep) => EncodedSlash::Keep,
                 Some(EncodedSlashConfig::Refuse) | None => EncodedSlash::Refuse,
             },
             replies: self.replies_within(&written.replies, &level.replies),
             metrics: road.handles.route(api_name, &key.value),
+            cache,
             lane,
         });
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
+        self.told(&written.header, &written.query, &written.cookie)
+    }
+
+    /// What sends a request to one of several upstreams.
+    fn when(&mut self, written: &Spanned<WhenConfig>) -> Vec<Predicate> {
+        let WhenConfig { header, query, cookie } = &written.value;
+        if header.iter().next().is_none() && query.iter().next().is_none() && cookie.iter().next().is_none() {
+            self.problems
+                .error(written.place, "`when` says nothing of the requests that go there")
+                .hint("name a `header`, a `query` or a `cookie`");
+        }
+        self.told(header, query, cookie)
+    }
+
+    fn told(
+        &mut self,
+        header: &Named<ValueMatch>,
+        query: &Named<ValueMatch>,
+        cookie: &Named<ValueMatch>,
+    ) -> Vec<Predicate> {
         let mut all = Vec::new();
-        for (name, value) in written.header.iter() {
+        for (name, value) in header.iter() {
             if let Some(subject) = self.pattern(name, Subject::header(&name.value)) {
                 all.extend(self.predicate(name, subject, value));
             }
         }
-        let others: [(&Named<ValueMatch>, MakeSubject); 2] =
-            [(&written.query, Subject::Query), (&written.cookie, Subject::Cookie)];
+        let others: [(&Named<ValueMatch>, MakeSubject); 2] = [(query, Subject::Query), (cookie, Subject::Cookie)];
         for (named, subject) in others {
             for (name, value) in named.iter() {
                 all.extend(self.predicate(name, subject(name.value.as_str().into()), value));
@@ -281,10 +303,10 @@ impl<'a> Compiling<'a> {
         let mut endpoints: Vec<(EndpointConfig, Place)> = Vec::new();
         match &written.value {
             TargetConfig::Upstream(upstream) => {
-                choices.push((self.named(road, upstream, written.place)?, 1));
+                choices.push((self.named(road, upstream, written.place)?, 1, Vec::new()));
             }
             TargetConfig::Url(url) => {
-                let endpoint = EndpointConfig { url: url.clone(), weight: Spanned::nowhere(1) };
+                let endpoint = EndpointConfig { url: url.clone(), weight: Spanned::nowhere(1), zone: None };
                 endpoints.push((endpoint, written.place));
             }
             TargetConfig::List(entries) => {
@@ -293,7 +315,8 @@ impl<'a> Compiling<'a> {
                         TargetEntry::Endpoint(endpoint) => endpoints.push((endpoint.clone(), entry.place)),
                         TargetEntry::Upstream(weighted) => {
                             let upstream = self.named(road, &weighted.upstream, weighted.upstream.place);
-                            choices.extend(upstream.map(|upstream| (upstream, weighted.weight.value)));
+                            let when = weighted.when.as_ref().map(|when| self.when(when)).unwrap_or_default();
+                            choices.extend(upstream.map(|upstream| (upstream, weighted.weight.value, when)));
                         }
                     }
                 }
@@ -308,12 +331,13 @@ impl<'a> Compiling<'a> {
         if !endpoints.is_empty() {
             let borrowed: Vec<(&EndpointConfig, Place)> =
                 endpoints.iter().map(|(endpoint, place)| (endpoint, *place)).collect();
-            choices.push((self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?, 1));
+            choices.push((self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?, 1, Vec::new()));
         }
-        let choices = choices.into_iter().map(|(upstream, weight)| Choice {
+        let choices = choices.into_iter().map(|(upstream, weight, when)| Choice {
             metrics: road.handles.upstream(upstream.name()),
             upstream,
             weight,
+            when: when.into(),
         });
         let target = Target::new(choices.collect());
         if target.is_none() && !self.is_fatal() {
@@ -350,18 +374,6 @@ pub(super) fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&
         None => Some(default),
         Some(setting) => setting.on().map(get),
     }
-}
-
-pub(super) fn retries(written: Option<&RetriesConfig>) -> Retries {
-    let default = RetriesConfig::default();
-    let written = written.unwrap_or(&default);
-    let on = written.on.iter().map(|cause| match cause {
-        RetryOn::Connect => RetryCause::Connect,
-        RetryOn::Reset => RetryCause::Reset,
-        RetryOn::Timeout => RetryCause::Timeout,
-        RetryOn::Status(status) => RetryCause::Status(*status),
-    });
-    Retries { max: written.max, on: on.collect(), budget: written.budget.fraction() }
 }
 
 /// A body limit alone does not keep a request off the faster lane: it is a comparison.

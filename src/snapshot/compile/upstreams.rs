@@ -3,12 +3,12 @@
 use super::Compiling;
 use super::routes::on_or;
 use crate::config::{
-    BalanceConfig, BreakerConfig, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, OverloadConfig,
+    BalanceConfig, BreakerScope, EjectionConfig, EndpointConfig, HashConfig, HealthConfig, OverloadConfig,
     UpstreamConfig, UpstreamTlsConfig,
 };
 use crate::upstream::{
     Balance, BreakerSpec, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host,
-    OverloadSpec, Protocol, Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify,
+    OverloadSpec, Protocol, Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify, ZoneSpec,
 };
 use crate::value::{self, OrOff, Percent, Place, Scheme, Spanned, Url};
 use http::HeaderName;
@@ -25,6 +25,7 @@ const READ: Duration = Duration::from_secs(600);
 const DNS_INTERVAL: Duration = Duration::from_secs(10);
 const H2_STREAMS: usize = 100;
 const PANIC: Percent = Percent::new(50);
+const SPILL: Percent = Percent::new(70);
 
 /// The upstreams of a compilation, and which of them are used.
 pub(super) struct Upstreams {
@@ -118,12 +119,15 @@ impl Compiling<'_> {
     }
 
     fn spec(&mut self, name: &Spanned<String>, written: &UpstreamConfig) -> Option<UpstreamSpec> {
-        let mut endpoints: Vec<EndpointSpec> =
-            written.endpoints.iter().map(|endpoint| self::endpoint(&endpoint.url, endpoint.weight.value)).collect();
+        let mut endpoints: Vec<EndpointSpec> = written
+            .endpoints
+            .iter()
+            .map(|endpoint| self::endpoint(&endpoint.url, endpoint.weight.value, endpoint.zone.as_deref()))
+            .collect();
         let mut dns_interval = DNS_INTERVAL;
         if let Some(discover) = &written.discover {
             match format!("{}://{}:{}", discover.scheme, discover.dns, discover.port).parse::<Url>() {
-                Ok(url) => endpoints.push(endpoint(&url, 1)),
+                Ok(url) => endpoints.push(endpoint(&url, 1, None)),
                 Err(error) => {
                     self.problems.error(discover.place, error.to_string());
                 }
@@ -154,13 +158,32 @@ impl Compiling<'_> {
                 write: get(written.write_timeout, WRITE),
                 idle: get(written.idle_timeout, IDLE),
             },
-            breaker: written.breaker.as_ref().map(|breaker| self::breaker(breaker)),
+            breaker: breaker(written, BreakerScope::Upstream),
+            endpoint_breaker: breaker(written, BreakerScope::Endpoint),
+            slow_start: written.slow_start.map(value::Duration::get),
+            zone: self.zone(name, written),
             max_in_flight: written.max_in_flight.map(|most| most.value),
             overload: on_or(written.overload.as_ref(), OverloadSpec::USUAL, |overload| self::overload(overload)),
             h2_streams: written.h2_streams.map_or(H2_STREAMS, usize::from),
             dns_interval,
             family: Family::default(),
         })
+    }
+
+    /// The preferred zone, where there is one; endpoints whose zone makes no difference are told.
+    fn zone(&mut self, name: &Spanned<String>, written: &UpstreamConfig) -> Option<ZoneSpec> {
+        let own = written.zone.as_ref().or(self.loaded.config.server.zone.as_ref());
+        let zoned = written.endpoints.iter().any(|endpoint| endpoint.zone.is_some());
+        if own.is_none() && zoned {
+            self.problems
+                .warn(
+                    name.place,
+                    format!("endpoints of upstream `{}` have zones, and this gateway has none", name.value),
+                )
+                .hint("write `server: { zone: … }`, or `zone:` beside the endpoints");
+        }
+        let spill_below = written.spill_below.unwrap_or(SPILL).fraction();
+        own.filter(|_| zoned).map(|own| ZoneSpec { own: own.as_str().into(), spill_below })
     }
 
     fn upstream_tls(&mut self, name: &Spanned<String>, written: &UpstreamTlsConfig) -> Option<TlsSpec> {
@@ -205,7 +228,7 @@ impl<T> TransposeSome<T> for Option<Option<T>> {
     }
 }
 
-fn endpoint(url: &Url, weight: u32) -> EndpointSpec {
+fn endpoint(url: &Url, weight: u32, zone: Option<&str>) -> EndpointSpec {
     let protocol = match url.scheme {
         Scheme::H2 | Scheme::H2c => Protocol::Http2,
         Scheme::Http | Scheme::Https => Protocol::Http1,
@@ -220,6 +243,7 @@ fn endpoint(url: &Url, weight: u32) -> EndpointSpec {
         transport: if url.scheme.is_tls() { Transport::Tls } else { Transport::Plain },
         weight: NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN),
         label: url.to_string(),
+        zone: zone.map(Into::into),
     }
 }
 
@@ -270,12 +294,14 @@ fn overload(written: &OverloadConfig) -> OverloadSpec {
     OverloadSpec { at_least: written.at_least, tolerance: written.tolerance }
 }
 
-fn breaker(written: &BreakerConfig) -> BreakerSpec {
-    BreakerSpec {
+/// The breaker of that scope, if there is one.
+fn breaker(written: &UpstreamConfig, scope: BreakerScope) -> Option<BreakerSpec> {
+    let written = written.breaker.as_ref().filter(|breaker| breaker.per == scope)?;
+    Some(BreakerSpec {
         open_at: written.open_at.fraction(),
         of_at_least: written.of_at_least,
         lasting: written.lasting.get(),
         window: written.window.get(),
         probes: written.probes,
-    }
+    })
 }

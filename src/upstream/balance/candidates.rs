@@ -10,7 +10,27 @@ use crate::upstream::time::Millis;
 pub(in crate::upstream) struct Candidates<'a> {
     endpoints: &'a [Arc<Endpoint>],
     ask: &'a Ask<'a>,
-    panic_threshold: f64,
+    scope: Scope,
+    /// Whether fresh endpoints get less than their share.
+    warming: Warming,
+}
+
+/// What becomes of a choice among endpoints of which too few are available.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::upstream) enum Scope {
+    /// With fewer than this share available, all of them are used.
+    All(f64),
+    /// With fewer than this share available, or all of them tried, nobody is chosen: there are others elsewhere.
+    Near(f64),
+}
+
+/// Whether fresh endpoints get less than their share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::upstream) enum Warming {
+    /// They do.
+    Slowly,
+    /// They do not: there is no slow start, or keys must keep their place.
+    AtOnce,
 }
 
 /// Who may be chosen when the first choice may not.
@@ -18,6 +38,15 @@ pub(in crate::upstream) struct Candidates<'a> {
 pub(super) struct Rule {
     health: Health,
     history: History,
+    warmth: Warmth,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Warmth {
+    /// Only endpoints that are warm enough for this request.
+    Enough,
+    /// All: none is.
+    Any,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +71,13 @@ pub(in crate::upstream) fn in_panic(available: usize, count: usize, threshold: f
 }
 
 impl<'a> Candidates<'a> {
-    pub(in crate::upstream) fn new(endpoints: &'a [Arc<Endpoint>], ask: &'a Ask<'a>, panic_threshold: f64) -> Self {
-        Candidates { endpoints, ask, panic_threshold }
+    pub(in crate::upstream) fn new(
+        endpoints: &'a [Arc<Endpoint>],
+        ask: &'a Ask<'a>,
+        scope: Scope,
+        warming: Warming,
+    ) -> Self {
+        Candidates { endpoints, ask, scope, warming }
     }
 
     /// What is asked.
@@ -64,7 +98,7 @@ impl<'a> Candidates<'a> {
     /// The endpoint of that index if nothing speaks against it: the common case.
     pub(super) fn good(&self, index: usize) -> Option<&'a Arc<Endpoint>> {
         let endpoint = self.endpoints.get(index)?;
-        (self.is_untried(endpoint) && endpoint.is_available(self.ask.now)).then_some(endpoint)
+        (self.is_untried(endpoint) && endpoint.is_available(self.ask.now) && self.is_warm(endpoint)).then_some(endpoint)
     }
 
     /// Works out, by one look at every endpoint, who may be chosen; `None` when nobody may.
@@ -74,16 +108,28 @@ impl<'a> Candidates<'a> {
         let (mut available, mut fresh, mut untried) = (0, 0, 0);
         for endpoint in self.endpoints {
             let is_available = endpoint.is_available(self.ask.now);
-            let is_untried = self.is_untried(endpoint);
+            let is_untried = self.is_untried(endpoint) && !endpoint.is_barred(self.ask.now);
             available += usize::from(is_available);
             untried += usize::from(is_untried);
             fresh += usize::from(is_available && is_untried);
         }
         let history = |left: usize| if left > 0 { History::Untried } else { History::Any };
-        if in_panic(available, self.endpoints.len(), self.panic_threshold) {
-            return Some(Rule { health: Health::Any, history: history(untried) });
-        }
-        (available > 0).then(|| Rule { health: Health::Available, history: history(fresh) })
+        let rule = |health, history| Rule { health, history, warmth: Warmth::Any };
+        let count = self.endpoints.len();
+        let rule = match self.scope {
+            Scope::Near(threshold) if fresh == 0 || in_panic(available, count, threshold) => return None,
+            Scope::All(threshold) if in_panic(available, count, threshold) => rule(Health::Any, history(untried)),
+            _ if available == 0 => return None,
+            _ => rule(Health::Available, history(fresh)),
+        };
+        Some(self.warmed(rule))
+    }
+
+    /// The rule, for warm endpoints only where there is one.
+    fn warmed(&self, rule: Rule) -> Rule {
+        let warm = Rule { warmth: Warmth::Enough, ..rule };
+        let any = self.warming == Warming::Slowly && self.endpoints.iter().any(|endpoint| self.admits(warm, endpoint));
+        if any { warm } else { rule }
     }
 
     /// The endpoint of that index if the rule admits it.
@@ -107,7 +153,20 @@ impl<'a> Candidates<'a> {
 
     fn admits(&self, rule: Rule, endpoint: &Endpoint) -> bool {
         (rule.history == History::Any || self.is_untried(endpoint))
-            && (rule.health == Health::Any || endpoint.is_available(self.ask.now))
+            && match rule.health {
+                Health::Any => !endpoint.is_barred(self.ask.now),
+                Health::Available => endpoint.is_available(self.ask.now),
+            }
+            && (rule.warmth == Warmth::Any || self.is_warm(endpoint))
+    }
+
+    /// Whether an endpoint is warm enough for this request: of an endpoint's share, a part as large as it is warm.
+    fn is_warm(&self, endpoint: &Endpoint) -> bool {
+        if self.warming == Warming::AtOnce {
+            return true;
+        }
+        let warmth = endpoint.warmth(self.ask.now);
+        warmth >= 1.0 || ((mix(self.ask.random ^ endpoint.bits()) >> 11) as f64) < warmth * (1_u64 << 53) as f64
     }
 
     fn is_untried(&self, endpoint: &Endpoint) -> bool {

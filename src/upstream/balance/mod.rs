@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicUsize;
 use super::endpoint::Endpoint;
 use super::spec::Balance;
 
-pub(super) use candidates::{Candidates, in_panic, mix};
+pub(super) use candidates::{Candidates, Scope, Warming, in_panic, mix};
 pub use hash::hash_of;
 pub(super) use peak_ewma::Latency;
 use schedule::Schedule;

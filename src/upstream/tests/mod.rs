@@ -7,6 +7,7 @@ mod checks;
 mod ejecting;
 mod names;
 mod peers;
+mod preferring;
 
 use std::collections::HashMap;
 use std::io;
@@ -31,6 +32,9 @@ pub(super) fn spec(endpoints: &[&str]) -> UpstreamSpec {
         breaker: None,
         max_in_flight: None,
         overload: None,
+        endpoint_breaker: None,
+        slow_start: None,
+        zone: None,
         panic_threshold: 0.5,
         tls: TlsSpec::default(),
         timeouts: Timeouts {
@@ -57,6 +61,7 @@ pub(super) fn endpoint(text: &str) -> EndpointSpec {
         transport: Transport::Plain,
         weight: weight.parse().unwrap(),
         label: format!("http://{address}"),
+        zone: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests meant to harm: ambiguous framing, tricks of the path, slow and greedy clients.
 
 mod auth_paths;
+mod cache;
 mod crowds;
 mod framing;
 mod http2;

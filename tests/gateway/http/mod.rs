@@ -8,3 +8,4 @@ mod paths;
 mod pipelining;
 mod refusals;
 mod replies;
+mod rfc9111;

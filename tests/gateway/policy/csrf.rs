@@ -45,6 +45,7 @@ fn listed_origins_and_headers_pass_and_a_shadow_refuses_nobody() {
     assert_eq!(listed.send(&post(&[("Cookie", "a=b"), ("X-API-Key", "1")])).status, 403);
     let shadow = gateway(&origin, "{ mode: shadow }");
     assert_eq!(shadow.send(&post(&from("https://evil.example"))).status, 200);
+    shadow.await_metric("tollgate_csrf_shadowed_total", &[], 1.0);
 }
 
 #[test]

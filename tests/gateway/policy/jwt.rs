@@ -298,3 +298,60 @@ fn a_file_of_keys_is_read_again_when_it_changes_and_what_its_old_keys_signed_is_
     wait::until("it is noticed", || gateway.metric("tollgate_auth_keys_stale", &["provider=\"own\""]) == 1.0);
     assert_eq!(gateway.send(&is).status, 200);
 }
+
+#[test]
+fn a_provider_that_stands_in_a_route_keeps_its_keys_over_a_reload() {
+    let signer = Signer::new("ES256").named("one");
+    let idp = Idp::start(&[&signer]);
+    let route = |path: &str| format!("  {path}: {{ auth: [{}], respond: {{}} }}\n", idp.provider());
+    let gateway = Gateway::start(&format!("routes:\n{}", route("/a")));
+    let ask = |path: &str| {
+        let token = signer.token(&idp.claims());
+        gateway.send(&Request::get(path).header("Authorization", &format!("Bearer {token}"))).status
+    };
+    assert_eq!((ask("/a"), idp.asked()), (200, 1));
+    gateway.change(&format!("routes:\n{}{}", route("/0"), route("/a")));
+    assert_eq!((ask("/a"), ask("/0")), (200, 200), "whose keys are whose is told by what is written, not by its place");
+    assert!(idp.asked() <= 2, "only the one that is new has fetched");
+    idp.shared.down.store(true, SeqCst);
+    gateway.change(&format!("routes:\n{}  /b: {{ respond: {{}} }}\n", route("/a")));
+    assert_eq!(ask("/a"), 200, "though the issuer is down");
+}
+
+/// The signers of the other tests share their reading of the RFCs with the code under test; this one does not.
+#[test]
+fn tokens_of_another_library_pass_by_every_algorithm_it_has() {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    for (name, algorithm) in [
+        ("RS256", Algorithm::RS256),
+        ("RS384", Algorithm::RS384),
+        ("RS512", Algorithm::RS512),
+        ("PS256", Algorithm::PS256),
+        ("PS384", Algorithm::PS384),
+        ("PS512", Algorithm::PS512),
+        ("ES256", Algorithm::ES256),
+        ("ES384", Algorithm::ES384),
+        ("EdDSA", Algorithm::EdDSA),
+    ] {
+        let signer = Signer::new(name).named("one");
+        let idp = Idp::start(&[&signer]);
+        let gateway = Gateway::start(&format!(
+            "auth: {{ idp: {} }}\nroutes: {{ /**: {{ auth: idp, respond: {{}} }} }}\n",
+            idp.provider()
+        ));
+        let pem = signer.private_pem();
+        let key = match &name[..2] {
+            "ES" => EncodingKey::from_ec_pem(pem.as_bytes()),
+            "Ed" => EncodingKey::from_ed_pem(pem.as_bytes()),
+            _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
+        };
+        let head = Header { kid: Some("one".into()), ..Header::new(algorithm) };
+        let token = encode(&head, &idp.claims(), &key.expect("a key")).expect("a token");
+        let ask =
+            |token: &str| gateway.send(&Request::get("/").header("Authorization", &format!("Bearer {token}"))).status;
+        assert_eq!(ask(&token), 200, "{name}");
+        // The last character of a signature of these lengths has bits to spare, which must be zero.
+        let cut = &token[..token.len() - 1];
+        assert_eq!((ask(cut), ask(&format!("{token}A"))), (401, 401), "{name}");
+    }
+}

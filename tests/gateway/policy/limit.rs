@@ -1,8 +1,11 @@
 //! `limit:` over real sockets. Periods are long, so that no test depends on how fast it runs.
 
+use std::time::{Duration, Instant};
+
 use crate::support::client::{Request, Response};
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Origin};
+use crate::support::wait;
 
 fn answering(limit: &str) -> Gateway {
     Gateway::start(&format!("routes:\n  /a: {{ respond: {{ body: a }}, limit: {limit} }}\n"))
@@ -113,4 +116,59 @@ fn a_quota_is_a_refusal_of_its_own() {
     assert_eq!((refused.status, &problem["type"]), (429, &"urn:tollgate:problem:quota-exceeded".into()));
     let seconds: u64 = refused.header("retry-after").expect("a wait").parse().expect("seconds");
     assert!((1..=31 * 86_400).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn at_twice_its_rate_each_key_gets_what_it_may_over_real_sockets() {
+    const KEYS: usize = 4;
+    const STEPS: u32 = 110;
+    const STEP: Duration = Duration::from_millis(20);
+    // 50 a second of each key are sent on a fixed schedule, whatever has come of those before.
+    let gateway = answering("25/s burst 25 per header X-A");
+    let mut client = gateway.connect();
+    let mut passed = [0_u32; KEYS];
+    let batch: Vec<u8> =
+        (0..KEYS).flat_map(|key| Request::get("/a").header("X-A", &key.to_string()).bytes("shop.example")).collect();
+    let began = Instant::now();
+    let (mut first_answered, mut last_sent) = (None, began);
+    for step in 0..STEPS {
+        wait::until("it is time", || began.elapsed() >= STEP * step);
+        last_sent = Instant::now();
+        client.send_raw(&batch);
+        for passed in &mut passed {
+            *passed += u32::from(client.read().status == 200);
+        }
+        first_answered.get_or_insert_with(Instant::now);
+    }
+    let ended = Instant::now();
+    let least = last_sent.duration_since(first_answered.unwrap_or(began)).as_secs_f64() * 25.0 + 25.0;
+    let most = ended.duration_since(began).as_secs_f64() * 25.0 + 25.0;
+    for passed in passed.map(f64::from) {
+        assert!(passed >= least * 0.99 - 1.0 && passed <= most + 1.0, "{passed} of {least} to {most}");
+    }
+    let all: f64 = passed.iter().map(|passed| f64::from(*passed)).sum();
+    assert!(all >= least * 4.0 * 0.99 - 4.0 && all <= most * 4.0 * 1.01, "{all} of {least} to {most} each");
+}
+
+#[test]
+fn a_client_that_comes_too_fast_is_stopped_before_anything_is_known_of_it() {
+    let gateway =
+        Gateway::start("limits: { request_rate_per_client: 10/h }\nroutes: { /a: { respond: { body: a } } }\n");
+    let mut client = gateway.connect();
+    let statuses: Vec<u16> = (0..20).map(|_| client.send(&Request::get("/a")).status).collect();
+    // Five that nobody looks at, ten of the exact count.
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 15, "{statuses:?}");
+    let refused = client.send(&Request::get("/nowhere"));
+    assert_eq!((refused.status, &refused.json()["type"]), (429, &"urn:tollgate:problem:rate-limited".into()));
+    assert!(refused.header("retry-after").is_some());
+}
+
+#[test]
+fn a_client_that_opens_connections_too_fast_is_turned_away() {
+    let gateway =
+        Gateway::start("limits: { connection_rate_per_client: 4/h }\nroutes: { /a: { respond: { body: a } } }\n");
+    let statuses: Vec<u16> = (0..8).map(|_| gateway.get("/a").status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 503, 503]);
+    let page = gateway.page("/metrics").text().to_owned();
+    assert!(page.contains("reason=\"too-fast-from-client\"} 2"), "{page}");
 }

@@ -3,6 +3,7 @@
 mod allow;
 mod api_key;
 mod basic;
+mod cache;
 mod compress;
 mod connections;
 mod consumers;
@@ -21,3 +22,4 @@ mod plan;
 mod security_headers;
 mod signature;
 mod transform;
+mod transform_bodies;

@@ -590,6 +590,21 @@ fn logging_out_ends_it_here_and_at_the_provider() {
 }
 
 #[test]
+fn a_kept_cookie_is_good_for_nothing_after_logging_out() {
+    let shop = Shop::open();
+    let mut browser = shop.logged_in();
+    let thief = browser.clone();
+    let mut other = shop.logged_in();
+    assert_eq!(thief.clone().fetch(&shop.url("/")).status, 200, "until then it is as good as its owner's");
+    assert_eq!(browser.visit(&shop.url("/oauth2/logout"), "same-origin").status, 303);
+    assert_eq!(thief.clone().fetch(&shop.url("/")).status, 401);
+    let yaml = config(&shop.provider, &shop.origin, ", session: { idle: 2h }");
+    shop.gateway.change(&yaml);
+    assert_eq!(thief.clone().fetch(&shop.url("/")).status, 401, "nor after a reload");
+    assert_eq!(other.fetch(&shop.url("/")).status, 200, "others stay");
+}
+
+#[test]
 fn a_page_of_another_site_cannot_log_anybody_out() {
     let shop = Shop::open();
     let mut browser = shop.logged_in();

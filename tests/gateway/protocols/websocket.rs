@@ -103,3 +103,24 @@ fn other_upgrades_are_not_passed_on() {
         assert!(seen.headers("upgrade").is_empty() && seen.headers("http2-settings").is_empty(), "{seen:#?}");
     }
 }
+
+#[test]
+fn a_socket_holds_its_place_among_those_under_way_as_long_as_it_lives() {
+    let runtime = runtime();
+    let upstream = runtime.block_on(echo());
+    let gateway = Gateway::start(&format!(
+        "defaults: {{ max_in_flight: 1 }}\nroutes:\n  /chat: {{ to: \"ws://{upstream}\" }}\n  /a: {{ respond: {{ body: a }} }}\n"
+    ));
+    let mut socket = runtime.block_on(connect(gateway.address()));
+    for _ in 0..3 {
+        runtime.block_on(socket.send(Message::text("hello"))).expect("sent");
+        assert!(runtime.block_on(socket.next()).is_some_and(|message| message.is_ok()));
+        assert_eq!(gateway.get("/a").json()["type"], "urn:tollgate:problem:route-busy");
+    }
+    runtime.block_on(socket.close(None)).expect("closed");
+    while runtime.block_on(socket.next()).is_some() {}
+    crate::support::wait::until("the place is free", || gateway.get("/a").status == 200);
+    // And where the client just goes.
+    drop(runtime.block_on(connect(gateway.address())));
+    crate::support::wait::until("the place is free again", || gateway.get("/a").status == 200);
+}

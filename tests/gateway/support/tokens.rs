@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -105,6 +105,20 @@ impl Signer {
             jwk["kid"] = kid.as_str().into();
         }
         jwk
+    }
+
+    /// The private key as PEM (PKCS #8), for other libraries to sign with; for a secret the secret itself.
+    pub fn private_pem(&self) -> String {
+        let der = match &self.private {
+            Private::Rsa(pair, _) => AsDer::<Pkcs8V1Der<'_>>::as_der(pair).expect("DER").as_ref().to_vec(),
+            Private::Ec(pair, _) => pair.to_pkcs8v1().expect("DER").as_ref().to_vec(),
+            Private::Ed(pair) => pair.to_pkcs8v1().expect("DER").as_ref().to_vec(),
+            Private::Secret(_, secret) => return String::from_utf8(secret.clone()).expect("text"),
+        };
+        let body = STANDARD.encode(der);
+        let lines: Vec<&str> =
+            body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("base64")).collect();
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
     }
 
     /// The public key as PEM; for a secret the secret itself.

@@ -80,7 +80,7 @@ fn relay(to: Callee) -> Arc<dyn Exchange> {
 
 fn retrying(to: Callee) -> Arc<dyn Exchange> {
     let on = vec![RetryCause::Connect, RetryCause::Reset, RetryCause::Status(503)];
-    Arc::new(Relay { to, retries: Retries { max: 2, on, budget: 0.2 } })
+    Arc::new(Relay { to, retries: Retries { max: 2, on, budget: 0.2, ..Retries::default() } })
 }
 
 fn route(url: &str) -> String {

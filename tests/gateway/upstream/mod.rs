@@ -6,5 +6,7 @@ mod calls;
 mod health;
 mod odd;
 mod overload;
+mod resilience;
 mod retries;
 mod reuse;
+mod rollout;

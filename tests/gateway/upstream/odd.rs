@@ -219,5 +219,5 @@ fn waits_for_client_and_upstream_together_end_at_the_deadline() {
     half.send_raw(b"cdPOST /half HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd");
     assert_eq!(half.read_for("POST", Identified::Required).status, 504);
     gate.open();
-    assert!(gateway.metric("tollgate_refusals_total", &["\"deadline\""]) >= 4.0);
+    gateway.await_metric("tollgate_refusals_total", &["\"deadline\""], 4.0);
 }

@@ -2,8 +2,8 @@
 //! up when the process started and is nowhere else.
 
 use crate::consumer::PasswordHash;
+use crate::policy::auth::marker::{Mark, Marker};
 use crate::request::Caller;
-use aws_lc_rs::hmac;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
@@ -11,10 +11,6 @@ use std::sync::Arc;
 const GOOD: usize = 10_000;
 /// Wrong passwords remembered: apart from the right ones, so that a flood of them costs only each other.
 const BAD: usize = 1_000;
-
-/// Stands for a user, the hash that is stored, and a password that was tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Mark([u8; 32]);
 
 /// Whether there is a user of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +21,7 @@ pub(super) enum Known {
 
 /// What is remembered of passwords that were checked.
 pub(super) struct Memory {
-    key: hmac::Key,
+    marker: Marker,
     /// With the revision of the consumers the caller was made of.
     good: Cache<Mark, (u64, Arc<Caller>)>,
     bad: Cache<Mark, ()>,
@@ -34,21 +30,12 @@ pub(super) struct Memory {
 impl Memory {
     /// Remembers nothing yet; `None` where the system gives no random bytes.
     pub fn new() -> Option<Self> {
-        let mut key = [0; 32];
-        aws_lc_rs::rand::fill(&mut key).ok()?;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-        Some(Self { key, good: Cache::new(GOOD), bad: Cache::new(BAD) })
+        Some(Self { marker: Marker::new()?, good: Cache::new(GOOD), bad: Cache::new(BAD) })
     }
 
     /// The mark of what was tried. A user whose stored hash changes has other marks from then on.
     pub fn mark(&self, user: &str, hash: &PasswordHash, password: &str) -> Mark {
-        let mut context = hmac::Context::with_key(&self.key);
-        // A length before each part: no two triples make the same text.
-        for part in [user, hash.as_str(), password] {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part.as_bytes());
-        }
-        Mark(context.sign().as_ref().first_chunk().copied().unwrap_or_default())
+        self.marker.mark_all([user, hash.as_str(), password].map(str::as_bytes))
     }
 
     /// The caller, if the password was right before; made anew where the consumers have changed since.

@@ -18,6 +18,7 @@ fn provider(file: Option<&std::path::Path>, previous: Option<&Basic>) -> Arc<Bas
         sources: &Sources::default(),
         fetcher: &Default::default(),
         limits: &Default::default(),
+        shared: None,
         tended: &mut tended,
         identity: &mut identity,
         redacted: &mut Vec::new(),

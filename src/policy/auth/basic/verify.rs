@@ -1,7 +1,7 @@
 //! Checking passwords away from the threads that serve requests: a few at a time, a few more waiting, the same one once.
 
-use super::memory::Mark;
 use crate::consumer::PasswordHash;
+use crate::policy::auth::marker::Mark;
 use crate::value::Secret;
 use parking_lot::Mutex;
 use std::collections::HashMap;

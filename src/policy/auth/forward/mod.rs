@@ -10,14 +10,13 @@ mod question;
 
 pub use config::{AskMethod, ForwardConfig, Per};
 
+use super::marker::{Mark, Marker};
 use super::{Authenticate, Refusal, Verdict, service};
 use crate::consumer::Consumers;
 use crate::fetch::{Answer, Call, Fetcher, Flight, Trust};
 use crate::policy::Setup;
 use crate::request::{Caller, Moment, RequestCx, RequestView};
 use crate::value::{Spanned, WebUrl};
-use aws_lc_rs::hmac::{self, HMAC_SHA256};
-use aws_lc_rs::rand::SystemRandom;
 use http::{HeaderName, HeaderValue};
 use question::{Meaning, Question, read};
 use quick_cache::sync::Cache;
@@ -51,8 +50,6 @@ struct Fields {
     groups: Option<HeaderName>,
 }
 
-type Key = [u8; 32];
-
 /// What a 2xx said, and until when it is good.
 #[derive(Clone)]
 struct Kept {
@@ -63,9 +60,9 @@ struct Kept {
 
 /// Answers that are kept, and questions under way.
 struct Memory {
-    key: hmac::Key,
-    kept: Cache<Key, Kept>,
-    flight: Flight<Key, Result<Arc<Answer>, Arc<str>>>,
+    marker: Marker,
+    kept: Cache<Mark, Kept>,
+    flight: Flight<Mark, Result<Arc<Answer>, Arc<str>>>,
 }
 
 impl Forward {
@@ -77,23 +74,16 @@ impl Forward {
         setup: &mut Setup<'_>,
     ) -> Option<Arc<Self>> {
         let config = &written.value;
-        let place = service::Written {
-            url: config.url.as_ref(),
-            ca: config.ca.as_ref(),
-            insecure: config.insecure,
-            place: written.place,
-        };
-        let service = service::compile(&place, setup);
+        let service = service::compile((&config.url, &config.ca), config.insecure, written.place, setup);
         let fields = Fields::compile(config, setup);
         let ((url, trust), fields) = (service?, fields?);
         let kept = previous.filter(|previous| previous.0.written == *config && previous.0.trust == trust);
         let memory = match kept {
             Some(previous) => Arc::clone(&previous.0.memory),
-            None => Arc::new(Memory {
-                key: fresh_key(written, setup)?,
-                kept: Cache::new(MOST_KEPT),
-                flight: Flight::default(),
-            }),
+            None => {
+                let marker = service::marker(written.place, setup)?;
+                Arc::new(Memory { marker, kept: Cache::new(MOST_KEPT), flight: Flight::default() })
+            }
         };
         Some(Arc::new(Self(Arc::new(Inner {
             name: name.into(),
@@ -105,14 +95,6 @@ impl Forward {
             memory,
         }))))
     }
-}
-
-fn fresh_key(written: &Spanned<ForwardConfig>, setup: &mut Setup<'_>) -> Option<hmac::Key> {
-    let key = hmac::Key::generate(HMAC_SHA256, &SystemRandom::new());
-    if key.is_err() {
-        setup.problems.error(written.place, "the system gives no random numbers to name questions by");
-    }
-    key.ok()
 }
 
 impl Fields {
@@ -146,7 +128,7 @@ impl Inner {
     }
 
     /// Asks; with a key, once at a time for the same question, and the answer is kept.
-    async fn ask(self: Arc<Self>, question: Question, key: Option<Key>, consumers: Arc<Consumers>) -> Verdict {
+    async fn ask(self: Arc<Self>, question: Question, key: Option<Mark>, consumers: Arc<Consumers>) -> Verdict {
         let brought = question.sent > 0;
         let (asking, call) = (Arc::clone(&self), self.call(question));
         let asked =
@@ -170,7 +152,7 @@ impl Inner {
         }
     }
 
-    fn pass(&self, answer: &Answer, key: Option<Key>, consumers: &Consumers) -> Verdict {
+    fn pass(&self, answer: &Answer, key: Option<Mark>, consumers: &Consumers) -> Verdict {
         let Some(caller) = self.caller(answer, consumers) else {
             return Verdict::Unavailable("the service's answer does not name the caller".into());
         };
@@ -217,7 +199,7 @@ impl Inner {
     }
 
     /// What is known of the question without asking. An answer that was read with other consumers in mind is asked anew.
-    fn known(&self, key: &Key, now: Moment, consumers: &Consumers) -> Option<Arc<Caller>> {
+    fn known(&self, key: &Mark, now: Moment, consumers: &Consumers) -> Option<Arc<Caller>> {
         let kept = self.memory.kept.get(key)?;
         (now.started < kept.until && kept.revision == consumers.revision()).then_some(kept.caller)
     }
@@ -226,7 +208,7 @@ impl Inner {
 impl Authenticate for Forward {
     fn authenticate(&self, cx: &mut RequestCx, request: &RequestView<'_>, consumers: &Arc<Consumers>) -> Verdict {
         let mut question = Question::new(&self.0.fields.send, cx, request);
-        let key = self.0.written.cache.on().map(|_| question.key(&self.0.memory.key, self.0.written.per));
+        let key = self.0.written.cache.on().map(|_| question.mark(&self.0.memory.marker, self.0.written.per));
         if let Some(caller) = key.and_then(|key| self.0.known(&key, cx.time, consumers)) {
             return Verdict::Passed(caller);
         }

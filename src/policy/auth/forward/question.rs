@@ -2,9 +2,9 @@
 
 use super::config::{AskMethod, Per};
 use crate::fetch::Answer;
+use crate::policy::auth::marker::{Mark, Marker};
 use crate::reply::Fixed;
 use crate::request::{RequestCx, RequestView};
-use aws_lc_rs::hmac;
 use http::{HeaderName, HeaderValue, Method, header};
 
 const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -57,23 +57,14 @@ impl Question {
         Self { fields, sent }
     }
 
-    /// A keyed hash of what makes two questions the same. Every part is written with its length, so that no two
-    /// different lists of fields are written alike.
-    pub(super) fn key(&self, key: &hmac::Key, per: Per) -> [u8; 32] {
+    /// What is the same of two questions that are the same.
+    pub(super) fn mark(&self, marker: &Marker, per: Per) -> Mark {
         let counted = match per {
             Per::Request => self.fields.len(),
             Per::Caller => self.sent,
         };
-        let mut context = hmac::Context::with_key(key);
-        for (name, value) in self.fields.iter().take(counted) {
-            for part in [name.as_str().as_bytes(), value.as_bytes()] {
-                context.update(&(part.len() as u64).to_be_bytes());
-                context.update(part);
-            }
-        }
-        let mut out = [0; 32];
-        out.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        out
+        let fields = self.fields.iter().take(counted);
+        marker.mark_all(fields.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]))
     }
 
     /// Adds the request's id, which is no part of what makes two questions the same.
@@ -152,8 +143,8 @@ mod tests {
 
     #[test]
     fn two_questions_are_the_same_only_where_all_that_counts_is() {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
-        let of = |path, cookie: &[&str], per| question(path, cookie).key(&key, per);
+        let marker = Marker::new().unwrap();
+        let of = |path, cookie: &[&str], per| question(path, cookie).mark(&marker, per);
         assert_eq!(of("/a", &["s"], Per::Request), of("/a", &["s"], Per::Request));
         assert_ne!(of("/a", &["s"], Per::Request), of("/b", &["s"], Per::Request));
         assert_eq!(of("/a", &["s"], Per::Caller), of("/b", &["s"], Per::Caller));
@@ -161,9 +152,9 @@ mod tests {
         assert_ne!(of("/a", &["s", "t"], Per::Caller), of("/a", &["scookiet"], Per::Caller));
         assert_ne!(of("/a", &["s", "t"], Per::Caller), of("/a", &["t", "s"], Per::Caller));
         let mut named = question("/a", &["s"]);
-        let before = named.key(&key, Per::Caller);
+        let before = named.mark(&marker, Per::Caller);
         named.identify(Some(&HeaderValue::from_static("id")));
-        assert_eq!(named.key(&key, Per::Caller), before);
+        assert_eq!(named.mark(&marker, Per::Caller), before);
     }
 
     #[test]

@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(text(&claims, "a.c").unwrap(), "p,q");
         assert_eq!(text(&claims, "n").unwrap(), "7");
         assert_eq!(text(&claims, "a"), None);
-        assert_eq!(&*list(&claims, "s"), ["r".into(), "w".into(), "x".into()]);
+        assert_eq!(&*list(&claims, "s"), ["r", "w", "x"].map(Box::<str>::from));
         assert_eq!(list(&claims, "a.c").len(), 2);
         assert!(list(&claims, "n").is_empty());
     }

@@ -4,9 +4,8 @@
 use super::judge::Judged;
 use crate::fetch::Flight;
 use crate::policy::auth::Refusal;
+use crate::policy::auth::marker::{Mark, Marker};
 use crate::request::Caller;
-use aws_lc_rs::hmac::{self, HMAC_SHA256};
-use aws_lc_rs::rand::SystemRandom;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ const GOOD_TOKENS: usize = 20_000;
 const BAD_TOKENS: usize = 10_000;
 
 /// A token as it is remembered: never itself, and nobody else can compute it.
-pub(super) type TokenKey = [u8; 32];
+pub(super) type TokenKey = Mark;
 
 /// What is remembered of a good token.
 #[derive(Clone)]
@@ -53,28 +52,25 @@ impl Weighter<TokenKey, Good> for ByClaims {
 
 /// What was learnt, and what is being asked.
 pub(super) struct Memory {
-    key: hmac::Key,
+    marker: Marker,
     good: Cache<TokenKey, Good, ByClaims>,
     bad: Cache<TokenKey, (Refusal, SystemTime)>,
     pub(super) flight: Flight<TokenKey, Arc<Judged>>,
 }
 
 impl Memory {
-    /// An empty one with a key of its own; none where the system gives no randomness.
-    pub(super) fn new() -> Option<Self> {
-        Some(Self {
-            key: hmac::Key::generate(HMAC_SHA256, &SystemRandom::new()).ok()?,
+    /// An empty one.
+    pub(super) fn new(marker: Marker) -> Self {
+        Self {
+            marker,
             good: Cache::with_weighter(GOOD_TOKENS, GOOD_BYTES, ByClaims),
             bad: Cache::new(BAD_TOKENS),
             flight: Flight::default(),
-        })
+        }
     }
 
     pub(super) fn key_of(&self, token: &str) -> TokenKey {
-        let mut key = TokenKey::default();
-        let tag = hmac::sign(&self.key, token.as_bytes());
-        key.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-        key
+        self.marker.mark(token.as_bytes())
     }
 
     pub(super) fn good(&self, key: &TokenKey, now: SystemTime) -> Option<Good> {
@@ -108,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_bad_tokens_neither_evicts_good_ones_nor_grows() {
-        let memory = Memory::new().unwrap();
+        let memory = Memory::new(Marker::new().unwrap());
         let until = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
         let good = memory.key_of("good");
         memory.keep_good(good, Good::new(Arc::default(), 1, until));
@@ -121,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_known_ends_with_its_time_and_with_news() {
-        let memory = Memory::new().unwrap();
+        let memory = Memory::new(Marker::new().unwrap());
         let (now, until) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(9));
         let key = memory.key_of("t");
         memory.keep_good(key, Good::new(Arc::default(), 1, until));
@@ -131,12 +127,5 @@ mod tests {
         assert!(memory.good(&key, now).is_none());
         assert!(memory.bad(&key, now).is_some());
         assert!(memory.bad(&key, until).is_none());
-    }
-
-    #[test]
-    fn no_two_memories_name_a_token_alike() {
-        let (one, other) = (Memory::new().unwrap(), Memory::new().unwrap());
-        assert_ne!(one.key_of("t"), other.key_of("t"));
-        assert_eq!(one.key_of("t"), one.key_of("t"));
     }
 }

@@ -17,10 +17,8 @@ use crate::consumer::{Consumers, SubjectKind};
 use crate::fetch::{Call, Fetcher, Trust};
 use crate::policy::Setup;
 use crate::reply::Reason;
-use crate::request::{Caller, Moment, RequestCx, RequestView};
+use crate::request::{Caller, Moment, RequestCx, RequestView, told_value};
 use crate::value::{Secret, Spanned, WebUrl};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue, Method, header};
 use judge::{Judged, Rules, judge};
 use memory::{Good, Memory, TokenKey};
@@ -56,13 +54,7 @@ impl Introspection {
         setup: &mut Setup<'_>,
     ) -> Option<Arc<Self>> {
         let config = &written.value;
-        let place = service::Written {
-            url: config.url.as_ref(),
-            ca: config.ca.as_ref(),
-            insecure: config.insecure,
-            place: written.place,
-        };
-        let service = service::compile(&place, setup);
+        let service = service::compile((&config.url, &config.ca), config.insecure, written.place, setup);
         let secret = config.client_secret.as_ref().map(|secret| setup.secret(secret));
         let credentials = credentials(written, secret.as_ref(), setup);
         let headers: Vec<_> = config
@@ -73,10 +65,11 @@ impl Introspection {
         let headers: Option<Vec<_>> = headers.into_iter().collect();
         let ((url, trust), authorization, headers) = (service?, credentials?, headers?);
         let secret = secret.flatten();
+        setup.redacted.extend(config.from.query().map(str::to_owned));
         let kept = previous.filter(|previous| previous.0.means(config, secret.as_ref(), &trust));
         let memory = match kept {
             Some(previous) => Arc::clone(&previous.0.memory),
-            None => Arc::new(fresh_memory(written, setup)?),
+            None => Arc::new(Memory::new(service::marker(written.place, setup)?)),
         };
         Some(Arc::new(Self(Arc::new(Inner {
             name: name.into(),
@@ -97,14 +90,6 @@ impl Introspection {
     }
 }
 
-fn fresh_memory(written: &Spanned<IntrospectionConfig>, setup: &mut Setup<'_>) -> Option<Memory> {
-    let memory = Memory::new();
-    if memory.is_none() {
-        setup.problems.error(written.place, "the system gives no random numbers to name tokens by");
-    }
-    memory
-}
-
 /// The field that proves who asks; nothing where nothing is written. `None` where a problem was recorded.
 fn credentials(
     written: &Spanned<IntrospectionConfig>,
@@ -113,7 +98,7 @@ fn credentials(
 ) -> Option<Option<HeaderValue>> {
     match (&written.client_id, secret) {
         (None, None) => Some(None),
-        (Some(id), Some(secret)) => Some(Some(basic(&id.value, secret.as_ref()?.expose())?)),
+        (Some(id), Some(secret)) => Some(Some(service::basic(&id.value, secret.as_ref()?)?)),
         (id, _) => {
             let place = id.as_ref().map_or(written.place, |id| id.place);
             setup
@@ -123,15 +108,6 @@ fn credentials(
             None
         }
     }
-}
-
-/// HTTP Basic with both parts form-encoded first (RFC 6749 §2.3.1).
-fn basic(id: &str, secret: &str) -> Option<HeaderValue> {
-    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", encoded(id), encoded(secret));
-    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 impl Inner {
@@ -218,7 +194,7 @@ impl Inner {
         let fields = self
             .headers
             .iter()
-            .filter_map(|(claim, field)| Some((field.clone(), service::field_value(&judge::text(claims, claim)?)?)));
+            .filter_map(|(claim, field)| Some((field.clone(), told_value(&judge::text(claims, claim)?))));
         let caller = Caller {
             id: consumer.as_ref().map_or_else(|| subject.as_ref().into(), |consumer| consumer.id.clone()),
             consumer,
@@ -284,18 +260,5 @@ impl Authenticate for Introspection {
 
     fn strip(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) {
         self.0.written.from.strip(cx, request);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_parts_of_basic_are_encoded_first() {
-        let value = basic("a:b c", "p%&\u{e4}").unwrap();
-        let decoded = STANDARD.decode(value.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap();
-        assert_eq!(String::from_utf8(decoded).unwrap(), "a%3Ab+c:p%25%26%C3%A4");
-        assert!(!format!("{value:?}").contains("Basic"));
     }
 }

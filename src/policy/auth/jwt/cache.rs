@@ -6,13 +6,13 @@
 
 use super::claims::Span;
 use crate::policy::auth::jwks::Key;
+use crate::policy::auth::marker::Marker;
 use crate::request::Caller;
-use aws_lc_rs::hmac;
 use quick_cache::sync::Cache;
 use std::fmt;
 use std::sync::Arc;
 
-/// A token's place in the cache: half of an HMAC-SHA256 under a key of this process.
+/// A token's place in the cache: half of its mark, which is more than anybody can collide.
 pub type Mark = u128;
 
 /// A verified token.
@@ -40,23 +40,20 @@ pub enum Known {
 
 /// Verified tokens.
 pub struct Tokens {
-    key: hmac::Key,
+    marker: Marker,
     kept: Cache<Mark, Arc<Verified>>,
 }
 
 impl Tokens {
     /// Room for so many.
     pub fn new(size: usize) -> Option<Self> {
-        let mut secret = [0; 32];
         // Without randomness tokens are verified each time.
-        aws_lc_rs::rand::fill(&mut secret).ok()?;
-        Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &secret), kept: Cache::new(size) })
+        Some(Self { marker: Marker::new()?, kept: Cache::new(size) })
     }
 
     /// The place of a token.
     pub fn mark(&self, token: &str) -> Mark {
-        let tag = hmac::sign(&self.key, token.as_bytes());
-        tag.as_ref().first_chunk().map_or(0, |half| Mark::from_be_bytes(*half))
+        self.marker.mark(token.as_bytes()).first_chunk().map_or(0, |half| Mark::from_be_bytes(*half))
     }
 
     /// What is known of the token at that place, at that second, among those consumers.

@@ -51,7 +51,7 @@ impl Carriers {
             request.headers.remove(name);
         }
         if let Some(name) = &self.cookie {
-            strip_cookie(request, name);
+            strip_cookie(request.headers, name);
         }
         if let Some(name) = &self.query
             && let Some(left) = cx.query(request).and_then(|query| without(query, name))

@@ -9,8 +9,9 @@ use super::inline::{self, Inline};
 use super::{Inner, Jwt};
 use crate::policy::Setup;
 use crate::policy::auth::jwks::{Algorithms, Family, KeySet, Keys, Source, Wanted, read_file};
+use crate::policy::auth::service;
 use crate::request::IDENTITY_FIELDS;
-use crate::value::{OrOff, Place, Scheme, Spanned, WebUrl};
+use crate::value::{OrOff, Place, Spanned, WebUrl};
 use http::{HeaderName, header};
 use serde_json::Value;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ const USUAL_CACHE: u32 = 10_000;
 const MOST_LEEWAY: Duration = Duration::from_secs(600);
 /// What a 401 names unless told otherwise.
 const USUAL_REALM: &str = "tollgate";
-/// Fields that say how the message is framed and routed: no claim can take their place.
+/// Fields that say how the message is framed and routed: no token stands in them.
 const FRAME: [HeaderName; 8] = [
     header::HOST,
     header::CONNECTION,
@@ -181,14 +182,8 @@ fn from_jwks(
 
 /// Who can change what is fetched can make tokens.
 fn over_tls(url: &WebUrl, place: Place, insecure: bool, setup: &mut Setup<'_>) -> Option<()> {
-    if url.base.scheme == Scheme::Https || insecure {
-        return Some(());
-    }
-    setup
-        .problems
-        .error(place, "keys that come in clear text can be exchanged on the way")
-        .hint("write `https://`, or `insecure: true` beside it for tests on one machine");
-    None
+    let in_clear = ("keys that come in clear text can be exchanged on the way", "for tests on one machine");
+    service::may_be_asked((url, place), insecure, in_clear, setup)
 }
 
 fn rules(written: &JwtConfig, setup: &mut Setup<'_>) -> Option<Rules> {
@@ -241,6 +236,7 @@ fn carriers(written: &JwtConfig, setup: &mut Setup<'_>) -> Option<Carriers> {
             return None;
         }
     }
+    setup.redacted.extend(from.query.iter().map(|name| name.value.clone()));
     let text = |name: &Option<Spanned<String>>| name.as_ref().map(|name| name.value.as_str().into());
     Some(Carriers { header, cookie: text(&from.cookie), query: text(&from.query) })
 }
@@ -266,14 +262,9 @@ fn mapping(provider: &str, written: &JwtConfig, setup: &mut Setup<'_>) -> Option
     let mut headers = Vec::new();
     let mut whole = true;
     for (name, claim) in written.headers.iter() {
-        match field_name(name, setup) {
+        match service::upstream_field(name, setup) {
             None => whole = false,
-            Some(field) => {
-                if !setup.identity.contains(&field) {
-                    setup.identity.push(field.clone());
-                }
-                headers.push((field, claim.value.as_str().into()));
-            }
+            Some(field) => headers.push((field, claim.value.as_str().into())),
         }
     }
     let text = |claim: &Option<Spanned<String>>| claim.as_ref().map(|claim| claim.value.as_str().into());

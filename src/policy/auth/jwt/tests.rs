@@ -425,12 +425,12 @@ fn secrets_and_public_keys_are_told_apart_by_what_is_written() {
         ("{ jwks: { keys: [{ kty: EC, d: secret }] } }".into(), "unknown field `d`"),
         ("{ issuer: \"https://a\", leeway: 11m }".into(), "no two clocks are that far apart"),
         ("{ issuer: \"https://a\", from: {} }".into(), "a token must stand somewhere"),
-        ("{ issuer: \"https://a\", headers: { Host: sub } }".into(), "`host` has a meaning of its own"),
+        ("{ issuer: \"https://a\", headers: { Host: sub } }".into(), "`host` cannot tell upstreams of the caller"),
         (
             "{ issuer: \"https://a\", headers: { X-Consumer-Id: sub } }".into(),
-            "`x-consumer-id` has a meaning of its own",
+            "`x-consumer-id` cannot tell upstreams of the caller",
         ),
-        ("{ issuer: \"https://a\", headers: { \"X Y\": sub } }".into(), "`X Y` is not a header name"),
+        ("{ issuer: \"https://a\", headers: { \"X Y\": sub } }".into(), "`X Y` is not the name of a header field"),
         ("{ issuer: \"https://a\", algorithms: none }".into(), "`none` is no algorithm"),
     ];
     for (jwt, expected) in refused {

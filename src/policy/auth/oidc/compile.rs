@@ -5,32 +5,19 @@ use super::config::{OidcConfig, SameSiteConfig};
 use super::cookies::Cookies;
 use super::issuer::Issuer;
 use super::login::{Login, Places};
+use super::memory::Memory;
 use super::return_to::is_local;
 use super::seal::{SHORTEST_SECRET, Sealer};
 use super::session::{ClaimField, Lifetime, Naming};
 use super::token::Client;
 use crate::policy::Setup;
 use crate::policy::auth::jwks::{Algorithms, Family, Keys, Source, Wanted};
-use crate::request::IDENTITY_FIELDS;
-use crate::value::{Scheme, Secret, Spanned, WebUrl};
-use http::{HeaderName, header};
+use crate::policy::auth::service;
+use crate::value::{Secret, Spanned, WebUrl};
 use std::sync::Arc;
 
 /// More secrets than this are not in rotation, they are forgotten: each is tried on a cookie that cannot be opened.
 const MOST_SECRETS: usize = 4;
-/// Fields that say something of the request itself; a claim must not.
-const NOT_FOR_CLAIMS: [HeaderName; 9] = [
-    header::HOST,
-    header::COOKIE,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::TRANSFER_ENCODING,
-    header::TE,
-    header::UPGRADE,
-    header::EXPECT,
-];
-
 impl Oidc {
     /// Compiles what is written; `None` where a problem was recorded. Of `previous` it takes over what was learnt of the
     /// same provider, and always which attempts were used.
@@ -60,12 +47,13 @@ impl Oidc {
         if !named {
             return None;
         }
-        // The code that comes back from the provider is good for tokens until it is redeemed.
-        setup.redacted.push("code".into());
-        setup.identity.extend(headers.iter().map(|(name, _)| name.clone()));
+        // The code that comes back from the provider is good for tokens until it is redeemed, for who has its state.
+        setup.redacted.extend(["code", "state"].map(String::from));
         let id = &config.client_id.value;
         let sealer = Sealer::new(&secrets, &[name, issuer.as_str(), id])?;
         let before = previous.map(|previous| &*previous.0);
+        let ended = before.map(|before| Arc::clone(before.memory.ended())).unwrap_or_default();
+        let memory = Memory::new(service::marker(written.place, setup)?, ended);
         // What a renewal gave holds for the same provider and the same client alone.
         let same = before.filter(|before| {
             *before.issuer.name == *issuer.as_str()
@@ -87,6 +75,7 @@ impl Oidc {
                 headers,
             },
             client: Client::new(id, client_secret, Arc::clone(setup.fetcher)),
+            memory,
             used: before.map(|before| Arc::clone(&before.used)).unwrap_or_default(),
             renewals: same.map(|before| Arc::clone(&before.renewals)).unwrap_or_default(),
         }))))
@@ -102,13 +91,11 @@ fn keys(name: &str, issuer: WebUrl, before: Option<&Login>, setup: &mut Setup<'_
 
 fn issuer(config: &OidcConfig, setup: &mut Setup<'_>) -> Option<WebUrl> {
     let issuer = &config.issuer;
-    if issuer.base.scheme == Scheme::Http && !config.insecure {
-        setup
-            .problems
-            .error(issuer.place, "the issuer is asked over plain http: everybody on the way could log in as anyone")
-            .hint("write its https URL, or `insecure: true` where nobody is on the way");
-        return None;
-    }
+    let in_clear = (
+        "the issuer is asked over plain http: everybody on the way could log in as anyone",
+        "where nobody is on the way",
+    );
+    service::may_be_asked((&issuer.value, issuer.place), config.insecure, in_clear, setup)?;
     if issuer.target.contains('?') {
         let problem = setup.problems.error(issuer.place, "an issuer has no query");
         problem.hint("write it as the provider does in its configuration document");
@@ -242,19 +229,12 @@ fn secrets(written: &Spanned<OidcConfig>, setup: &mut Setup<'_>) -> Option<Vec<S
 }
 
 fn headers(config: &OidcConfig, setup: &mut Setup<'_>) -> Option<Box<[ClaimField]>> {
-    let mut all = Vec::new();
-    for (name, claim) in config.headers.iter() {
-        match HeaderName::from_bytes(name.value.as_bytes()) {
-            Ok(header) if !NOT_FOR_CLAIMS.contains(&header) && !IDENTITY_FIELDS.contains(&header) => {
-                all.push((header, claim.value.as_str().into()));
-            }
-            _ => {
-                let problem = setup.problems.error(name.place, format!("`{}` cannot tell a claim", name.value));
-                problem.hint("write a field of your own, such as `X-User-Email: email`");
-            }
-        }
-    }
-    (all.len() == config.headers.len()).then(|| all.into())
+    let all: Vec<Option<ClaimField>> = config
+        .headers
+        .iter()
+        .map(|(name, claim)| Some((service::upstream_field(name, setup)?, claim.value.as_str().into())))
+        .collect();
+    all.into_iter().collect()
 }
 
 fn lifetime(config: &OidcConfig, setup: &mut Setup<'_>) -> Option<Lifetime> {

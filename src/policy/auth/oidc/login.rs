@@ -3,6 +3,7 @@
 use super::attempt::{Attempt, LASTS};
 use super::cookies::{Cookies, MOST_LOGINS, set_cookies};
 use super::issuer::Issuer;
+use super::memory::{Memory, Opened};
 use super::metadata::Metadata;
 use super::refresh::{Renewals, Renewed};
 use super::replay::Used;
@@ -11,6 +12,7 @@ use super::seal::{Sealer, random_text};
 use super::session::{Lifetime, Naming, Session};
 use super::token::{Client, TokenError, Tokens};
 use super::verify::Expected;
+use crate::consumer::Consumers;
 use crate::policy::auth::Verdict;
 use crate::policy::origin::origin;
 use crate::reply::Fixed;
@@ -55,6 +57,8 @@ pub struct Login {
     pub naming: Naming,
     /// The gateway, as the provider knows it.
     pub client: Client,
+    /// Sessions that were opened, and those that were ended.
+    pub memory: Memory,
     /// Attempts that have come back.
     pub used: Arc<Used>,
     /// Renewals under way.
@@ -152,11 +156,21 @@ impl Login {
         redirect(StatusCode::FOUND, &to, set_cookies(cookies))
     }
 
-    /// The session a request brings, whatever it is worth, and how many cookies hold it.
-    pub fn session(&self, request: &RequestView<'_>) -> (Option<Session>, usize) {
+    /// The session a request brings, whatever it is worth, with whom it names; and how many cookies hold it.
+    pub fn session(&self, request: &RequestView<'_>, consumers: &Consumers) -> (Option<Arc<Opened>>, usize) {
         let found = self.cookies.session(request.headers);
-        let opened = found.sealed.and_then(|sealed| self.sealer.open(&self.cookies.name, &sealed));
-        (opened.and_then(|bytes| Session::from_bytes(&bytes)), found.pieces)
+        let opened = found.sealed.and_then(|sealed| {
+            let open = || Session::from_bytes(&self.sealer.open(&self.cookies.name, &sealed)?);
+            let name = |session: &Session| self.naming.caller(session, self.lifetime, consumers);
+            self.memory.session(&sealed, consumers.revision(), open, name)
+        });
+        (opened, found.pieces)
+    }
+
+    /// Ends a session here: no cookie that holds it counts from now on.
+    pub fn end(&self, session: &Session, now: u64) {
+        let until = session.began.saturating_add(self.lifetime.lasts.as_secs());
+        self.memory.end(session, now, until);
     }
 
     /// The fields that give a session to a browser that holds so many cookies of another; `None` where it is too large.

@@ -2,12 +2,13 @@
 //!
 //! A page of another site must not be able to log people out. `POST` could be told by `csrf:` alone, but a link is what
 //! pages have: so `GET` is taken too, and both only when the browser says that a page of this very origin sent it, or
-//! nobody's page did. A session of the provider is ended there as well (RP-Initiated Logout 1.0), by `client_id`: an
+//! nobody's page did. What is ended stays so at this gateway, whoever has kept a copy of the cookie. A session of the provider is ended there as well (RP-Initiated Logout 1.0), by `client_id`: an
 //! `id_token_hint` would mean to keep the ID token in the cookie.
 
 use super::cookies::set_cookies;
 use super::login::{Fields, Login, redirect, with_query};
 use super::metadata::Metadata;
+use crate::consumer::Consumers;
 use crate::policy::csrf::{Site, site};
 use crate::policy::origin::origin;
 use crate::policy::{Decision, OnRequest, Wait};
@@ -17,7 +18,12 @@ use http::StatusCode;
 use std::sync::Arc;
 
 /// Answers the path.
-pub struct Logout(pub Arc<Login>);
+pub struct Logout {
+    /// Of this provider.
+    pub login: Arc<Login>,
+    /// Nobody: whom a session names does not matter where it ends.
+    pub nobody: Consumers,
+}
 
 impl Logout {
     /// Where the browser goes: to the provider, where it has a page for that and there is a session; else onwards.
@@ -53,8 +59,11 @@ impl OnRequest for Logout {
             let detail = "Only a page of this site can log out.";
             return Decision::reply(Reply::new(Reason::CsrfDenied).detail(detail));
         }
-        let login = Arc::clone(&self.0);
-        let (session, held) = login.session(request);
+        let login = Arc::clone(&self.login);
+        let (session, held) = login.session(request, &self.nobody);
+        if let Some(opened) = &session {
+            login.end(&opened.session, cx.time.unix_seconds());
+        }
         let mut cookies = login.cookies.clear(held);
         let logins = login.cookies.logins(request.headers);
         cookies.extend(logins.iter().filter_map(|(name, _)| login.cookies.clear_login(name)));
@@ -77,6 +86,6 @@ impl OnRequest for Logout {
     }
 
     fn describe(&self) -> String {
-        format!("oidc {}: logs out", self.0.name)
+        format!("oidc {}: logs out", self.login.name)
     }
 }

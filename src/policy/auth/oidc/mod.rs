@@ -3,14 +3,14 @@
 //! Stage: Authenticate, as a provider of `auth:`; its callback and logout paths are routes of its own. A session is a
 //! cookie that only the gateway can read, so that it outlives reloads, restarts and upgrades and holds at every gateway
 //! with the same secret. Carried over a reload: the endpoints and keys that were learnt, the renewals under way, and which
-//! attempts were used. Fails closed: a cookie that cannot be opened is none; a provider that cannot be
+//! attempts were used and which sessions ended. Fails closed: a cookie that cannot be opened is none; a provider that cannot be
 //! asked is 503. Example: `conf/auth-oidc.yaml`.
 //!
 //! * [`attempt`](mod@attempt): what is remembered of a login under way, in a cookie; `replay`: that it counts once
 //! * [`callback`](mod@callback), [`logout`](mod@logout): the two paths; `return_to`: where a browser may come back to
 //! * `session`, `seal`, `cookies`: what is kept of a login, how it is encrypted, how a browser keeps it
 //! * `issuer`, `metadata`, `token`, `verify`: the provider and its keys, its endpoints, its token endpoint, its ID tokens
-//! * `refresh`: one renewal at a time
+//! * `refresh`: one renewal at a time; `memory`: sessions that were opened before, and those that were ended
 
 mod attempt;
 mod callback;
@@ -20,6 +20,7 @@ mod cookies;
 mod issuer;
 mod login;
 mod logout;
+mod memory;
 mod metadata;
 mod refresh;
 mod replay;
@@ -62,7 +63,10 @@ impl Oidc {
         let places = &self.0.places;
         [
             Page { path: places.callback.clone(), hook: Arc::new(Callback(Arc::clone(&self.0))) },
-            Page { path: places.logout.clone(), hook: Arc::new(Logout(Arc::clone(&self.0))) },
+            Page {
+                path: places.logout.clone(),
+                hook: Arc::new(Logout { login: Arc::clone(&self.0), nobody: Consumers::default() }),
+            },
         ]
     }
 
@@ -121,23 +125,26 @@ impl Authenticate for Oidc {
     fn authenticate(&self, cx: &mut RequestCx, request: &RequestView<'_>, consumers: &Arc<Consumers>) -> Verdict {
         let login = &self.0;
         let now = cx.time.unix_seconds();
-        let (session, held) = login.session(request);
-        let standing = session.as_ref().map(|session| session.standing(login.lifetime, now));
-        match (session, standing) {
-            (Some(session), Some(Standing::Renew)) => {
+        let (opened, held) = login.session(request, consumers);
+        let standing = opened.as_ref().map(|opened| opened.session.standing(login.lifetime, now));
+        match (opened, standing) {
+            (Some(opened), Some(Standing::Renew)) => {
                 cx.note(|| "the session is good, and to be renewed at the provider".into());
-                return self.renew(session, (held, now), login.visitor(cx, request), consumers);
+                return self.renew(opened.session.clone(), (held, now), login.visitor(cx, request), consumers);
             }
-            (Some(mut session), Some(standing @ (Standing::Good | Standing::Touch))) => {
-                if let Some(caller) = login.naming.caller(&session, login.lifetime, consumers) {
-                    session.seen = now;
-                    let touched = (standing == Standing::Touch).then(|| login.give(&session, held)).flatten();
-                    return Verdict::Passed(caller).with(set_cookies(touched.unwrap_or_default()));
+            (Some(opened), Some(standing @ (Standing::Good | Standing::Touch))) => {
+                if let Some(caller) = &opened.caller {
+                    let touched = (standing == Standing::Touch)
+                        .then(|| login.give(&Session { seen: now, ..opened.session.clone() }, held))
+                        .flatten();
+                    return Verdict::Passed(Arc::clone(caller)).with(set_cookies(touched.unwrap_or_default()));
                 }
                 cx.note(|| format!("the session has no claim `{}`", login.naming.consumer));
             }
             (Some(_), _) => cx.note(|| "the session is over".into()),
-            (None, _) if held > 0 => cx.note(|| "the session cannot be read: of another key, or changed".into()),
+            (None, _) if held > 0 => {
+                cx.note(|| "the session cannot be read or was ended: of another key, changed, or logged out".into())
+            }
             (None, _) => {}
         }
         self.without(cx, request).with(set_cookies(login.cookies.clear(held)))

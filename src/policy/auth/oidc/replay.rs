@@ -1,6 +1,6 @@
-//! Which attempts have come back already.
+//! Which attempts have come back already; and, in the same way, which sessions were ended.
 //!
-//! The only thing the gateway remembers of logins, and bounded: beyond it a replayed answer is stopped by the provider,
+//! The only things the gateway has to remember of logins, and bounded: beyond it a replayed answer is stopped by the provider,
 //! whose codes are good for one use (RFC 6749 §4.1.2), and by the browser, which has been told to drop its cookie.
 
 use parking_lot::Mutex;
@@ -34,6 +34,11 @@ impl Used {
         }
         by_age.push_back((until, state.into()));
         true
+    }
+
+    /// Whether it was used before.
+    pub fn contains(&self, state: &str) -> bool {
+        self.0.lock().states.contains(state)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is kept of a login: in the browser, sealed; nothing of it in the gateway.
 
 use crate::consumer::{Consumers, SubjectKind};
-use crate::request::Caller;
-use http::{HeaderName, HeaderValue};
+use crate::request::{Caller, told_value};
+use http::HeaderName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -120,7 +120,7 @@ impl Naming {
         }
         let fields = self.headers.iter().filter_map(|(name, claim)| {
             let text = texts(session.claims.get(&**claim)?).join(",");
-            Some((name.clone(), HeaderValue::from_bytes(text.as_bytes()).ok()?))
+            Some((name.clone(), told_value(&text)))
         });
         let caller = Caller {
             id: consumer.as_ref().map_or_else(|| name.as_str().into(), |consumer| consumer.id.clone()),
@@ -213,8 +213,11 @@ mod tests {
         let caller = naming().caller(&session, LIFETIME, &consumers).unwrap();
         assert_eq!((&*caller.id, &*caller.provider, caller.expires), ("acme", "web", Some(2000)));
         assert_eq!(caller.groups.iter().map(|group| &**group).collect::<Vec<_>>(), ["gold", "admin"]);
-        let told: Vec<&str> = caller.fields.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(told, ["x-consumer-id", "x-consumer-groups", "x-credential-id"], "a line end is no field value");
+        let told: Vec<(&str, &str)> =
+            caller.fields.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let groups = ("x-consumer-groups", "gold,admin");
+        // A line end is no part of a value, and dropped it would make one address of two.
+        assert_eq!(told, [("x-consumer-id", "acme"), groups, ("x-credential-id", "s1"), ("x-email", "a@b%0A")]);
     }
 
     #[test]

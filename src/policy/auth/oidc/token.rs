@@ -2,10 +2,8 @@
 
 use super::metadata::{ClientAuth, Metadata};
 use crate::fetch::{Answer, Call, Fetcher};
+use crate::policy::auth::service;
 use crate::value::Secret;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use form_urlencoded::byte_serialize;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 use std::fmt;
@@ -88,7 +86,9 @@ impl Client {
             (header::ACCEPT, HeaderValue::from_static("application/json")),
         ];
         match (&self.secret, metadata.client_auth) {
-            (Some(secret), ClientAuth::Basic) => fields.push((header::AUTHORIZATION, self.basic(secret)?)),
+            (Some(secret), ClientAuth::Basic) => {
+                fields.push((header::AUTHORIZATION, service::basic(&self.id, secret)?))
+            }
             (Some(secret), ClientAuth::Post) => {
                 form.append_pair("client_id", &self.id).append_pair("client_secret", secret.expose());
             }
@@ -103,15 +103,6 @@ impl Client {
             most: MOST,
             ..Call::get(metadata.token.base.clone(), metadata.token.target.clone())
         })
-    }
-
-    /// Name and secret are form-encoded before they are joined (RFC 6749 §2.3.1).
-    fn basic(&self, secret: &Secret) -> Option<HeaderValue> {
-        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = format!("{}:{}", encoded(&self.id), encoded(secret.expose()));
-        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
-        value.set_sensitive(true);
-        Some(value)
     }
 }
 
@@ -152,6 +143,8 @@ fn seconds(value: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use http::HeaderMap;
 
     fn metadata(client_auth: ClientAuth) -> Metadata {

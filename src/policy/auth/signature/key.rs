@@ -5,8 +5,8 @@ use crate::policy::Setup;
 use crate::value::Spanned;
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA512,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA512, VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +28,9 @@ pub enum Algorithm {
     /// ECDSA over P-256 with SHA-256.
     #[serde(rename = "ecdsa-p256-sha256")]
     EcdsaP256Sha256,
+    /// ECDSA over P-384 with SHA-384.
+    #[serde(rename = "ecdsa-p384-sha384")]
+    EcdsaP384Sha384,
     /// RSA, PKCS #1 v1.5, with SHA-256; 2048 bits at least.
     #[serde(rename = "rsa-v1_5-sha256")]
     RsaV15Sha256,
@@ -43,6 +46,7 @@ impl Algorithm {
             Self::HmacSha256 => "hmac-sha256",
             Self::Ed25519 => "ed25519",
             Self::EcdsaP256Sha256 => "ecdsa-p256-sha256",
+            Self::EcdsaP384Sha384 => "ecdsa-p384-sha384",
             Self::RsaV15Sha256 => "rsa-v1_5-sha256",
             Self::RsaPssSha512 => "rsa-pss-sha512",
         }
@@ -53,6 +57,7 @@ impl Algorithm {
             Self::HmacSha256 => None,
             Self::Ed25519 => Some(&ED25519),
             Self::EcdsaP256Sha256 => Some(&ECDSA_P256_SHA256_FIXED),
+            Self::EcdsaP384Sha384 => Some(&ECDSA_P384_SHA384_FIXED),
             Self::RsaV15Sha256 => Some(&RSA_PKCS1_2048_8192_SHA256),
             Self::RsaPssSha512 => Some(&RSA_PSS_2048_8192_SHA512),
         }
@@ -60,9 +65,10 @@ impl Algorithm {
 }
 
 /// Object identifiers by which a public key says what it is, in DER (RFC 8410 §3, RFC 5480 §2.1.1, RFC 8017 A.1).
-const IDENTIFIERS: [(&[u8], &[Algorithm]); 3] = [
+const IDENTIFIERS: [(&[u8], &[Algorithm]); 4] = [
     (&[0x06, 0x03, 0x2b, 0x65, 0x70], &[Algorithm::Ed25519]),
     (&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07], &[Algorithm::EcdsaP256Sha256]),
+    (&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22], &[Algorithm::EcdsaP384Sha384]),
     (
         &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01],
         &[Algorithm::RsaV15Sha256, Algorithm::RsaPssSha512],
@@ -151,7 +157,7 @@ fn public(
         setup
             .problems
             .error(file.place, format!("{} holds no public key that can be used", file.value))
-            .hint("write a PEM file with `BEGIN PUBLIC KEY`: Ed25519, P-256, or RSA of 2048 bits at least");
+            .hint("write a PEM file with `BEGIN PUBLIC KEY`: Ed25519, P-256, P-384, or RSA of 2048 bits at least");
     }
     parsed
 }

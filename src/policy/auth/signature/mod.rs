@@ -267,3 +267,5 @@ impl Authenticate for Signature {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -17,13 +17,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// RFC 9421, B.1.5 and B.1.4.
-const SHARED: &str = "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==";
+pub(super) const SHARED: &str =
+    "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==";
 const ED25519: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=\n-----END PUBLIC KEY-----";
 /// RFC 9421, B.2: the digest of `{"hello": "world"}`.
-const DIGEST: &str =
+pub(super) const DIGEST: &str =
     "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";
 /// RFC 9421, B.2.5 and B.2.6: when they were signed.
-const SIGNED: u64 = 1_618_884_473;
+pub(super) const SIGNED: u64 = 1_618_884_473;
 
 /// The request of RFC 9421, B.2.
 fn example() -> HeaderMap {
@@ -40,7 +41,11 @@ fn example() -> HeaderMap {
     headers
 }
 
-fn provider(require: &[&str]) -> Signature {
+pub(super) fn ed25519_key() -> Key {
+    Key::of_pem(ED25519, None)
+}
+
+pub(super) fn provider(require: &[&str]) -> Signature {
     let keys: [(Box<str>, Key); 2] = [
         ("test-shared-secret".into(), Key::of_secret(SHARED)),
         ("test-key-ed25519".into(), Key::of_pem(ED25519, None)),
@@ -56,7 +61,7 @@ fn provider(require: &[&str]) -> Signature {
     }
 }
 
-fn asked(provider: &Signature, headers: &mut HeaderMap, now: u64) -> (String, RequestCx) {
+pub(super) fn asked(provider: &Signature, headers: &mut HeaderMap, now: u64) -> (String, RequestCx) {
     let mut cx = RequestCx { body: Body::Length(18), scheme: Scheme::Https, ..RequestCx::at(now) };
     let view =
         RequestView { method: "POST", host: "example.com", path: "/foo", query: Some("param=Value&Pet=dog"), headers };
@@ -64,7 +69,7 @@ fn asked(provider: &Signature, headers: &mut HeaderMap, now: u64) -> (String, Re
     (format!("{verdict:?}"), cx)
 }
 
-fn signed(input: &str, signature: &str) -> HeaderMap {
+pub(super) fn signed(input: &str, signature: &str) -> HeaderMap {
     let mut headers = example();
     headers.insert("signature-input", HeaderValue::from_str(input).unwrap());
     headers.insert("signature", HeaderValue::from_str(signature).unwrap());

@@ -71,6 +71,8 @@ impl From<&PlanQuotaConfig> for LimitConfig {
             cost: written.cost.clone(),
             mode: written.mode,
             headers: written.headers,
+            share: None,
+            on_store_failure: None,
         }
     }
 }

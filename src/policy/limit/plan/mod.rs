@@ -100,6 +100,13 @@ impl Plan {
         let (mut names, mut limits) = (Vec::new(), Vec::new());
         for (config, base) in all {
             let own = name_of(config, Some(base), &mut names, setup);
+            let share = config.share.as_ref().map(|share| share.place);
+            if let Some(place) = share.or(config.on_store_failure.as_ref().map(|failure| failure.place)) {
+                setup
+                    .problems
+                    .error(place, "each gateway counts the limits of a plan by itself")
+                    .hint("write a limit that gateways share at the route or the api");
+            }
             let mut keys = vec![Spanned::nowhere(LimitKey::Consumer)];
             for key in config.per.iter() {
                 match &key.value {

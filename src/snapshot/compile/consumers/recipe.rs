@@ -210,6 +210,9 @@ impl Renewal {
         let (count, keys) = consumers.count();
         let before = current.exchange(consumers);
         log::info!("consumers exchanged: {count}, with {keys} keys");
+        for name in current.missing().iter().take(MOST_NAMED) {
+            log::warn!("consumers: a rule allows the consumer `{name}`, and there is none of that name any more");
+        }
         // Taking many apart is not for a thread that serves requests: the last to let go should be this one.
         let patience = Instant::now() + PATIENCE;
         while Arc::strong_count(&before) > 1 && Instant::now() < patience {

@@ -1,0 +1,277 @@
+//! Changes to a body, compiled; and the work on one body.
+
+use super::config::JsonConfig;
+use super::edit::{self, Pointer};
+use super::format::{Charset, Format};
+use super::json::{Json, Unfit, quoted};
+use super::{form, xml};
+use crate::policy::Setup;
+use crate::policy::coding::{Bound, Coding, DecodeError, Decoder};
+use crate::policy::transform::value::{Place, Scope, Value};
+use crate::policy::transform::variable::Facts;
+use crate::value::{ByteSize, Spanned};
+use bytes::Bytes;
+use std::borrow::Cow;
+
+/// How many times larger than what came a decoded body may be, past its first 64 KiB.
+pub const RATIO: u32 = 200;
+/// How many times larger than its bound a body may become by a change.
+const GROWTH: u64 = 4;
+
+/// A value to set: as written, or with variables in its texts.
+#[derive(Clone, Debug, PartialEq)]
+enum Made {
+    Fixed(Box<str>),
+    Text(Value),
+    List(Box<[Made]>),
+    Object(Box<[(Box<str>, Made)]>),
+}
+
+impl Made {
+    fn compile(
+        written: &serde_json::Value,
+        at: &Spanned<serde_json::Value>,
+        cx: (&Scope<'_>, &mut Setup<'_>),
+    ) -> Option<Self> {
+        let (scope, setup) = cx;
+        Some(match written {
+            serde_json::Value::String(text) => {
+                let value = Value::compile(&Spanned::new(text.clone(), at.place), scope, setup)?;
+                match value.constant() {
+                    Some(text) => Self::Fixed(quoted(text).into()),
+                    None => Self::Text(value),
+                }
+            }
+            serde_json::Value::Array(list) => {
+                let all: Option<Vec<Self>> =
+                    list.iter().map(|value| Self::compile(value, at, (scope, &mut *setup))).collect();
+                Self::List(all?.into())
+            }
+            serde_json::Value::Object(members) => {
+                let all: Option<Vec<(Box<str>, Self)>> = members
+                    .iter()
+                    .map(|(name, value)| Some((quoted(name).into(), Self::compile(value, at, (scope, &mut *setup))?)))
+                    .collect();
+                Self::Object(all?.into())
+            }
+            scalar => Self::Fixed(scalar.to_string().into()),
+        })
+    }
+
+    /// Its JSON for a request; `None` where a variable has no text.
+    fn make(&self, facts: &Facts<'_>) -> Option<String> {
+        Some(match self {
+            Self::Fixed(json) => json.to_string(),
+            Self::Text(value) => quoted(&value.expand(facts, Place::Text)?),
+            Self::List(list) => {
+                let all: Option<Vec<String>> = list.iter().map(|value| value.make(facts)).collect();
+                format!("[{}]", all?.join(","))
+            }
+            Self::Object(members) => {
+                let all: Option<Vec<String>> =
+                    members.iter().map(|(name, value)| Some(format!("{name}:{}", value.make(facts)?))).collect();
+                format!("{{{}}}", all?.join(","))
+            }
+        })
+    }
+}
+
+/// One change to JSON.
+#[derive(Clone, Debug, PartialEq)]
+enum Edit {
+    Rename(Pointer, Box<str>),
+    Move(Pointer, Pointer),
+    Remove(Pointer),
+    /// The value with that number among those of the plan.
+    Set(Pointer, usize),
+}
+
+/// Changes to a body, compiled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BodyPlan {
+    edits: Box<[Edit]>,
+    values: Box<[Made]>,
+    to: Option<Format>,
+    words: Box<[String]>,
+}
+
+impl BodyPlan {
+    /// Compiles what is written; problems are recorded at their places.
+    pub fn compile(json: &JsonConfig, to: Option<Format>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Self {
+        let (mut edits, mut values, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        for (from, name) in json.rename.iter() {
+            if let Some(pointer) = place(from, setup) {
+                words.push(format!("rename {} to {}", from.value, name.value));
+                edits.push(Edit::Rename(pointer, name.value.as_str().into()));
+            }
+        }
+        for (from, target) in json.moves.iter() {
+            if let (Some(from), Some(to)) = (one_place(from, setup), one_place(target, setup)) {
+                edits.push(Edit::Move(from, to));
+            }
+            words.push(format!("move {} to {}", from.value, target.value));
+        }
+        for gone in &json.remove {
+            edits.extend(place(gone, setup).map(Edit::Remove));
+            words.push(format!("remove {}", gone.value));
+        }
+        for (at, value) in json.set.iter() {
+            let pointer = pointer(at, setup);
+            if let (Some(pointer), Some(made)) = (pointer, Made::compile(&value.value, value, (scope, &mut *setup))) {
+                edits.push(Edit::Set(pointer, values.len()));
+                values.push(made);
+            }
+            words.push(format!("set {}: {}", at.value, value.value));
+        }
+        words.extend(to.map(|format| format!("becomes {}", format.as_str())));
+        Self { edits: edits.into(), values: values.into(), to, words: words.into() }
+    }
+
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.to.is_none()
+    }
+
+    /// The changes in a few words each.
+    pub fn describe(&self) -> impl Iterator<Item = String> {
+        self.words.iter().map(|word| format!("body: {word}"))
+    }
+
+    /// The format of what comes out where that goes in; `None` where the plan does nothing with it.
+    pub fn result(&self, from: Format) -> Option<Format> {
+        let to = self.to.unwrap_or(from);
+        let reads = from == Format::Json || to == Format::Json;
+        (reads && (to != from || !self.edits.is_empty())).then_some(to)
+    }
+
+    /// The work on one body of that format.
+    pub fn begin(&self, from: Format, facts: &Facts<'_>) -> Stage {
+        Stage {
+            edits: self.edits.clone(),
+            values: self.values.iter().map(|value| value.make(facts)).collect(),
+            from,
+            to: self.to.unwrap_or(from),
+        }
+    }
+}
+
+fn pointer(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Pointer> {
+    let pointer = Pointer::parse(&written.value);
+    if pointer.is_none() {
+        setup
+            .problems
+            .error(written.place, format!("`{}` is no JSON pointer", written.value))
+            .hint("write one such as `/order/items/0`, `/items/*/price` (RFC 6901)");
+    }
+    pointer
+}
+
+/// A pointer to a part.
+fn place(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Pointer> {
+    let pointer = pointer(written, setup)?;
+    if pointer.is_whole() {
+        setup.problems.error(written.place, "this stands for the whole body");
+        return None;
+    }
+    Some(pointer)
+}
+
+/// A pointer to one part.
+fn one_place(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Pointer> {
+    let pointer = place(written, setup)?;
+    if pointer.is_many() {
+        setup.problems.error(written.place, "a move is from one place to one place");
+        return None;
+    }
+    Some(pointer)
+}
+
+/// What one rule does to one body.
+#[derive(Debug)]
+pub struct Stage {
+    edits: Box<[Edit]>,
+    values: Box<[Option<String>]>,
+    from: Format,
+    to: Format,
+}
+
+/// How a body comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// Its coding.
+    pub coding: Option<Coding>,
+    /// Its charset.
+    pub charset: Charset,
+    /// The most bytes it may have, decoded.
+    pub bound: u64,
+}
+
+/// Changes a whole body.
+///
+/// # Errors
+/// Why it cannot be changed.
+pub fn run(source: Source, stages: &[Stage], body: &[u8]) -> Result<Bytes, Unfit> {
+    let decoded = match source.coding {
+        Some(coding) => Cow::Owned(decode(coding, body, source.bound)?.to_vec()),
+        None => Cow::Borrowed(body),
+    };
+    if decoded.is_empty() {
+        return Ok(Bytes::new());
+    }
+    let mut text = source.charset.read(&decoded)?.into_owned();
+    for stage in stages {
+        text = stage.run(&text, source.bound)?;
+    }
+    Ok(text.into())
+}
+
+/// The whole of a coded body, within its bound.
+pub fn decode(coding: Coding, body: &[u8], bound: u64) -> Result<Bytes, Unfit> {
+    let mut decoder =
+        Decoder::new(coding, Bound { bytes: bound, ratio: RATIO }).map_err(|_| Unfit("it cannot be decoded"))?;
+    decoder.piece(body, true).map_err(|error| match error {
+        DecodeError::Malformed => Unfit("its coding is malformed or cut off"),
+        DecodeError::TooLarge => Unfit("it becomes too large when it is decoded"),
+    })
+}
+
+impl Stage {
+    fn run(&self, text: &str, bound: u64) -> Result<String, Unfit> {
+        let mut value = match self.from {
+            Format::Json => Json::parse(text)?,
+            Format::Xml => xml::to_json(text)?,
+            Format::Form => form::to_json(text)?,
+        };
+        for edit in &self.edits {
+            match edit {
+                Edit::Rename(pointer, name) => edit::rename(&mut value, pointer, name)?,
+                Edit::Move(from, to) => {
+                    if let Some(moved) = edit::remove(&mut value, from)? {
+                        edit::set(&mut value, to, &moved)?;
+                    }
+                }
+                Edit::Remove(pointer) => drop(edit::remove(&mut value, pointer)?),
+                Edit::Set(pointer, number) => match self.values.get(*number).and_then(Option::as_deref) {
+                    Some(made) => edit::set(&mut value, pointer, &Json::parse(made)?)?,
+                    None => drop(edit::remove(&mut value, pointer)?),
+                },
+            }
+        }
+        let most = usize::try_from(bound.saturating_mul(GROWTH)).unwrap_or(usize::MAX);
+        let out = match self.to {
+            Format::Json => {
+                let mut out = String::with_capacity(text.len());
+                value.write(&mut out, most)?;
+                out
+            }
+            Format::Xml => xml::from_json(&value, most)?,
+            Format::Form => form::from_json(&value)?,
+        };
+        if out.len() > most { Err(Unfit("it becomes too large")) } else { Ok(out) }
+    }
+}
+
+/// The bound of a body that is gathered: what is written, else 10 MiB.
+pub fn bound(written: Option<&ByteSize>) -> u64 {
+    written.map_or(10 << 20, |size| size.get())
+}

@@ -1,0 +1,26 @@
+//! What a route answers from memory.
+
+use super::Compiling;
+use crate::cache::{Meaning, Plan};
+use crate::config::Policies;
+use crate::snapshot::{Action, Caching, Forward};
+use crate::value::OrOff;
+use std::sync::Arc;
+
+impl Compiling<'_> {
+    /// What a route answers from memory. One that answers by itself has nothing to remember.
+    pub(super) fn caching(
+        &mut self,
+        policies: Policies<'_>,
+        (api, route): (Option<&str>, &str),
+        action: &Action,
+        forward: &Forward,
+    ) -> Option<Box<Caching>> {
+        let (Some(OrOff::On(written)), Action::Forward(target)) = (policies.cache, action) else { return None };
+        let names: Vec<&str> = target.choices().iter().map(|choice| choice.upstream.name()).collect();
+        let upstream = format!("{names:?} {:?} {:?}", forward.host, forward.rewrite);
+        let meaning = Meaning { api: api.unwrap_or_default(), route, upstream: &upstream };
+        let plan = Arc::new(Plan::compile(written, meaning, &mut self.problems));
+        Some(Box::new(Caching { plan, metrics: self.surroundings.metrics.cache(route) }))
+    }
+}
