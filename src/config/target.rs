@@ -22,6 +22,7 @@ pub enum TargetConfig {
 /// One of several targets.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "a written configuration holds few, and is read once")]
 pub enum TargetEntry {
     /// An upstream and its share.
     Upstream(WeightedUpstream),
@@ -40,7 +41,7 @@ pub struct WeightedUpstream {
     pub weight: Spanned<u32>,
     /// Requests that go there whatever the shares: all of it must hold. Of several entries the first counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<Spanned<WhenConfig>>,
+    pub when: Option<Box<Spanned<WhenConfig>>>,
 }
 
 /// What tells requests that go to one upstream of several.
