@@ -279,6 +279,21 @@ mod tests {
     }
 
     #[test]
+    fn combined_answers_say_which_part_is_missing() {
+        let gateway = Copy::of_file("combine.yaml").start();
+        let full = get(&gateway, "/orders/7/full");
+        assert_eq!((full.status, &full.json()["part"]), (502, &"order".into()));
+        let home = get(&gateway, "/home/7?limit=3");
+        assert_eq!(home.status, 200);
+        let (partial, expected) =
+            (home.header("tollgate-partial"), "user;reason=upstream-refused, news;reason=upstream-refused");
+        assert_eq!(partial, Some(expected));
+        assert_eq!(home.text(), r#"{"hello":"Hello, guest!","news":null,"version":1,"partial":["user","news"]}"#);
+        let checkout = send(main_address(&gateway), &Request::post("/checkout", "{}"));
+        assert_eq!((checkout.status, &checkout.json()["part"]), (502, &"order".into()));
+    }
+
+    #[test]
     fn compression_as_each_client_likes_it() {
         let gateway = Copy::of_file("compress.yaml").start();
         let coding = |target: &str, accept: &str| {

@@ -1,7 +1,7 @@
 //! `tollgate explain`: the compiled plan, or the way of one request through it.
 
 use super::check::compile_file;
-use crate::snapshot::{Question, explain_plan, explain_request};
+use crate::snapshot::{Question, draw_plan, explain_plan, explain_request};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,9 +19,21 @@ pub struct Explain {
     /// Its headers: `-H 'X-Beta: true'`.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// `text`, or `mermaid`: drawings of the routes that combine several answers.
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "method")]
+    format: Format,
     /// The client's address. Default: 127.0.0.1.
     #[arg(long, value_name = "ADDRESS", requires = "url")]
     client: Option<std::net::IpAddr>,
+}
+
+/// How the plan is shown.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// In lines.
+    Text,
+    /// As Mermaid flow charts.
+    Mermaid,
 }
 
 impl Explain {
@@ -34,6 +46,10 @@ impl Explain {
                 return ExitCode::FAILURE;
             }
         };
+        if self.format == Format::Mermaid {
+            super::print(&draw_plan(&snapshot));
+            return ExitCode::SUCCESS;
+        }
         let (Some(method), Some(url)) = (self.method, self.url) else {
             super::print(&explain_plan(&snapshot));
             return ExitCode::SUCCESS;

@@ -173,20 +173,21 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     retries(route.retries.as_ref(), problems);
     let actions = [
         route.to.as_ref().map(|to| to.place),
+        route.combine.as_ref().map(|combine| combine.place),
         route.redirect.as_ref().map(|redirect| redirect.place),
         route.respond.as_ref().map(|respond| respond.place),
     ];
     let given: Vec<Place> = actions.into_iter().flatten().collect();
     match given.as_slice() {
         [] => {
-            problems
-                .error(key.place, "the route does nothing")
-                .hint("write `to: http://10.0.0.1:8080`, the name of an upstream, `redirect:` or `respond:`");
+            problems.error(key.place, "the route does nothing").hint(
+                "write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `redirect:` or `respond:`",
+            );
         }
         [_] => {}
         [first, second, ..] => {
             problems
-                .error(*second, "a route has exactly one of `to`, `redirect` and `respond`")
+                .error(*second, "a route has exactly one of `to`, `combine`, `redirect` and `respond`")
                 .related(*first, "the first is here");
         }
     }

@@ -3,6 +3,7 @@
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
 mod check;
+mod combine;
 mod consumer;
 mod defaults;
 mod fmt;
@@ -16,6 +17,7 @@ mod upstream;
 pub mod yaml;
 
 pub use check::weight as check_weight;
+pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use fmt::{Formatted, fmt, fmt_long};

@@ -1,7 +1,7 @@
 //! Routes and apis as they are written.
 
 use super::defaults::with_defaults;
-use super::{ReplyTemplate, Routes, TargetConfig};
+use super::{CombineConfig, ReplyTemplate, Routes, TargetConfig};
 use crate::policy::allow::DefaultConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::{Named, OneOrMany, Spanned};
@@ -32,7 +32,7 @@ with_defaults! {
 }
 
 with_defaults! {
-    /// What is done with the requests a route takes. Exactly one of `to`, `redirect` and `respond`.
+    /// What is done with the requests a route takes. Exactly one of `to`, `combine`, `redirect` and `respond`.
     RouteConfig {
         /// What must hold beside method and path.
         #[serde(rename = "match")]
@@ -46,6 +46,9 @@ with_defaults! {
         /// Answers as written here.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub respond: Option<Spanned<RespondConfig>>,
+        /// One answer out of several calls.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub combine: Option<Spanned<CombineConfig>>,
         /// The path the upstream sees, with captures: `/v2/{id}`, `/new/{**}`.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub rewrite: Option<Spanned<String>>,

@@ -23,6 +23,11 @@ pub trait Exchange: Send + Sync {
 
     /// What it does, in lines of the plan that `explain` prints; the first says it in short. Never a secret.
     fn describe(&self) -> Vec<String>;
+
+    /// A drawing of it as a Mermaid flow chart, where there is something to draw.
+    fn draw(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An answer in the making.

@@ -1,9 +1,11 @@
 //! What is made of a request without passing it to an upstream unchanged: redirects, gRPC-Web for services that speak gRPC,
 //! and answers made out of calls to upstreams.
 //!
-//! [`call`] is how the gateway itself calls an upstream; [`Exchange`] is what a route has that answers so.
+//! [`call`] is how the gateway itself calls an upstream; [`Exchange`] is what a route has that answers so;
+//! [`combine`] is one.
 
 pub mod call;
+pub mod combine;
 mod frame;
 pub mod grpc_web;
 mod redirect;

@@ -35,6 +35,8 @@ pub struct Extra {
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// Further members of the problem (RFC 9457 §3.2). Never a secret.
     pub members: Map<String, Value>,
+    /// The status in place of the reason's.
+    pub status: Option<StatusCode>,
 }
 
 /// A refusal or failure the gateway answers itself.
@@ -89,6 +91,13 @@ impl Reply {
     #[must_use]
     pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extra.get_or_insert_default().members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same reply with a status of its own.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.extra.get_or_insert_default().status = Some(status);
         self
     }
 

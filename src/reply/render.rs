@@ -73,7 +73,8 @@ pub struct Rendered {
 /// Renders a reply in the given form. `request_id` becomes the problem's instance.
 pub fn render(reply: &Reply, form: Form, templates: &Templates, request_id: &str) -> Rendered {
     let reason = reply.reason;
-    let mut status = reason.status();
+    let own = reply.extra.as_ref().and_then(|extra| extra.status);
+    let mut status = own.unwrap_or_else(|| reason.status());
     let mut fields: SmallVec<[(HeaderName, HeaderValue); 6]> = SmallVec::new();
     let (content_type, body) = if form == Form::Grpc {
         status = StatusCode::OK;

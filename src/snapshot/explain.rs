@@ -25,6 +25,19 @@ pub struct Question {
     pub client: Option<IpAddr>,
 }
 
+/// Mermaid flow charts of the routes that make their answers out of several calls, each below a comment with its key.
+pub fn draw_plan(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    for route in &snapshot.routes {
+        if let Action::Exchange(own) = &route.action
+            && let Some(drawing) = own.draw()
+        {
+            let _ = writeln!(out, "%% {}\n{drawing}", name_of(route));
+        }
+    }
+    out
+}
+
 /// The compiled plan: listeners, upstreams, routes in order of writing.
 pub fn explain_plan(snapshot: &Snapshot) -> String {
     let mut out = String::new();

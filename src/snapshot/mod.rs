@@ -16,7 +16,7 @@ mod usage;
 pub use crate::exchange::call::{Backoff, Retries, RetryCause};
 pub use areas::Areas;
 pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
-pub use explain::{Question, explain_plan, explain_request};
+pub use explain::{Question, draw_plan, explain_plan, explain_request};
 pub use inline::InlineProviders;
 pub use report::ReloadReport;
 pub use route::{Action, Caching, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};

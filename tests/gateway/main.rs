@@ -5,6 +5,8 @@ mod access_log;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod exchange;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http;

@@ -14,7 +14,7 @@ The shop is open at http://127.0.0.1:8080; Ctrl-C closes it. Try:
   curl http://127.0.0.1:8080/v1/products
   curl http://127.0.0.1:8080/v1/products/7
   curl -X POST -d '{\"product\": 7}' http://127.0.0.1:8080/v1/cart/items
-  curl http://127.0.0.1:8080/v1/orders/1001
+  curl http://127.0.0.1:8080/v1/orders/1001/full
   curl -i -X DELETE http://127.0.0.1:8080/v1/users/42
 
 Metrics and the state of all endpoints: http://127.0.0.1:9901/metrics and /upstreams
@@ -46,8 +46,8 @@ pub fn answer(service: &'static str, port: u16, request: &Request) -> Answer {
 
 fn products() -> Value {
     json!([
-        { "id": 7, "name": "Teapot", "price": "19.90" },
-        { "id": 8, "name": "Tea, 100 g", "price": "6.50" },
+        { "id": 7, "name": "Teapot", "price": "19.90", "stock": 12 },
+        { "id": 8, "name": "Tea, 100 g", "price": "6.50", "stock": 0 },
     ])
 }
 

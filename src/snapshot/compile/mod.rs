@@ -3,6 +3,7 @@
 
 mod access;
 mod caching;
+mod combine;
 mod conflicts;
 mod consumers;
 mod limits;

@@ -6,8 +6,8 @@ use super::limits::LimitedRoute;
 use super::retries::{deadline_header, retries};
 use super::upstreams::Upstreams;
 use crate::config::{
-    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
-    ValueMatch, WhenConfig,
+    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RouteConfig, TargetConfig,
+    TargetEntry, ValueMatch, WhenConfig,
 };
 use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
@@ -46,7 +46,7 @@ struct Level<'a> {
 
 /// What the compilation of routes draws on and adds to.
 pub(super) struct Road<'a> {
-    upstreams: &'a mut Upstreams,
+    pub(super) upstreams: &'a mut Upstreams,
     pub(super) access: &'a mut Access,
     pub(super) handles: Handles<'a>,
     pub(super) rules: Vec<RouteRule>,
@@ -130,7 +130,7 @@ impl<'a> Compiling<'a> {
         let policies = written.policies().within(level.policies);
         let name = api_name.map_or_else(|| key.value.clone(), |api| format!("{api}: {}", key.value));
         let rewrite = self.rewrite(level, written, &path, base);
-        let Some(action) = self.action(road, &name, written, &path) else { return };
+        let Some(action) = self.action(road, &name, written, (&path, policies.retries)) else { return };
         let Some(rewrite) = rewrite else { return };
         road.access.log_in_on(&hosts, policies);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
@@ -252,7 +252,17 @@ impl<'a> Compiling<'a> {
         Some(Rewrite::Strip { segments, prefix })
     }
 
-    fn action(&mut self, road: &mut Road<'_>, name: &str, written: &RouteConfig, path: &PathPattern) -> Option<Action> {
+    fn action(
+        &mut self,
+        road: &mut Road<'_>,
+        name: &str,
+        written: &RouteConfig,
+        (path, retries): (&PathPattern, Option<&RetriesConfig>),
+    ) -> Option<Action> {
+        if let Some(combine) = &written.combine {
+            let combine = self.combine(road, combine, path.captures(), retries)?;
+            return Some(Action::Exchange(Arc::new(combine)));
+        }
         if let Some(to) = &written.to {
             return self.target(road, name, to).map(Action::Forward);
         }
@@ -336,7 +346,7 @@ impl<'a> Compiling<'a> {
         target
     }
 
-    fn named(&mut self, road: &mut Road<'_>, name: &str, place: Place) -> Option<Arc<Upstream>> {
+    pub(super) fn named(&mut self, road: &mut Road<'_>, name: &str, place: Place) -> Option<Arc<Upstream>> {
         let found = road.upstreams.get(name);
         if found.is_none() && !road.upstreams.is_written(name) {
             let hint = match suggest(name, road.upstreams.names()) {

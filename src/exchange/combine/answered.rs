@@ -1,0 +1,111 @@
+//! The answer to a part's call: read under bounds, decoded, taken as JSON; and why it cannot be.
+
+use crate::exchange::call::{CallAnswer, CallError};
+use crate::reply::{Reason, Reply};
+use crate::value::json::{Json, JsonBounds};
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use http::{HeaderMap, StatusCode, header};
+use std::io::Read;
+
+/// What a part's call brought.
+pub struct Answered {
+    /// Its body.
+    pub value: Json,
+    /// Its fields.
+    pub headers: HeaderMap,
+}
+
+/// Why a part has no answer.
+#[derive(Debug)]
+pub struct Failed {
+    /// What a client is told where the part is required.
+    pub reply: Box<Reply>,
+    /// The reason in short, for `Tollgate-Partial`.
+    pub reason: Box<str>,
+}
+
+impl Failed {
+    /// For a reason of the gateway's own.
+    pub fn new(reply: Reply) -> Self {
+        Self { reason: reply.reason.slug().into(), reply: Box::new(reply) }
+    }
+
+    /// It did not come in its time.
+    pub fn late() -> Self {
+        Self { reason: "timeout".into(), reply: Box::new(Reason::UpstreamTimeout.into()) }
+    }
+
+    /// A status that is no success: the client's own fault stays its fault (4xx), all else is a bad gateway.
+    fn status(status: StatusCode, headers: &HeaderMap) -> Self {
+        let mut reply = Reply::new(Reason::PartFailed).detail("A service behind this route refused its part.");
+        if status.is_client_error() {
+            reply = reply.status(status);
+            let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            reply.retry_after = seconds;
+        }
+        Self { reply: Box::new(reply), reason: format!("status-{}", status.as_u16()).into() }
+    }
+
+    fn unreadable(what: String) -> Self {
+        let detail = format!("The answer of a service behind this route cannot be used: {what}.");
+        Self { reason: "unreadable".into(), reply: Box::new(Reply::new(Reason::UpstreamBody).detail(detail)) }
+    }
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        let reason = match error.reason() {
+            Reason::UpstreamTimeout | Reason::Deadline => "timeout",
+            other => other.slug(),
+        };
+        Self { reason: reason.into(), reply: error.into() }
+    }
+}
+
+/// Reads an answer to its end, at most so many bytes, before and after decoding.
+///
+/// # Errors
+/// It breaks off, is too long, is no success, or is neither JSON nor text.
+pub async fn read(mut answer: CallAnswer, most: usize) -> Result<Answered, Failed> {
+    if !answer.status.is_success() {
+        return Err(Failed::status(answer.status, &answer.headers));
+    }
+    let (body, _) = answer.body.collect(most).await?;
+    let body = decoded(body, &answer.headers, most)?;
+    let value = value(&body, &answer.headers)?;
+    Ok(Answered { value, headers: answer.headers })
+}
+
+fn decoded(body: Bytes, headers: &HeaderMap, most: usize) -> Result<Bytes, Failed> {
+    let Some(coding) = headers.get(header::CONTENT_ENCODING) else { return Ok(body) };
+    match coding.to_str().map(str::to_ascii_lowercase).as_deref() {
+        Ok("identity" | "") => return Ok(body),
+        Ok("gzip" | "x-gzip") => {}
+        _ => return Err(Failed::unreadable("it has a coding that was not asked for".into())),
+    }
+    let mut out = Vec::new();
+    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    let read = MultiGzDecoder::new(&*body).take(bound).read_to_end(&mut out);
+    match read {
+        Err(_) => Err(Failed::unreadable("it is not the gzip it says".into())),
+        Ok(_) if out.len() > most => Err(Failed::unreadable("it is too long when unpacked".into())),
+        Ok(_) => Ok(out.into()),
+    }
+}
+
+fn value(body: &[u8], headers: &HeaderMap) -> Result<Json, Failed> {
+    if body.is_empty() {
+        return Ok(Json::Null);
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind == "application/json" || kind.ends_with("+json") {
+        return Json::parse(body, JsonBounds::default()).map_err(|error| Failed::unreadable(error.to_string()));
+    }
+    if kind.starts_with("text/") {
+        let text = std::str::from_utf8(body).map_err(|_| Failed::unreadable("its text is not UTF-8".into()))?;
+        return Ok(Json::text(text));
+    }
+    Err(Failed::unreadable("it is neither JSON nor text".into()))
+}

@@ -1,0 +1,3 @@
+//! Routes whose answer the gateway makes out of calls of its own.
+
+mod combine;
