@@ -50,10 +50,15 @@ pub enum MarkConfig {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Long {
+    /// The parts, by name.
     parts: Named<PartConfig>,
+    /// How the answers are put together where no `shape` says so: `named` or `root`. Default `named`.
     merge: MergeConfig,
+    /// The answer, as a template with references to parts.
     shape: Option<Spanned<serde_json::Value>>,
+    /// Where the answer tells of optional parts that are missing: `header`, or `body` too. Default `header`.
     mark_partial: MarkConfig,
+    /// Which fields of the client's request every part gets. Default `[Accept-Language, User-Agent]`.
     forward: Option<Vec<Spanned<String>>>,
 }
 
