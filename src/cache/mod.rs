@@ -1,7 +1,7 @@
 //! The response cache: answers a request from what an upstream answered before (RFC 9111).
 //!
 //! Read in this order: [`CacheConfig`] (what operators write), [`Plan`] (what a route does by it), [`Asked`] (what a request
-//! asks of the cache, and its key), [`judge`] (whether an answer may be kept, and how long), [`Store`] (where it is kept),
+//! asks of the cache, and its key), [`judge()`] (whether an answer may be kept, and how long), [`Store`] (where it is kept),
 //! [`Purge`] (what is taken out). [`Cache`] puts the store behind Pingora's cache phases, whose state machine elects one
 //! leader a key, feeds its followers while the answer arrives, revalidates, and answers ranges and conditions.
 //!

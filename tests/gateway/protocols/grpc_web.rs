@@ -123,7 +123,7 @@ fn the_service_sees_a_grpc_request() {
             assert_eq!(request.version, "HTTP/2.0");
             assert_eq!(request.header("content-type"), Some(grpc));
             assert_eq!(request.header("te"), Some("trailers"));
-            assert_eq!(request.header("grpc-timeout"), Some("2S"));
+            assert!(is_less_than(request.header("grpc-timeout"), 2.0), "{:?}", request.header("grpc-timeout"));
         }
     }
 }
@@ -336,5 +336,21 @@ fn grpc_itself_passes_with_its_trailers() {
     assert_eq!(response.body, frame(0, b"x"));
     assert_eq!(values(&response.trailers, "grpc-status"), ["0"]);
     let received = service.requests().pop().expect("a request");
-    assert_eq!((received.header("grpc-timeout"), received.header("te")), (Some("100m"), Some("trailers")));
+    assert_eq!(received.header("te"), Some("trailers"));
+    assert!(is_less_than(received.header("grpc-timeout"), 0.1), "{:?}", received.header("grpc-timeout"));
+}
+
+/// Whether a `grpc-timeout` is above nothing and below so many seconds: what the request has taken is taken off.
+fn is_less_than(timeout: Option<&str>, seconds: f64) -> bool {
+    let Some((count, unit)) = timeout.and_then(|timeout| timeout.split_at_checked(timeout.len() - 1)) else {
+        return false;
+    };
+    let unit = match unit {
+        "S" => 1.0,
+        "m" => 1e-3,
+        "u" => 1e-6,
+        "n" => 1e-9,
+        _ => return false,
+    };
+    count.parse::<f64>().is_ok_and(|count| count > 0.0 && count * unit < seconds)
 }
