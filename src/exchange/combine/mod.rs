@@ -135,28 +135,20 @@ impl Exchange for Combine {
     }
 
     fn draw(&self) -> Option<String> {
+        // The nodes of parts are marked, since `end` and others mean something to Mermaid.
         let mut out = String::from("flowchart LR\n  request([request])\n  answer([answer])\n");
         for (at, part) in self.parts.iter().enumerate() {
+            let (name, upstream) = (&part.name, part.to.upstream.name());
             let optional = if part.need == Need::Required { "" } else { ", optional" };
-            let _ = writeln!(
-                out,
-                "  {name}[\"{name}: {} {}{optional}\"]",
-                part.method,
-                part.to.upstream.name(),
-                name = part.name
-            );
-            match self.graph.needs(at) {
-                [] => {
-                    let _ = writeln!(out, "  request --> {}", part.name);
-                }
-                needs => {
-                    for needed in needs {
-                        let _ = writeln!(out, "  {} --> {}", self.name(*needed), part.name);
-                    }
-                }
+            let _ = writeln!(out, "  part_{name}[\"{name}: {} {upstream}{optional}\"]", part.method);
+            if self.graph.needs(at).is_empty() {
+                let _ = writeln!(out, "  request --> part_{name}");
+            }
+            for needed in self.graph.needs(at) {
+                let _ = writeln!(out, "  part_{} --> part_{name}", self.name(*needed));
             }
             if !part.hidden {
-                let _ = writeln!(out, "  {} --> answer", part.name);
+                let _ = writeln!(out, "  part_{name} --> answer");
             }
         }
         Some(out)
