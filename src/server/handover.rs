@@ -34,6 +34,9 @@ pub struct Claim {
 /// What a successor that serves has written into its marker.
 const SERVING: &[u8] = b"serving";
 
+/// How often it is looked whether somebody holds the lock before it is believed that nobody does.
+const TRIES: u32 = 20;
+
 impl Claim {
     fn make(socket: &Path) -> Result<Self, String> {
         let marker = marker_path(socket);
@@ -99,7 +102,7 @@ fn await_socket(path: &Path) -> bool {
 /// No gateway runs with this upgrade socket, it cannot be asked, or it does not answer.
 pub fn receive(socket: &Path, pid_file: Option<&Path>) -> Result<(Sockets, Claim), String> {
     let shown = socket.display();
-    if UpgradeLock::take(socket).is_ok() {
+    if !has_holder(socket) {
         return Err(format!("no gateway runs with the upgrade socket {shown}; start this one without --upgrade"));
     }
     let pid = pid_file.map(read_pid).transpose()?;
@@ -120,6 +123,18 @@ pub fn receive(socket: &Path, pid_file: Option<&Path>) -> Result<(Sockets, Claim
         (Err(_), Err(why)) => Err(format!("the running gateway cannot be asked for its sockets: {why}")),
         (Err(error), Ok(())) => Err(format!("the running gateway did not hand its sockets over at {shown}: {error}")),
     }
+}
+
+/// Whether a gateway serves at the socket. Right after an upgrade the lock is nobody's for a moment, between the end of the
+/// predecessor and its successor's waking up: whoever waits for it has it soon after it is let go of here.
+fn has_holder(socket: &Path) -> bool {
+    for _ in 0..TRIES {
+        if UpgradeLock::take(socket).is_err() {
+            return true;
+        }
+        pause();
+    }
+    false
 }
 
 fn read_pid(path: &Path) -> Result<Pid, String> {
