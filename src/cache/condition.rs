@@ -1,9 +1,9 @@
 //! Signs in a request by which it goes past the cache.
 
-use crate::request::Headers;
+use crate::request::{Headers, cookie};
 use crate::value::Invalid;
 use crate::value::form::text_form;
-use http::{HeaderName, header};
+use http::HeaderName;
 use std::fmt;
 use std::str::FromStr;
 
@@ -29,20 +29,6 @@ impl Sign {
             }
         }
     }
-}
-
-/// The first value of a cookie.
-pub(super) fn cookie(headers: &dyn Headers, name: &str) -> Option<Vec<u8>> {
-    let mut found = None;
-    headers.each(&header::COOKIE, &mut |line| {
-        for pair in line.split(|byte| *byte == b';') {
-            let value = pair.trim_ascii().strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
-            if let Some(value) = value.filter(|_| found.is_none()) {
-                found = Some(value.to_vec());
-            }
-        }
-    });
-    found
 }
 
 impl FromStr for Sign {

@@ -1,10 +1,10 @@
 //! What a route does by its `cache:`, compiled.
 
-use super::condition::{Sign, cookie};
+use super::condition::Sign;
 use super::config::{CacheConfig, CacheMethod, VaryOn};
 use super::key::{Place, push};
 use super::query::Counting;
-use crate::request::{Body, Headers, RequestCx, RequestView};
+use crate::request::{Body, Headers, RequestCx, RequestView, cookie};
 use crate::value::{Network, Problems};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use std::borrow::Cow;

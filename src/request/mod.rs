@@ -7,6 +7,7 @@
 mod caller;
 mod certificate;
 mod client;
+mod cookie;
 mod digest;
 mod distinguished_name;
 mod forwarded;
@@ -18,6 +19,7 @@ mod view;
 pub use caller::{Caller, Changes, IDENTITY_FIELDS, Identity, tell_anonymous, told_value};
 pub use certificate::ClientCertificate;
 pub use client::{Client, TrustedProxies};
+pub use cookie::{cookie, cookies};
 pub use digest::{BodyDigest, DigestKind};
 pub use forwarded::{
     CERTIFICATE_FIELDS, Forwarding, ORIGIN_FIELDS, forward_fields, is_certificate_field, may_look_alike,

@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::header::COOKIE;
 
 use super::{Expression, PatternError, Target};
+use crate::request::cookies;
 
 /// One condition of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,11 +143,8 @@ fn form_decoded(text: &str) -> Cow<'_, [u8]> {
 /// Visits the values of a cookie in one `Cookie` field, taking what RFC 6265 §5.4 lets clients send and no more notice
 /// of what is malformed than skipping it.
 fn each_cookie(line: &[u8], name: &str, visit: &mut dyn FnMut(Cow<'_, [u8]>)) {
-    for pair in line.split(|byte| *byte == b';') {
-        let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let (Some(key), Some(value)) = (halves.next(), halves.next()) else { continue };
-        if key.trim_ascii() == name.as_bytes() {
-            let value = value.trim_ascii();
+    for (key, value) in cookies(line) {
+        if key == name.as_bytes() {
             let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
             visit(Cow::Borrowed(bare.unwrap_or(value)));
         }

@@ -1,8 +1,9 @@
 //! Which endpoint a request is to go to: what it is hashed by, and what is answered where there is none.
 
 use crate::reply::{Reason, Reply};
+use crate::request::cookie;
 use crate::upstream::{Balance, HashOn, NoEndpoint, hash_of};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use std::net::IpAddr;
 
 /// What the client is told where the upstream cannot take more.
@@ -30,30 +31,7 @@ pub fn hash(balance: &Balance, client: IpAddr, path: &str, headers: &HeaderMap) 
         HashOn::Client => Some(client.to_string().into_bytes()),
         HashOn::Path => Some(path.as_bytes().to_vec()),
         HashOn::Header(name) => headers.get(name).map(|value| value.as_bytes().to_vec()),
-        HashOn::Cookie(name) => cookie(headers, name).map(<[u8]>::to_vec),
+        HashOn::Cookie(name) => cookie(headers, name),
     };
     key.map(|key| hash_of(&key))
-}
-
-/// The value of a cookie (RFC 6265 §4.2.1).
-pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    headers.get_all(header::COOKIE).iter().find_map(|line| {
-        line.as_bytes().split(|byte| *byte == b';').find_map(|pair| {
-            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            Some(value.trim_ascii())
-        })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
-        let headers = |line| HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(line))]);
-        assert_eq!(cookie(&headers("xsession=1; session=two; z=3"), "session"), Some(&b"two"[..]));
-        assert_eq!(cookie(&headers("sessions=1"), "session"), None);
-    }
 }

@@ -58,8 +58,8 @@ impl<'a> Facts<'a> {
             Reference::Body(pointer) => pointer.of(self.body?).map(Cow::Borrowed),
             Reference::Consumer => text(&self.request.origin.caller.as_ref()?.id),
             Reference::Claim(pointer) => {
-                let claims = Json::from(&self.request.origin.caller.as_ref()?.claims);
-                pointer.of(&claims).cloned().map(Cow::Owned)
+                let claims = &self.request.origin.caller.as_ref()?.claims;
+                claims.pointer(&pointer.to_string()).map(|claim| Cow::Owned(Json::from(claim)))
             }
             Reference::Client => text(&self.request.origin.client.address.to_string()),
             Reference::RequestId => text(self.request.origin.request_id.to_str().ok()?),

@@ -1,14 +1,13 @@
 //! One part: the call it makes, and what is taken of its answer.
 
 use super::facts::{Facts, Missing};
-use super::reference::{Reference, Text};
+use super::reference::{Piece, Reference, Text};
 use super::shape::Shape;
 use crate::exchange::call::{Call, CallBody, Callee, Retries};
 use crate::value::json::{Json, Pointer};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// A part of an answer.
@@ -168,18 +167,18 @@ impl Taking {
     }
 }
 
-/// What part of the configuration a text is put into, as `explain` shows it.
-pub fn shown(text: &Text, parts: &[Part]) -> Cow<'static, str> {
+/// A text as it was written, for `explain`.
+pub fn shown(text: &Text, parts: &[Part]) -> String {
     let mut out = String::new();
     for piece in &text.pieces {
         match piece {
-            super::reference::Piece::Plain(plain) => out.push_str(plain),
-            super::reference::Piece::Value(Reference::Part(at, pointer)) => {
+            Piece::Plain(plain) => out.push_str(plain),
+            Piece::Value(Reference::Part(at, pointer)) => {
                 let name = parts.get(*at).map(|part| &*part.name).unwrap_or_default();
                 out.push_str(&format!("{{{name}{pointer}}}"));
             }
-            super::reference::Piece::Value(other) => out.push_str(&format!("{{{other}}}")),
+            Piece::Value(other) => out.push_str(&format!("{{{other}}}")),
         }
     }
-    out.into()
+    out
 }

@@ -34,6 +34,5 @@ mod tokens;
 pub use challenge::challenge;
 pub use config::{AuthConfig, AuthEntry, RouteAuthConfig};
 pub use decide::{Anonymous, Auth, AuthPlan, Credentials};
-pub(in crate::policy) use place::cookies;
 pub use provider::{Authenticate, Provider};
 pub use verdict::{Pending, Refusal, Verdict};

@@ -1,6 +1,6 @@
 //! Where a credential stands in a request: a header field, a query parameter or a cookie.
 
-use crate::request::{HeadersMut, RequestCx, RequestView};
+use crate::request::{HeadersMut, RequestCx, RequestView, cookies};
 use http::{HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -136,15 +136,6 @@ pub fn strip_cookies(headers: &mut dyn HeadersMut, is_picked: &dyn Fn(&[u8]) -> 
     for line in lines.iter().filter_map(|line| HeaderValue::from_bytes(line).ok()) {
         headers.append(&header::COOKIE, line);
     }
-}
-
-/// Names and values of one Cookie field. What has no `=` is no cookie.
-pub fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|byte| *byte == b';').filter_map(|pair| {
-        let at = memchr::memchr(b'=', pair)?;
-        let (name, value) = pair.split_at_checked(at)?;
-        Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
-    })
 }
 
 /// What follows a scheme, whose case does not matter.

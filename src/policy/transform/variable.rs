@@ -1,9 +1,8 @@
 //! What values may name of a request: `{id}`, `{consumer}`, `{claim.sub}`, `{header.X-Tenant}` …
 
 use crate::policy::allow::find_claim;
-use crate::policy::auth::cookies;
-use crate::request::{Answered, Asked, RequestCx};
-use http::{HeaderName, header};
+use crate::request::{Answered, Asked, RequestCx, cookie};
+use http::HeaderName;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -103,7 +102,10 @@ impl Variable {
                 let query = facts.asked()?.query.as_deref()?;
                 form_urlencoded::parse(query.as_bytes()).find(|(key, _)| *key == **name).map(|(_, value)| value)
             }
-            Self::Cookie(name) => cookie(facts, name),
+            Self::Cookie(name) => {
+                let value = cookie(facts.request.headers, name)?;
+                Some(Cow::Owned(String::from_utf8_lossy(&value).into_owned()))
+            }
         }
     }
 }
@@ -124,15 +126,4 @@ fn claim<'a>(cx: &'a RequestCx, path: &str) -> Option<Cow<'a, str>> {
         }
         Value::Null | Value::Object(_) => None,
     }
-}
-
-fn cookie<'a>(facts: &Facts<'a>, name: &str) -> Option<Cow<'a, str>> {
-    let mut found = None;
-    facts.request.headers.each(&header::COOKIE, &mut |line| {
-        if found.is_none() {
-            let value = cookies(line).find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value);
-            found = value.map(|value| Cow::Owned(String::from_utf8_lossy(value).into_owned()));
-        }
-    });
-    found
 }

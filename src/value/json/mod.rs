@@ -13,7 +13,7 @@ mod write;
 mod tests;
 
 pub use parse::{JsonBounds, JsonError};
-pub use pointer::Pointer;
+pub use pointer::{Pointer, index};
 
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,11 +37,6 @@ impl Json {
     /// A string.
     pub fn text(text: impl Into<Box<str>>) -> Self {
         Self::Text(text.into())
-    }
-
-    /// A whole number.
-    pub fn integer(number: i64) -> Self {
-        Self::Number(number.to_string().into())
     }
 
     /// The value of a member; nothing where this is no object or has no such member.

@@ -33,6 +33,11 @@ impl Pointer {
         Ok(Self { steps: text.split('.').map(Box::from).collect() })
     }
 
+    /// Names and numbers, outermost first.
+    pub fn steps(&self) -> &[Box<str>] {
+        &self.steps
+    }
+
     /// Whether it is the whole value.
     pub fn is_whole(&self) -> bool {
         self.steps.is_empty()
@@ -45,37 +50,6 @@ impl Pointer {
             Json::Array(items) => items.get(index(step)?),
             _ => None,
         })
-    }
-
-    /// Puts a value there. Objects on the way are made; `-` as the last step of an array appends to it (RFC 6901 §4).
-    /// `false`, and nothing changed, where the way leads through a scalar or past the end of an array.
-    pub fn set(&self, root: &mut Json, value: Json) -> bool {
-        let Some((last, way)) = self.steps.split_last() else {
-            *root = value;
-            return true;
-        };
-        let mut here = root;
-        for step in way {
-            if let Json::Object(_) = here
-                && here.member(step).is_none()
-            {
-                here.insert(step, Json::Object(Vec::new()));
-            }
-            match child(here, step) {
-                Some(next) => here = next,
-                None => return false,
-            }
-        }
-        match here {
-            Json::Object(_) => here.insert(last, value),
-            Json::Array(items) if **last == *"-" => items.push(value),
-            Json::Array(items) => match index(last).and_then(|at| items.get_mut(at)) {
-                Some(item) => *item = value,
-                None => return false,
-            },
-            _ => return false,
-        }
-        true
     }
 
     /// Takes the value there out.
@@ -101,8 +75,8 @@ fn child<'a>(value: &'a mut Json, step: &str) -> Option<&'a mut Json> {
     }
 }
 
-/// The number of an item: no sign, no leading zero (RFC 6901 §4).
-fn index(step: &str) -> Option<usize> {
+/// The number of an item that a step is: no sign, no leading zero (RFC 6901 §4).
+pub fn index(step: &str) -> Option<usize> {
     let plain = step == "0" || (!step.starts_with('0') && step.bytes().all(|byte| byte.is_ascii_digit()));
     step.parse().ok().filter(|_| plain)
 }

@@ -83,24 +83,19 @@ fn holds_its_bounds() {
 }
 
 #[test]
-fn pointers_find_put_and_take() {
+fn pointers_find_and_take() {
     let mut json = read(r#"{"a":[{"b":1},2],"c/d":{"~":3}}"#).unwrap();
     let at = |text: &str| Pointer::parse(text).unwrap();
-    assert_eq!(at("/a/0/b").of(&json), Some(&Json::integer(1)));
+    assert_eq!(at("/a/0/b").of(&json), Some(&read("1").unwrap()));
     assert_eq!(Pointer::dotted("a.0.b").unwrap(), at("/a/0/b"));
-    assert_eq!(at("/c~1d/~0").of(&json), Some(&Json::integer(3)));
+    assert_eq!(at("/c~1d/~0").of(&json), Some(&read("3").unwrap()));
     assert_eq!(at("").of(&json), Some(&json));
     for nowhere in ["/a/2", "/a/00", "/a/-1", "/a/+1", "/x", "/a/0/b/c"] {
         assert_eq!(at(nowhere).of(&json), None, "{nowhere}");
     }
-    assert!(at("/new/deep").set(&mut json, Json::text("x")));
-    assert!(at("/a/-").set(&mut json, Json::Null));
-    assert!(at("/a/1").set(&mut json, Json::Bool(true)));
-    assert!(!at("/a/9").set(&mut json, Json::Null));
-    assert!(!at("/a/1/x").set(&mut json, Json::Null));
-    assert_eq!(at("/c~1d").take(&mut json), Some(Json::Object(vec![("~".into(), Json::integer(3))])));
+    assert_eq!(at("/c~1d").take(&mut json), Some(Json::Object(vec![("~".into(), read("3").unwrap())])));
     assert_eq!(at("/a/0").take(&mut json).map(|json| json.to_vec()), Some(br#"{"b":1}"#.to_vec()));
-    assert_eq!(json.to_vec(), br#"{"a":[true,null],"new":{"deep":"x"}}"#);
+    assert_eq!(json.to_vec(), br#"{"a":[2]}"#);
     assert_eq!(at("/c~1d/~0").to_string(), "/c~1d/~0");
     assert!(Pointer::parse("a").is_err() && Pointer::parse("/~2").is_err() && Pointer::dotted("a..b").is_err());
 }

@@ -2,34 +2,12 @@
 //! list's last.
 
 use super::json::{Json, Unfit, escaped, plain};
+use crate::value::json::{Pointer, index};
 use std::borrow::Cow;
 
-/// A pointer, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pointer(Box<[Box<str>]>);
-
-impl Pointer {
-    /// Reads a pointer; `None` for what is none.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() {
-            return Some(Self(Box::default()));
-        }
-        let tokens = text.strip_prefix('/')?.split('/').map(|token| {
-            let sound = token.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-            sound.then(|| token.replace("~1", "/").replace("~0", "~").into())
-        });
-        tokens.collect::<Option<_>>().map(Self)
-    }
-
-    /// Whether it stands for the whole.
-    pub fn is_whole(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether it may stand for several places.
-    pub fn is_many(&self) -> bool {
-        self.0.iter().any(|token| **token == *"*")
-    }
+/// Whether a pointer may stand for several places.
+pub fn is_many(pointer: &Pointer) -> bool {
+    pointer.steps().iter().any(|token| **token == *"*")
 }
 
 /// The member of that name. Two of one name are refused: which of them counts is not plain.
@@ -37,10 +15,6 @@ fn member(members: &[(Cow<'_, str>, Json<'_>)], name: &str) -> Result<Option<usi
     let mut found = members.iter().enumerate().filter(|(_, (known, _))| plain(known) == name).map(|(at, _)| at);
     let first = found.next();
     if found.next().is_some() { Err(Unfit("a name stands twice in one object")) } else { Ok(first) }
-}
-
-fn index(token: &str) -> Option<usize> {
-    (token == "0" || !token.starts_with('0')).then(|| token.parse().ok()).flatten()
 }
 
 /// Calls `change` with the value that holds each place a pointer stands for, and the last token of it.
@@ -76,7 +50,7 @@ fn at_each<'a>(
 /// A name on the way stands twice.
 pub fn remove<'a>(whole: &mut Json<'a>, pointer: &Pointer) -> Result<Option<Json<'a>>, Unfit> {
     let mut taken = None;
-    at_each(whole, &pointer.0, &mut |holder, last| {
+    at_each(whole, pointer.steps(), &mut |holder, last| {
         match holder {
             Json::Object(members) if last == "*" => members.clear(),
             Json::List(list) if last == "*" => list.clear(),
@@ -102,7 +76,7 @@ pub fn remove<'a>(whole: &mut Json<'a>, pointer: &Pointer) -> Result<Option<Json
 /// # Errors
 /// A name on the way stands twice.
 pub fn rename(whole: &mut Json<'_>, pointer: &Pointer, name: &str) -> Result<(), Unfit> {
-    at_each(whole, &pointer.0, &mut |holder, last| {
+    at_each(whole, pointer.steps(), &mut |holder, last| {
         if let Json::Object(members) = holder
             && last != name
             && let Some(at) = member(members, last)?
@@ -125,7 +99,7 @@ pub fn rename(whole: &mut Json<'_>, pointer: &Pointer, name: &str) -> Result<(),
 /// # Errors
 /// A name on the way stands twice, or the place lies within what is no object or list.
 pub fn set<'a>(whole: &mut Json<'a>, pointer: &Pointer, value: &Json<'a>) -> Result<(), Unfit> {
-    put(whole, &pointer.0, value)
+    put(whole, pointer.steps(), value)
 }
 
 fn put<'a>(place: &mut Json<'a>, path: &[Box<str>], value: &Json<'a>) -> Result<(), Unfit> {
@@ -167,7 +141,7 @@ mod tests {
     use super::*;
 
     fn pointer(text: &str) -> Pointer {
-        Pointer::parse(text).unwrap_or_else(|| panic!("{text}"))
+        Pointer::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"))
     }
 
     fn after(text: &str, change: impl FnOnce(&mut Json<'_>) -> Result<(), Unfit>) -> Result<String, Unfit> {
@@ -180,10 +154,11 @@ mod tests {
 
     #[test]
     fn pointers_as_the_rfc_writes_them() {
-        assert_eq!(pointer("/a~1b/m~0n/0").0, ["a/b".into(), "m~n".into(), "0".into()].into());
-        assert_eq!(pointer("/").0, ["".into()].into());
+        for (text, steps) in [("/a~1b/m~0n/0", &["a/b", "m~n", "0"][..]), ("/", &[""])] {
+            assert!(pointer(text).steps().iter().map(|step| &**step).eq(steps.iter().copied()), "{text}");
+        }
         for bad in ["a", "a/b", "/~", "/a~2", "#/a"] {
-            assert_eq!(Pointer::parse(bad), None, "{bad}");
+            assert!(Pointer::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Changes to a body, compiled; and the work on one body.
 
 use super::config::JsonConfig;
-use super::edit::{self, Pointer};
+use super::edit;
 use super::format::{Charset, Format};
 use super::json::{Json, Unfit, quoted};
 use super::{form, xml};
@@ -9,6 +9,7 @@ use crate::policy::Setup;
 use crate::policy::coding::{Bound, Coding, DecodeError, Decoder};
 use crate::policy::transform::value::{Place, Scope, Value};
 use crate::policy::transform::variable::Facts;
+use crate::value::json::Pointer;
 use crate::value::{ByteSize, Spanned};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -156,7 +157,7 @@ impl BodyPlan {
 }
 
 fn pointer(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Pointer> {
-    let pointer = Pointer::parse(&written.value);
+    let pointer = Pointer::parse(&written.value).ok();
     if pointer.is_none() {
         setup
             .problems
@@ -179,7 +180,7 @@ fn place(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Pointer> {
 /// A pointer to one part.
 fn one_place(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Pointer> {
     let pointer = place(written, setup)?;
-    if pointer.is_many() {
+    if edit::is_many(&pointer) {
         setup.problems.error(written.place, "a move is from one place to one place");
         return None;
     }
