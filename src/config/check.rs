@@ -198,6 +198,18 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     if let Some(rule) = changed.filter(|_| route.to.is_none()) {
         problems.error(rule.place, "`request` changes what an upstream sees, and there is none here");
     }
+    if let Some(combine) = &route.combine {
+        let written = [
+            ("cache", route.cache.is_some()),
+            ("preserve_host", route.preserve_host.is_some()),
+            ("strip", route.strip.is_some()),
+        ];
+        for (name, _) in written.into_iter().filter(|(_, written)| *written) {
+            problems
+                .error(combine.place, format!("`{name}` has no effect on the calls of a `combine`"))
+                .hint("leave it out; each part says its own path, fields and body");
+        }
+    }
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
     {

@@ -23,8 +23,8 @@ pub struct LimitConfig {
     /// The offset from UTC in which a quota's months begin. Default UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<Zone>,
-    /// What is counted by: client, consumer, credential, route, api, `header X`, `claim x`, or several together. Default:
-    /// everything together.
+    /// What is counted by: client, consumer, credential, route, api, `header X`, `claim x`, `capture x`, or several
+    /// together. Default: everything together.
     #[serde(default)]
     pub per: OneOrMany<Spanned<LimitKey>>,
     /// Its name in headers and metrics. Default: what it counts by.
