@@ -4,7 +4,7 @@ use crate::support::client::Request;
 use crate::support::gate::Gate;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Ending, Origin};
-use crate::support::{ports, wait};
+use crate::support::ports;
 use serde_json::json;
 
 fn json_answer(value: &serde_json::Value) -> Answer {
@@ -132,40 +132,77 @@ fn an_optional_part_is_left_out_or_replaced_and_the_answer_says_so() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 }
 
+/// A service that answers `/never` only once the gate is open.
+fn stuck(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::start(move |request| match request.target.as_str() {
+        "/never" => {
+            gate.pass();
+            json_answer(&json!(0))
+        }
+        "/no" => {
+            gate.await_arrivals(1);
+            Answer::status(403)
+        }
+        other => json_answer(&json!(other)),
+    })
+}
+
+fn await_given_up(gateway: &Gateway) {
+    gateway.await_metric("tollgate_upstream_attempts_total", &["upstream=\"shop\"", "outcome=\"abandoned\""], 1.0);
+}
+
 #[test]
 fn a_part_that_is_late_holds_nobody_up() {
     let gate = Gate::default();
-    let inner = gate.clone();
-    let origin = Origin::start(move |request| {
-        if request.target == "/slow" {
-            return json_answer(&json!(0)).then_wait(&inner);
-        }
-        json_answer(&json!(request.target))
-    });
+    let origin = stuck(&gate);
     let gateway = gateway(
         &origin,
-        r#"{ slow: { get: "shop:/slow", optional: true, timeout: 50ms }, quick: { get: "shop:/quick" } }"#,
+        r#"{ never: { get: "shop:/never", optional: true, timeout: 50ms }, quick: { get: "shop:/quick" } }"#,
     );
-    // The answer comes; its end does not.
     let answer = gateway.get("/full/1");
+    await_given_up(&gateway);
     gate.open();
-    assert!(answer.status == 200 && answer.json()["quick"] == "/quick", "{}", answer.text());
+    assert_eq!((answer.status, answer.text()), (200, r#"{"quick":"/quick"}"#));
+    assert_eq!(answer.header("tollgate-partial"), Some("never;reason=timeout"));
 }
 
 #[test]
 fn what_a_required_part_refuses_gives_the_other_calls_up() {
     let gate = Gate::default();
-    let inner = gate.clone();
-    let origin = Origin::start(move |request| {
-        if request.target == "/never" {
-            inner.pass();
-        }
-        Answer::status(403)
-    });
+    let origin = stuck(&gate);
     let gateway = gateway(&origin, r#"{ never: { get: "shop:/never" }, no: { get: "shop:/no" } }"#);
     assert_eq!(gateway.get("/full/1").status, 403);
+    await_given_up(&gateway);
     gate.open();
-    wait::until("nothing is under way", || gateway.metric("tollgate_requests_in_flight", &[]) == 0.0);
+}
+
+#[test]
+fn a_client_that_leaves_gives_the_calls_up() {
+    let gate = Gate::default();
+    let origin = stuck(&gate);
+    let gateway = gateway(&origin, r#"{ never: { get: "shop:/never" }, quick: { get: "shop:/quick" } }"#);
+    let mut client = gateway.connect();
+    client.send_raw(b"GET /full/1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    gate.await_arrivals(1);
+    drop(client);
+    await_given_up(&gateway);
+    gate.open();
+}
+
+#[test]
+fn the_deadline_of_the_route_is_that_of_all_its_parts() {
+    let gate = Gate::default();
+    let origin = stuck(&gate);
+    let gateway = Gateway::start(&format!(
+        "upstreams: {{ shop: {{ endpoints: [{}] }} }}\nroutes:\n  /full:\n    timeout: 100ms\n    combine: {}\n",
+        origin.url(),
+        r#"{ first: { get: "shop:/first" }, never: { get: "shop:/never", headers: { X-A: "{first}" }, optional: true } }"#,
+    ));
+    let late = gateway.get("/full");
+    await_given_up(&gateway);
+    gate.open();
+    assert_eq!(late.status, 504, "{}", late.text());
 }
 
 #[test]
