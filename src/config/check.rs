@@ -191,6 +191,9 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
                 .related(*first, "the first is here");
         }
     }
+    if let Some(sticky) = route.sticky.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(sticky.place, "`sticky` keeps requests at one of several upstreams, and there is none here");
+    }
     if let Some(rewrite) = route.rewrite.as_ref().filter(|_| route.to.is_none()) {
         problems.error(rewrite.place, "`rewrite` changes the path an upstream sees, and there is none here");
     }

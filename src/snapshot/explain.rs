@@ -135,7 +135,8 @@ fn action(route: &Route) -> String {
                     }
                 })
                 .collect();
-            choices.join(", ")
+            let sticky = target.sticky().map(|sticky| format!("; sticky by {sticky}")).unwrap_or_default();
+            format!("{}{sticky}", choices.join(", "))
         }
     }
 }

@@ -11,8 +11,10 @@ mod listeners;
 mod pages;
 mod process;
 mod replies;
+mod respond;
 mod retries;
 mod routes;
+mod traffic;
 mod upstreams;
 
 pub use process::{server_plan, worker_threads};
