@@ -1,3 +1,5 @@
+//! What moves with a weight and what stays; cookies that are issued.
+
 use super::*;
 use crate::config::load_str;
 use crate::observe::metrics::{Metrics, MetricsSettings};
