@@ -79,7 +79,7 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
                 };
                 target.choose(&asked, ticket)
             }
-            Action::Redirect(_) | Action::Respond(_) | Action::Exchange(_) | Action::Policies => None,
+            Action::Redirect(..) | Action::Respond(_) | Action::Exchange(_) | Action::Policies => None,
         });
     }
     let Some(choice) = choice(ctx) else { return Err(Reason::Internal.into()) };

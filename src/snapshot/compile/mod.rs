@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod answers;
 mod caching;
 mod combine;
 mod conflicts;
