@@ -59,7 +59,7 @@ fn a_variable_that_is_not_there_leaves_nothing() {
 fn what_depends_on_no_request_is_made_once() {
     let (answers, _) = compiled("{ status: 418, headers: { X-Pot: tea }, json: { short: [stout, \"{{\"] } }");
     assert!(!answers.asks());
-    assert_eq!(answers.describe(), "answers 418 (21 bytes)");
+    assert_eq!(answers.describe(), "answers 418 (23 bytes)");
     assert_eq!(body("{ json: { short: [stout, \"{{\"] } }", ""), "{\"short\":[\"stout\",\"{\"]}");
 }
 
