@@ -321,6 +321,13 @@ mod tests {
             (Some("en"), Some("seen=ann; Path=/; HttpOnly"))
         );
         assert_eq!(get(&gateway, "/hello/ann").header("x-changed"), None);
+        let status = get(&gateway, "/status/cart?by=ann");
+        assert_eq!(status.text(), "{\"service\":\"cart\",\"by\":\"ann\",\"state\":\"up\"}");
+        let moved = get(&gateway, "/old-orders/7");
+        let host = main_address(&gateway).ip().to_string();
+        assert_eq!(moved.header("location"), Some(format!("/orders/7?from={host}&tenant=none").as_str()));
+        let invoice = send(main_address(&gateway), &Request::get("/invoices/7").header("Accept", "application/xml"));
+        assert_eq!(invoice.text(), "<invoice id=\"7\"/>");
     }
 
     #[test]

@@ -6,8 +6,10 @@ use crate::exchange::call::Retries;
 use crate::exchange::{Exchange, Redirect};
 use crate::observe::metrics::{CacheMetrics, RouteMetrics};
 use crate::policy::Chain;
+use crate::policy::answer::Answers;
 use crate::policy::cors::Preflights;
-use crate::reply::{Fixed, Templates};
+use crate::policy::transform::Value;
+use crate::reply::Templates;
 use crate::routing::Template;
 use crate::value::Priority;
 use http::{HeaderName, HeaderValue};
@@ -63,10 +65,10 @@ pub struct Caching {
 pub enum Action {
     /// Passes it to an upstream.
     Forward(Target),
-    /// Sends the client elsewhere.
-    Redirect(Box<Redirect>),
+    /// Sends the client elsewhere; beside it the values that its target names by number.
+    Redirect(Box<Redirect>, Box<[Value]>),
     /// Answers as written.
-    Respond(Box<Fixed>),
+    Respond(Box<Answers>),
     /// Makes an answer of its own out of calls to upstreams.
     Exchange(Arc<dyn Exchange>),
     /// One of its policies answers: a path of a provider's own.

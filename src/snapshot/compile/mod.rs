@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod answers;
 mod caching;
 mod combine;
 mod conflicts;
@@ -11,7 +12,6 @@ mod listeners;
 mod pages;
 mod process;
 mod replies;
-mod respond;
 mod retries;
 mod routes;
 mod traffic;

@@ -9,7 +9,6 @@ use crate::config::{
     ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
     ValueMatch, WhenConfig,
 };
-use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
 use crate::reply::Templates;
 use crate::routing::{
@@ -19,7 +18,7 @@ use crate::snapshot::areas::Area;
 use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Sticky, Target};
 use crate::upstream::{Protocol, Upstream};
 use crate::value::{Named, OrOff, Place, Spanned, suggest};
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +94,7 @@ impl<'a> Compiling<'a> {
     }
 
     /// The value, or a problem at the right place within the text.
-    fn pattern<T>(&mut self, text: &Spanned<String>, parsed: Result<T, PatternError>) -> Option<T> {
+    pub(super) fn pattern<T>(&mut self, text: &Spanned<String>, parsed: Result<T, PatternError>) -> Option<T> {
         match parsed {
             Ok(value) => Some(value),
             Err(error) => {
@@ -129,11 +128,11 @@ impl<'a> Compiling<'a> {
         let policies = written.policies().within(level.policies);
         let name = api_name.map_or_else(|| key.value.clone(), |api| format!("{api}: {}", key.value));
         let rewrite = self.rewrite(level, written, &path, base);
-        let Some(action) = self.action(road, &name, written, (&path, policies)) else { return };
-        let Some(rewrite) = rewrite else { return };
-        road.access.log_in_on(&hosts, policies);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
+        let Some(action) = self.action(road, &name, &limited, policies) else { return };
+        let Some(rewrite) = rewrite else { return };
+        road.access.log_in_on(&hosts, policies);
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
         let forward = Forward {
             host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
@@ -255,24 +254,19 @@ impl<'a> Compiling<'a> {
         &mut self,
         road: &mut Road<'_>,
         name: &str,
-        written: &RouteConfig,
-        (path, policies): (&PathPattern, Policies<'_>),
+        route: &LimitedRoute<'_>,
+        policies: Policies<'_>,
     ) -> Option<Action> {
+        let written = route.written;
         if let Some(combine) = &written.combine {
-            let combine = self.combine(road, combine, path.captures(), policies.retries)?;
+            let combine = self.combine(road, combine, route.path.captures(), policies.retries)?;
             return Some(Action::Exchange(Arc::new(combine)));
         }
         if let Some(to) = &written.to {
             let sticky = self.sticky(written, policies);
             return self.target(road, name, to, sticky).map(Action::Forward);
         }
-        if let Some(redirect) = &written.redirect {
-            let to = self.pattern(&redirect.to, Template::parse(&redirect.to.value, path))?;
-            let status = StatusCode::from_u16(redirect.status.value).unwrap_or(StatusCode::PERMANENT_REDIRECT);
-            return Some(Action::Redirect(Box::new(Redirect { status, to })));
-        }
-        let respond = written.respond.as_ref()?;
-        Some(Action::Respond(Box::new(self.fixed(respond))))
+        self.own_answer(route)
     }
 
     fn target(
