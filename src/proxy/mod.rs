@@ -15,6 +15,7 @@ mod fence;
 mod fields;
 mod front;
 mod h2_connection;
+mod hedge;
 mod invalidation;
 mod logging;
 mod mirror;

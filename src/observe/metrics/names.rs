@@ -80,6 +80,7 @@ families! {
     MIRROR_DIFFERENCES = Counter "tollgate_mirror_differences_total":
         "Answers to copies that differ from the first answer, by what they differ in.";
 
+    HEDGES = Counter "tollgate_hedges_total": "Second attempts beside a slow first one, by what came of them.";
     FALLBACKS = Counter "tollgate_fallbacks_total":
         "Requests for which something else stood in for an upstream that was out.";
 
