@@ -5,13 +5,14 @@ use super::answer::{write, write_refusal};
 use super::ctx::{Flow, ProxyCtx};
 use super::exchange::{Client, answered, origin, stream};
 use super::failure::is_idempotent;
+use super::fields::edit_request;
 use super::upstream_request_filter::named_host;
 use super::{Gate, Random, fallback, mirror, upstream_peer, upstream_request_filter};
 use crate::exchange::call::{CallError, Callee, Origin};
 use crate::exchange::hedge::{Hedge, Question};
 use crate::exchange::{Answer, ClientBody};
 use crate::observe::metrics::FallbackKind;
-use crate::request::Body;
+use crate::request::{Body, remove_hop_by_hop};
 use crate::snapshot::{HostField, Route};
 use crate::value::Outage;
 use bytes::Bytes;
@@ -51,6 +52,8 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
     ctx.exchange.choice = upstream_peer::split(session, ctx, Random::next());
     let Some(to) = upstream_peer::choice(ctx).map(crate::snapshot::Choice::callee) else { return Ok(false) };
     let mut head = session.req_header().clone();
+    // Pingora does this on its own way: what is told of the client must come after it, so that nobody can nominate it.
+    edit_request(&mut head, |parts| remove_hop_by_hop(&mut parts.headers));
     if let Err(error) = upstream_request_filter::run(gate, session, &mut head, ctx) {
         let Some(reply) = ctx.matched.refusal.take() else { return Err(error) };
         write_refusal(session, ctx, &reply).await?;

@@ -235,6 +235,23 @@ fn a_hedged_route_falls_back_and_mirrors_as_any_other() {
     copy.await_requests(2);
 }
 
+#[test]
+fn nobody_can_have_removed_what_is_told_of_them() {
+    let (main, copy) = (Origin::echo(), Origin::echo());
+    let gateway = before(&[&main.url()], &format!("hedge: 1s, mirror: \"{}\"", copy.url()));
+    let nominated = "X-Forwarded-For, X-Request-Id, X-Tollgate-Mirror, X-Own";
+    let request =
+        Request::get("/").header("Connection", nominated).header("X-Own", "1").header("X_Tollgate_Mirror", "true");
+    assert_eq!(gateway.send(&request).status, 200);
+    copy.await_requests(1);
+    for (origin, mark) in [(&main, None), (&copy, Some("true"))] {
+        let request = origin.only_request();
+        assert!(request.header("x-forwarded-for").is_some() && request.header("x-request-id").is_some());
+        assert_eq!((request.header("x-own"), request.header("x_tollgate_mirror")), (None, None));
+        assert_eq!(request.header("x-tollgate-mirror"), mark);
+    }
+}
+
 /// The slowest of a hundred requests but one.
 fn p99(gateway: &Gateway, count: usize) -> Duration {
     let mut client = gateway.connect();
