@@ -4,6 +4,8 @@ mod allow;
 mod api_key;
 mod basic;
 mod cache;
+mod cache_disk;
+mod cache_h2;
 mod compress;
 mod connections;
 mod consumers;
