@@ -332,7 +332,7 @@ fn rfc5861_s4_what_is_out_of_date_is_given_while_the_upstream_is_out() {
 fn s3_3_what_is_cut_short_is_not_kept() {
     let count = std::sync::atomic::AtomicUsize::new(0);
     let (gateway, origin) = cached("1h", move |_| match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-        0 => Answer::ok("0123456789").cut_after(60, Ending::Close),
+        0 => Answer::ok("0123456789".repeat(1_000)).cut_after(5_000, Ending::Close),
         _ => Answer::ok("0123456789"),
     });
     let mut client = gateway.connect();
