@@ -2,6 +2,7 @@
 
 use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx};
+use super::mirror;
 use super::response_filter::refuse;
 use crate::reply::Reason;
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 pub fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut ProxyCtx) -> Result<Option<Duration>> {
     let end_of_stream = end_of_stream
         || ctx.cache.as_ref().and_then(|state| state.asked.as_ref()).is_some_and(|asked| asked.has_ended());
+    mirror::answer_piece(body, end_of_stream, ctx);
     ctx.exchange.grpc_web.response_chunk(body);
     let worked = match &mut ctx.exchange.bodies.down {
         Down::Untouched => Ok(()),
