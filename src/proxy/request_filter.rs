@@ -31,7 +31,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         Purpose::Answer => {}
         Purpose::Renewal => return Ok(false),
         Purpose::Purge => {
-            let done = purge(gate, session, ctx);
+            let done = purge(gate, session, ctx).await;
             Box::pin(write(session, ctx, done)).await?;
             return Ok(true);
         }
