@@ -24,3 +24,4 @@ mod security_headers;
 mod signature;
 mod transform;
 mod transform_bodies;
+mod transform_programs;
