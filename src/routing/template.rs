@@ -66,7 +66,8 @@ impl Template {
         Ok(Self {
             text: text.into(),
             origin: origin.into(),
-            path: parts(path, pattern, &mut |name, at| others(name, start + at)).map_err(|error| error.shifted(start))?,
+            path: parts(path, pattern, &mut |name, at| others(name, start + at))
+                .map_err(|error| error.shifted(start))?,
             query: parts(query, pattern, &mut |name, at| others(name, start + end + at))
                 .map_err(|error| error.shifted(start + end))?,
         })

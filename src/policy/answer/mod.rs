@@ -70,8 +70,7 @@ impl Answers {
     pub fn mock(written: &Spanned<MockConfig>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Self {
         let MockConfig { status, headers, body, json, examples, delay } = &written.value;
         let none = Named::default();
-        let whole =
-            Draft { status, headers: [headers, &none], body: body.as_ref(), json: json.as_ref(), kind: "" };
+        let whole = Draft { status, headers: [headers, &none], body: body.as_ref(), json: json.as_ref(), kind: "" };
         let delay = delay.map(|delay| delay.get());
         if examples.is_empty() {
             return Self { delay, choices: [whole.compile(scope, setup)].into() };
@@ -83,9 +82,10 @@ impl Answers {
             if kind.value.split_once('/').is_none_or(|(one, two)| one.is_empty() || two.is_empty() || two == "*")
                 || HeaderValue::from_str(&kind.value).is_err()
             {
-                setup.problems.error(kind.place, format!("`{}` is no media type", kind.value)).hint(
-                    "write one such as `application/json`",
-                );
+                setup
+                    .problems
+                    .error(kind.place, format!("`{}` is no media type", kind.value))
+                    .hint("write one such as `application/json`");
             }
             let ExampleConfig { status, headers: own, body, json } = &example.value;
             let draft = Draft {

@@ -30,12 +30,18 @@ fn body(yaml: &str, id: &str) -> String {
 fn what_is_put_in_is_written_for_where_it_stands() {
     let evil = "%22%3C%27%26%5C%0D%0A%00%C3%A9";
     for (yaml, expected) in [
-        ("{ json: { a: [\"x{id}\", 1, null, { b: true }] } }", "{\"a\":[\"x\\\"<'&\\\\\\r\\n\\u0000é\",1,null,{\"b\":true}]}"),
+        (
+            "{ json: { a: [\"x{id}\", 1, null, { b: true }] } }",
+            "{\"a\":[\"x\\\"<'&\\\\\\r\\n\\u0000é\",1,null,{\"b\":true}]}",
+        ),
         (
             "{ headers: { Content-Type: application/problem+json }, body: '{\"a\": {\"b\":\"{id}\"}}' }",
             "{\"a\": {\"b\":\"\\\"<'&\\\\\\r\\n\\u0000é\"}}",
         ),
-        ("{ headers: { content-type: text/html }, body: '<a title=\"{id}\">' }", "<a title=\"&quot;&lt;&#39;&amp;\\\r\né\">"),
+        (
+            "{ headers: { content-type: text/html }, body: '<a title=\"{id}\">' }",
+            "<a title=\"&quot;&lt;&#39;&amp;\\\r\né\">",
+        ),
         ("{ headers: { content-type: image/svg+xml }, body: '<a>{id}</a>' }", "<a>&quot;&lt;&#39;&amp;\\\r\né</a>"),
         ("{ body: '{ {id} } {} {{id}} a}}' }", "{ \"<'&\\\r\n\0é } {} {id} a}}"),
     ] {
@@ -59,7 +65,7 @@ fn a_variable_that_is_not_there_leaves_nothing() {
 fn what_depends_on_no_request_is_made_once() {
     let (answers, _) = compiled("{ status: 418, headers: { X-Pot: tea }, json: { short: [stout, \"{{\"] } }");
     assert!(!answers.asks());
-    assert_eq!(answers.describe(), "answers 418 (21 bytes)");
+    assert_eq!(answers.describe(), "answers 418 (23 bytes)");
     assert_eq!(body("{ json: { short: [stout, \"{{\"] } }", ""), "{\"short\":[\"stout\",\"{\"]}");
 }
 
@@ -69,8 +75,14 @@ fn what_cannot_be_meant_is_refused() {
         ("{ body: '{idd}' }", "there is no variable `idd`"),
         ("{ json: { a: '{idd}' } }", "there is no variable `idd`"),
         ("{ body: '{status}' }", "a request has no status yet"),
-        ("{ headers: { Content-Type: application/json }, body: '{\"a\": {id}}' }", "a variable in JSON stands within a string"),
-        ("{ headers: { Content-Type: '{id}' }, body: a }", "the `Content-Type` of an answer may not depend on the request"),
+        (
+            "{ headers: { Content-Type: application/json }, body: '{\"a\": {id}}' }",
+            "a variable in JSON stands within a string",
+        ),
+        (
+            "{ headers: { Content-Type: '{id}' }, body: a }",
+            "the `Content-Type` of an answer may not depend on the request",
+        ),
         ("{ headers: { Content-Length: '1' } }", "`content-length` may not be changed: the gateway writes it"),
         ("{ status: 100 }", "a status is from 200 to 599"),
         ("{ body: a, json: 1 }", "an answer has `body` or `json`, not both"),

@@ -241,9 +241,14 @@ fn parts(text: &str, braces: Braces, scope: &Scope<'_>) -> Result<Vec<Part>, Wro
         literal.push_str(plain);
         at += next;
         if braces == Braces::OfNames && !begins_with_name(tail) {
-            let brace = tail.get(..1).unwrap_or_default();
-            literal.push_str(brace);
-            at += brace.len();
+            // A name in two braces is itself, in one.
+            let inner = tail.get(1..).filter(|inner| begins_with_name(inner)).and_then(|inner| inner.split_once("}}"));
+            let (text, taken) = match inner {
+                Some((inner, _)) => (format!("{inner}}}"), inner.len() + 3),
+                None => (tail.chars().take(1).collect(), 1.min(tail.len())),
+            };
+            literal.push_str(&text);
+            at += taken;
         } else if tail.starts_with("{{") || tail.starts_with("}}") {
             literal.push_str(if tail.starts_with('{') { "{" } else { "}" });
             at += 2;

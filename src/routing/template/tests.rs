@@ -137,11 +137,11 @@ fn other_names_are_encoded_for_where_they_stand() {
         template.expand_with("/a/7", &captures, &mut others, &mut out).map(|()| out)
     };
     assert_eq!(
-        expand(Some("a/b?c#d%2e e\r\né"), Some("1&x=2")).as_deref(),
-        Ok("https://b.example/x/a%2Fb%3Fc%23d%252e%20e%0D%0A%C3%A9/7?q=1%26x%3D2&r=a%2Fb%3Fc%23d%252e%20e%0D%0A%C3%A9")
+        expand(Some("a/b?c#d%25 e\r\né"), Some("1&x=2")).as_deref(),
+        Ok("https://b.example/x/a%2Fb%3Fc%23d%2525%20e%0D%0A%C3%A9/7?q=1%26x%3D2&r=a%2Fb%3Fc%23d%2525%20e%0D%0A%C3%A9")
     );
     assert_eq!(expand(Some("x"), None).as_deref(), Ok("https://b.example/x/x/7?q=&r=x"));
     for bad in [None, Some(""), Some(".."), Some("."), Some("%2e%2e")] {
-        assert_eq!(expand(bad, None).is_err(), bad != Some("%2e%2e"), "{bad:?}");
+        assert!(expand(bad, None).is_err(), "{bad:?}");
     }
 }

@@ -70,7 +70,10 @@ fn a_mock_answers_by_what_the_client_accepts_and_takes_its_time() {
     );
     let ask = |accept: &str| gateway.send(&Request::get("/orders/a%3Cb").header("Accept", accept));
     let json = ask("application/*;q=0.5, application/json");
-    assert_eq!((json.status, json.text(), json.header("content-type")), (200, "{\"id\":\"a<b\"}", Some("application/json")));
+    assert_eq!(
+        (json.status, json.text(), json.header("content-type")),
+        (200, "{\"id\":\"a<b\"}", Some("application/json"))
+    );
     assert_eq!((json.header("x-mock"), json.header("vary")), (Some("yes"), Some("accept")));
     let xml = ask("application/xml, */*;q=0.1");
     assert_eq!((xml.text(), xml.header("x-form")), ("<order id=\"a&lt;b\"/>", Some("xml")));

@@ -61,7 +61,9 @@ impl BodyPlan {
         }
         for (at, value) in json.set.iter() {
             let pointer = pointer(at, setup);
-            if let (Some(pointer), Some(made)) = (pointer, Made::compile(&value.value, value.place, (scope, &mut *setup))) {
+            if let (Some(pointer), Some(made)) =
+                (pointer, Made::compile(&value.value, value.place, (scope, &mut *setup)))
+            {
                 edits.push(Edit::Set(pointer, values.len()));
                 values.push(made);
             }
