@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 /// The largest body that members are selected from, in bytes.
 const MOST: u64 = 1 << 20;
+/// The largest body that is read though nothing is selected from it.
+const WORTH_READING: u64 = 64 * 1024;
 /// How many times larger than what came a decoded body may be.
 const RATIO: u32 = 200;
 /// Members that a problem has already (RFC 9457 §3.1).
@@ -206,10 +208,15 @@ impl OnUpstreamAnswer for Errors {
             Coded::Once(coding) => Some(coding),
             Coded::Otherwise => return Err(reply),
         };
-        if told.select.is_empty() || !is_json || empty || answer.request.method == "HEAD" {
+        let selects = is_json && !told.select.is_empty();
+        // A short body is read away for the sake of the connection to the upstream.
+        let length = answer.headers.first(&header::CONTENT_LENGTH).and_then(|text| std::str::from_utf8(text).ok());
+        let short = length.and_then(|text| text.parse::<u64>().ok()).is_some_and(|length| length <= WORTH_READING);
+        if empty || answer.request.method == "HEAD" || !(selects || short) {
             return Err(reply);
         }
-        Ok(BodyWork::Whole(Box::new(Selection { reply, select: Arc::clone(&told.select), coding })))
+        let select = if selects { Arc::clone(&told.select) } else { Arc::default() };
+        Ok(BodyWork::Whole(Box::new(Selection { reply, select, coding })))
     }
 
     fn describe(&self) -> Vec<String> {
@@ -230,6 +237,9 @@ struct Selection {
 
 impl Selection {
     fn told(mut self, body: &[u8]) -> Box<Reply> {
+        if self.select.is_empty() {
+            return self.reply;
+        }
         let decoded = match self.coding {
             None => Ok(Bytes::copy_from_slice(body)),
             Some(coding) => Decoder::new(coding, Bound { bytes: MOST, ratio: RATIO })

@@ -56,7 +56,8 @@ fn json_chooses_the_route_and_arrives_whole() {
         let chunks: Vec<&str> = vec![&body[..body.len() / 2], &body[body.len() / 2..]];
         let chunks: Vec<&str> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
         let chunked = Request::new("POST", "/orders").header("Content-Type", JSON).chunks(&chunks);
-        let expected = if body.len() > 48 * 1024 { response.text() } else { response.text() };
+        // Of a body without a length a little less is read.
+        let expected = if body.len() > 48 * 1024 { format!("other {}", body.len()) } else { response.text().to_owned() };
         assert_eq!(shop.gateway.send(&chunked).text(), expected, "chunked {body:.60}");
     }
     let seen = shop.express.requests().remove(0);
@@ -115,8 +116,8 @@ fn bodies_larger_than_what_is_read_go_up_whole() {
 
 #[test]
 fn over_http2_bodies_of_every_size_arrive_whole() {
-    let shop = Shop::new("listeners: { main: { address: \"127.0.0.1:0\", protocols: [h2c] } }\n", ", body_limit: off");
-    let mut client = h2::Client::connect(shop.gateway.listener("main"));
+    let shop = Shop::new("listeners: { wire: { address: \"127.0.0.1:0\", protocols: [h2c] } }\n", ", body_limit: off");
+    let mut client = h2::Client::connect(shop.gateway.listener("wire"));
     for size in [0, 30_000, 49_100, 64_000, 65_536, 200_000] {
         let body = order("express", size);
         let length = body.len();

@@ -81,19 +81,19 @@ fn a_body_that_says_nothing_selects_nothing() {
 fn the_api_s_own_replies_tell_them_and_rules_for_answers_see_what_the_client_will() {
     let origin = origin();
     let gateway = Gateway::start(&format!(
-        "listeners: {{ main: {{ address: \"127.0.0.1:0\", protocols: [h2c] }}, plain: {{ address: \"127.0.0.1:0\" }} }}\n\
+        "listeners: {{ wire: {{ address: \"127.0.0.1:0\", protocols: [h2c] }} }}\n\
          defaults: {{ errors: {{ title: Not well }}, limit: 100/s per client }}\n\
          replies: {{ upstream-error: {{ content_type: application/json, body: '{{\"oops\": \"{{title}}\", \"code\": {{status}}}}' }} }}\n\
          routes:\n  /**: {{ to: {}, retries: 0, response: {{ status: 5xx, set: {{ X-Told: \"{{status}}\" }} }} }}\n  /raw/**: {{ to: {0}, errors: off, rewrite: \"/{{**}}\" }}\n",
         origin.url()
     ));
-    let mut client = crate::support::client::Client::connect(gateway.listener("plain"));
+    let mut client = gateway.connect();
     let response = client.send(&Request::get("/500/x"));
     assert_eq!(response.text(), "{\"oops\": \"Not well\", \"code\": 500}");
     assert_eq!(response.headers("x-told"), ["500"]);
     assert_eq!(response.headers("ratelimit").len(), 1, "what limits say is said once");
     assert!(leaks(&client.send(&Request::get("/raw/500/x"))));
-    let over_h2 = h2::Client::connect(gateway.listener("main")).send(&Request::get("/500/x"));
-    assert_eq!(over_h2.text(), "{\"oops\": \"Not well\", \"code\": 500}");
     assert_eq!(origin.connections(), 1, "a connection was lost");
+    let over_h2 = h2::Client::connect(gateway.listener("wire")).send(&Request::get("/500/x"));
+    assert_eq!(over_h2.text(), "{\"oops\": \"Not well\", \"code\": 500}");
 }
