@@ -1,6 +1,8 @@
 //! The state of one request between Pingora's callbacks.
 
 use super::bodies::Bodies;
+use super::early_request_filter::Slash;
+use super::read_ahead::Ahead;
 use super::request_cache_filter::CacheState;
 pub use crate::exchange::call::Flow;
 use crate::exchange::call::Origin;
@@ -55,6 +57,8 @@ pub struct Matched {
     pub captures: Captures,
     /// The host, in normal form.
     pub host: Box<str>,
+    /// Where the route depends on the body: whether an encoded slash stands in the path, for when it is known.
+    pub undecided: Option<Slash>,
     /// The refusal to answer once answering is possible.
     pub refusal: Option<Box<Reply>>,
     /// How far the route's policies have come.
@@ -105,6 +109,8 @@ pub struct Exchange {
     pub grpc_web: Translation,
     /// What policies do to the bodies.
     pub bodies: Bodies,
+    /// What was read of the body before its route was known.
+    pub ahead: Option<Box<Ahead>>,
     /// On whose behalf calls are made, where the route's answer is made of them.
     pub origin: Option<Arc<Origin>>,
 }
@@ -180,6 +186,7 @@ impl Exchange {
             interim: 0,
             grpc_web: Translation::Off,
             bodies: Bodies::default(),
+            ahead: None,
             origin: None,
         }
     }

@@ -18,6 +18,7 @@ mod invalidation;
 mod logging;
 mod proxy_upstream_filter;
 mod random;
+mod read_ahead;
 mod renewal;
 mod request_body_filter;
 mod request_cache_filter;

@@ -5,7 +5,7 @@ use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random};
 use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint};
 use crate::reply::{Reason, Reply};
-use crate::routing::Target as Asked;
+use crate::routing::{Reading, Target as Asked};
 use crate::snapshot::{Action, Choice};
 use crate::upstream::Ask;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -76,6 +76,7 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
                     method: request.method.as_str(),
                     query: request.uri.query(),
                     headers: &request.headers,
+                    body: Reading::Unfit,
                 };
                 target.choose(&asked, ticket)
             }

@@ -21,6 +21,7 @@ mod variable;
 pub use body::{Format, JqConfig, JsonConfig, Made, ReplaceConfig, TemplateConfig};
 pub use config::{ChangesConfig, RequestConfig, ResponseConfig};
 pub(super) use headers::{HeaderChanges, Way, Written};
+pub(super) use status::Statuses;
 pub use value::{Place as Standing, Scope, Value};
 pub use variable::Facts;
 

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::routing::Verdict;
+use crate::routing::{Reading, Verdict};
 use crate::routing::support::{Request, find, router, rule};
 
 /// Builds the rules and asserts that each request finds the rule with that number.
@@ -301,7 +301,7 @@ fn odd_paths_find_nothing_and_do_no_harm() {
     let all = Router::build(vec![rule("*.x", "/**", &[]), rule("", "/**", &[]), rule("x", "~.*", &[])]).unwrap();
     for path in ["", "*", "a"] {
         let headers = http::HeaderMap::new();
-        let target = Target { host: "", path, method: "", query: Some("&=%"), headers: &headers };
+        let target = Target { host: "", path, method: "", query: Some("&=%"), headers: &headers, body: Reading::Unread };
         assert_eq!(router.find(&target, &mut Captures::new()), Found::NoRoute, "{path}");
         assert_eq!(all.find(&target, &mut Captures::new()), Found::NoRoute, "{path}");
         assert!(all.explain(&target).iter().all(|told| matches!(told.verdict, Verdict::Path { .. })), "{path}");

@@ -10,6 +10,7 @@ mod connections;
 mod consumers;
 mod cors;
 mod csrf;
+mod errors;
 mod fault;
 mod forward;
 mod identity;
