@@ -113,7 +113,10 @@ fn expand(criterion: &mut Criterion) {
     let rule = RouteRule { hosts: Vec::new(), methods: key.methods, path: key.path, predicates: Vec::new() };
     let router = Router::build(vec![rule]).expect("no conflicts");
     let (path, mut captures, headers) = ("/orders/1234567/items/7", Captures::new(), HeaderMap::new());
-    router.find(&Target { host: "h", path, method: "GET", query: None, headers: &headers, body: Reading::Unfit }, &mut captures);
+    router.find(
+        &Target { host: "h", path, method: "GET", query: None, headers: &headers, body: Reading::Unfit },
+        &mut captures,
+    );
     let mut out = String::new();
     criterion.bench_function("expand", |bencher| {
         bencher.iter(|| {

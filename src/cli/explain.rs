@@ -20,7 +20,14 @@ pub struct Explain {
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
     /// Its body, for routes that are chosen by it: `-d '{"type": 1}'`. JSON unless a header says otherwise.
-    #[arg(short = 'd', long = "data", value_name = "BODY", requires = "url", default_value = "", hide_default_value = true)]
+    #[arg(
+        short = 'd',
+        long = "data",
+        value_name = "BODY",
+        requires = "url",
+        default_value = "",
+        hide_default_value = true
+    )]
     body: String,
     /// `text`, or `mermaid`: drawings of the routes that combine several answers.
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "method")]

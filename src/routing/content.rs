@@ -15,7 +15,8 @@ const MOST_FIELDS: usize = 1_000;
 
 /// What a body says; `None` where it is not of a type that is read, or not what its type says.
 pub fn content(headers: &dyn Headers, body: &[u8]) -> Option<Json> {
-    let coded = headers.first(&header::CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    let coded =
+        headers.first(&header::CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
     if coded || body.len() > MOST_READ {
         return None;
     }

@@ -26,8 +26,8 @@
 //! with different predicates at the same place.
 
 mod captures;
-mod content;
 mod conflict;
+mod content;
 mod error;
 mod explain;
 mod expression;
@@ -47,8 +47,8 @@ mod template;
 mod tree;
 
 pub use captures::Captures;
-pub use content::{MOST_READ, content};
 pub use conflict::{Conflict, ConflictKind};
+pub use content::{MOST_READ, content};
 pub use error::PatternError;
 pub use explain::{Candidate, Step, Verdict};
 pub use expression::Expression;

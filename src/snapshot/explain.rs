@@ -5,7 +5,8 @@ use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
 use crate::routing::{
-    Captures, Found, Reading, RouteRule, Step, Subject, Target, Verdict, content, normalise, normalise_host, split_target,
+    Captures, Found, Reading, RouteRule, Step, Subject, Target, Verdict, content, normalise, normalise_host,
+    split_target,
 };
 use crate::upstream::{Balance, CheckKind, HashOn, OverloadSpec, UpstreamSpec};
 use crate::value::{ByteSize, Priority};
@@ -235,8 +236,14 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
         let known = if said.is_some() { "" } else { ", of which nothing can be read" };
         let _ = writeln!(out, "    a body of {} bytes{known}", asked.body.len());
     }
-    let lookup =
-        Target { host: &host, path: path.as_str(), method: &asked.method, query: target.query, headers: &headers, body };
+    let lookup = Target {
+        host: &host,
+        path: path.as_str(),
+        method: &asked.method,
+        query: target.query,
+        headers: &headers,
+        body,
+    };
     let lookup = match snapshot.sought(&lookup) {
         Ok(sought) => sought,
         Err(reply) => {

@@ -248,7 +248,9 @@ impl Selection {
         };
         let parsed = decoded.ok().and_then(|body| Json::parse(&body, JsonBounds::default()).ok());
         if let (Some(whole), Some(extra)) = (parsed, &mut self.reply.extra) {
-            let found = self.select.iter().filter_map(|(name, at)| Some((name.clone(), String::from_utf8_lossy(&at.of(&whole)?.to_vec()).into())));
+            let found = self.select.iter().filter_map(|(name, at)| {
+                Some((name.clone(), String::from_utf8_lossy(&at.of(&whole)?.to_vec()).into()))
+            });
             extra.written = found.collect();
         }
         self.reply

@@ -57,7 +57,8 @@ fn json_chooses_the_route_and_arrives_whole() {
         let chunks: Vec<&str> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
         let chunked = Request::new("POST", "/orders").header("Content-Type", JSON).chunks(&chunks);
         // Of a body without a length a little less is read.
-        let expected = if body.len() > 48 * 1024 { format!("other {}", body.len()) } else { response.text().to_owned() };
+        let expected =
+            if body.len() > 48 * 1024 { format!("other {}", body.len()) } else { response.text().to_owned() };
         assert_eq!(shop.gateway.send(&chunked).text(), expected, "chunked {body:.60}");
     }
     let seen = shop.express.requests().remove(0);
@@ -75,7 +76,9 @@ fn fields_of_forms_and_of_multipart_forms_choose_too() {
          - {{ match: {{ body: {{ /type: {{ present: false }} }} }}, respond: {{ body: none }} }}\n    - {{ to: {} }}\n",
         origin.url()
     ));
-    let send = |kind: &str, body: &str| gateway.send(&Request::post("/f", body).header("Content-Type", kind)).text().to_owned();
+    let send = |kind: &str, body: &str| {
+        gateway.send(&Request::post("/f", body).header("Content-Type", kind)).text().to_owned()
+    };
     assert_eq!(send("application/x-www-form-urlencoded", "a=1&type=e%78press"), "express");
     assert_eq!(send("application/x-www-form-urlencoded", "a=1"), "none");
     let part = "--b\r\nContent-Disposition: form-data; name=\"type\"\r\n\r\nexpress\r\n--b--\r\n";
@@ -99,7 +102,8 @@ fn bodies_larger_than_what_is_read_go_up_whole() {
             if length / piece > 4_000 {
                 continue;
             }
-            let pieces: Vec<&str> = body.as_bytes().chunks(piece).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+            let pieces: Vec<&str> =
+                body.as_bytes().chunks(piece).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
             let chunked = Request::new("POST", "/orders").header("Content-Type", JSON).chunks(&pieces);
             let text = shop.gateway.send(&chunked).text().to_owned();
             let (_, got) = text.split_once(' ').unwrap();

@@ -13,7 +13,8 @@ fn origin() -> Origin {
         let body = format!(
             "{{\"error\":{{\"code\":12345678901234567890.50,\"text\":\"no {status}\"}},\"trace\":\"{SECRET}\"}}"
         );
-        let answer = Answer::status(status).header("X-Internal", SECRET).header("Retry-After", "7").header("Allow", "GET");
+        let answer =
+            Answer::status(status).header("X-Internal", SECRET).header("Retry-After", "7").header("Allow", "GET");
         match request.target.rsplit('/').next().unwrap() {
             "html" => answer.header("Content-Type", "text/html").body(format!("<h1>{SECRET}</h1>")),
             "empty" => answer,

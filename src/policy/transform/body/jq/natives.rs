@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Values in a program may stand in values this deep.
 const DEEPEST: usize = 256;
 /// The longest text that is split, searched, or taken apart, in bytes.
-const SHORT_TEXT: usize = 256 * 1024;
+const SHORT_TEXT: usize = 64 * 1024;
 /// The longest number, in bits.
 const LONGEST_NUMBER: u64 = 16 * 1024;
 /// How much of its stack a program may use, in bytes, of the 2 MiB that threads have.
