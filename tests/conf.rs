@@ -396,6 +396,19 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_is_told_to_stay_at_its_version() {
+        let gateway = Copy::of_file("rollout.yaml").start();
+        let first = get(&gateway, "/checkout/1");
+        let issued = first.header("set-cookie").expect("a cookie");
+        assert!(issued.starts_with("checkout_version=") && issued.contains("Max-Age=2592000"), "{issued}");
+        let pair = issued.split(';').next().unwrap_or_default();
+        let again = Request::get("/checkout/1").header("Cookie", pair);
+        assert_eq!(send(main_address(&gateway), &again).header("set-cookie"), None);
+        // Nobody listens behind the mirror either, which is nobody's business.
+        assert_eq!(get(&gateway, "/search?q=a").status, 502);
+    }
+
+    #[test]
     fn maintenance_says_when_it_is_over() {
         let gateway = Copy::of_file("faults.yaml").start();
         let away = get(&gateway, "/reports/today");

@@ -1,7 +1,7 @@
 //! Routes and apis as they are written.
 
 use super::defaults::with_defaults;
-use super::{CombineConfig, ReplyTemplate, Routes, TargetConfig};
+use super::{CombineConfig, ReplyTemplate, Routes, StickyConfig, TargetConfig};
 use crate::policy::allow::DefaultConfig;
 use crate::policy::answer::{MockConfig, RespondConfig};
 use crate::value::form::{short_form, with_short_form};
@@ -41,6 +41,10 @@ with_defaults! {
         /// The upstream: its name, a URL, a list of URLs, or a list with weights.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub to: Option<Spanned<TargetConfig>>,
+        /// What keeps a request at one of several upstreams of `to`, whatever is drawn for others: `consumer`, `client`,
+        /// `header NAME`, or `cookie NAME for 30d`, issued where none came. Default: each request is drawn anew.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub sticky: Option<Spanned<StickyConfig>>,
         /// Sends the client elsewhere.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub redirect: Option<Spanned<RedirectConfig>>,

@@ -2,6 +2,7 @@
 
 use super::bodies::Bodies;
 use super::early_request_filter::Slash;
+use super::mirror::Mirroring;
 use super::read_ahead::Ahead;
 use super::request_cache_filter::CacheState;
 pub use crate::exchange::call::Flow;
@@ -111,6 +112,8 @@ pub struct Exchange {
     pub bodies: Bodies,
     /// What was read of the body before its route was known.
     pub ahead: Option<Box<Ahead>>,
+    /// The copy of it for another upstream.
+    pub mirror: Mirroring,
     /// On whose behalf calls are made, where the route's answer is made of them.
     pub origin: Option<Arc<Origin>>,
 }
@@ -187,6 +190,7 @@ impl Exchange {
             grpc_web: Translation::Off,
             bodies: Bodies::default(),
             ahead: None,
+            mirror: Mirroring::Undecided,
             origin: None,
         }
     }

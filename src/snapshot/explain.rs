@@ -149,7 +149,8 @@ fn action(route: &Route) -> String {
                     }
                 })
                 .collect();
-            choices.join(", ")
+            let sticky = target.sticky().map(|sticky| format!("; sticky by {sticky}")).unwrap_or_default();
+            format!("{}{sticky}", choices.join(", "))
         }
     }
 }
@@ -201,6 +202,7 @@ fn frame(route: &Route) -> Vec<String> {
         lines.push("keeps encoded slashes".to_owned());
     }
     lines.extend(route.cache.as_ref().map(|caching| caching.plan.describe()));
+    lines.extend(route.traffic.iter().flat_map(|traffic| traffic.describe()));
     lines
 }
 

@@ -14,6 +14,7 @@ mod process;
 mod replies;
 mod retries;
 mod routes;
+mod traffic;
 mod upstreams;
 
 pub use process::{server_plan, worker_threads};

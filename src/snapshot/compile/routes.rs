@@ -6,8 +6,8 @@ use super::limits::LimitedRoute;
 use super::retries::{deadline_header, retries};
 use super::upstreams::Upstreams;
 use crate::config::{
-    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RouteConfig, TargetConfig,
-    TargetEntry, ValueMatch, WhenConfig,
+    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
+    ValueMatch, WhenConfig,
 };
 use crate::observe::metrics::Handles;
 use crate::reply::Templates;
@@ -15,7 +15,7 @@ use crate::routing::{
     Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
 };
 use crate::snapshot::areas::Area;
-use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
+use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Sticky, Target};
 use crate::upstream::{Protocol, Upstream};
 use crate::value::json::Pointer;
 use crate::value::{Named, OrOff, Place, Spanned, suggest};
@@ -131,8 +131,9 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
-        let Some(action) = self.action(road, &name, &limited, policies.retries) else { return };
+        let Some(action) = self.action(road, &name, &limited, policies) else { return };
         let Some(rewrite) = rewrite else { return };
+        let traffic = self.traffic(road, policies, (&limited, &action));
         road.access.log_in_on(&hosts, policies);
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
         let forward = Forward {
@@ -141,7 +142,7 @@ impl<'a> Compiling<'a> {
             rewrite,
         };
         let cache = self.caching(policies, (api_name, &key.value), &action, &forward);
-        let lane = if cache.is_some() { Lane::Full } else { lane(&action) };
+        let lane = if cache.is_some() || traffic.is_some() { Lane::Full } else { lane(&action) };
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
         road.routes.push(Route {
@@ -162,6 +163,7 @@ impl<'a> Compiling<'a> {
             replies: self.replies_within(&written.replies, &level.replies),
             metrics: road.handles.route(api_name, &key.value),
             cache,
+            traffic,
             lane,
         });
     }
@@ -267,20 +269,27 @@ impl<'a> Compiling<'a> {
         road: &mut Road<'_>,
         name: &str,
         route: &LimitedRoute<'_>,
-        retries: Option<&RetriesConfig>,
+        policies: Policies<'_>,
     ) -> Option<Action> {
         let written = route.written;
         if let Some(combine) = &written.combine {
-            let combine = self.combine(road, combine, route.path.captures(), retries)?;
+            let combine = self.combine(road, combine, route.path.captures(), policies.retries)?;
             return Some(Action::Exchange(Arc::new(combine)));
         }
         if let Some(to) = &written.to {
-            return self.target(road, name, to).map(Action::Forward);
+            let sticky = self.sticky(written, policies);
+            return self.target(road, name, to, sticky).map(Action::Forward);
         }
         self.own_answer(route)
     }
 
-    fn target(&mut self, road: &mut Road<'_>, name: &str, written: &Spanned<TargetConfig>) -> Option<Target> {
+    fn target(
+        &mut self,
+        road: &mut Road<'_>,
+        name: &str,
+        written: &Spanned<TargetConfig>,
+        sticky: Option<Sticky>,
+    ) -> Option<Target> {
         let mut choices = Vec::new();
         let mut endpoints: Vec<(EndpointConfig, Place)> = Vec::new();
         match &written.value {
@@ -321,7 +330,7 @@ impl<'a> Compiling<'a> {
             weight,
             when: when.into(),
         });
-        let target = Target::new(choices.collect());
+        let target = Target::new(choices.collect(), sticky);
         if target.is_none() && !self.is_fatal() {
             self.problems.error(written.place, "no upstream here has a weight above 0");
         }

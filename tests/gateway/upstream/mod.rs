@@ -4,6 +4,7 @@ mod balance;
 mod breaker;
 mod calls;
 mod health;
+mod mirror;
 mod odd;
 mod overload;
 mod resilience;

@@ -49,7 +49,7 @@ impl Replacements {
             if from.value.is_empty() || from.value.len() > LONGEST {
                 setup.problems.error(from.place, format!("a text that is looked for has 1 to {LONGEST} bytes"));
             }
-            if all.iter().any(|(known, _)| from.value.starts_with(&**known)) {
+            if all.iter().any(|(known, _)| !known.is_empty() && from.value.starts_with(&**known)) {
                 setup.problems.error(from.place, "a text before it always wins").hint("write the longer text first");
             }
             all.push((from.value.as_str().into(), to.value.as_str().into()));
