@@ -2,6 +2,7 @@
 
 use super::bodies::Bodies;
 use super::early_request_filter::Slash;
+use super::fallback::StandIn;
 use super::mirror::Mirroring;
 use super::read_ahead::Ahead;
 use super::request_cache_filter::CacheState;
@@ -112,6 +113,8 @@ pub struct Exchange {
     pub bodies: Bodies,
     /// What was read of the body before its route was known.
     pub ahead: Option<Box<Ahead>>,
+    /// What stands in for the upstream.
+    pub standin: StandIn,
     /// The copy of it for another upstream.
     pub mirror: Mirroring,
     /// On whose behalf calls are made, where the route's answer is made of them.
@@ -190,6 +193,7 @@ impl Exchange {
             grpc_web: Translation::Off,
             bodies: Bodies::default(),
             ahead: None,
+            standin: StandIn::default(),
             mirror: Mirroring::Undecided,
             origin: None,
         }

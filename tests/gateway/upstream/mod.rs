@@ -3,6 +3,7 @@
 mod balance;
 mod breaker;
 mod calls;
+mod fallback;
 mod health;
 mod mirror;
 mod odd;
