@@ -28,7 +28,8 @@ pub mod transform;
 mod watch;
 
 pub use body::{
-    BodyStream, BodyWork, Changed, OnResponseBody, OnUpstreamAnswer, OnUpstreamRequest, WholeBody, forget_length,
+    BodyStream, BodyWork, Changed, KeptAs, OnResponseBody, OnUpstreamAnswer, OnUpstreamRequest, WholeBody,
+    forget_length,
 };
 pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{
