@@ -24,11 +24,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx, exchang
     let origin = Arc::new(origin(gate, session, ctx));
     ctx.exchange.origin = Some(Arc::clone(&origin));
     let (body, wants) = ClientBody::new();
-    let mut client = Client::new(session, wants);
-    if let Some(ahead) = &mut ctx.exchange.ahead {
-        ahead.hand_over();
-        client.ended = false;
-    }
+    let mut client = Client::new(session, ctx, wants);
     let answering = exchange.answer(incoming(gate, session, ctx, (body, origin)));
     match answered(answering, session, ctx, &mut client).await? {
         Ok(Answer::Whole(fixed)) => write(session, ctx, fixed).await,
@@ -131,8 +127,12 @@ pub struct Client {
 
 impl Client {
     /// The client, and the questions for its body.
-    pub fn new(session: &mut Session, wants: UnboundedReceiver<Want>) -> Self {
-        let ended = session.as_mut().is_body_done();
+    pub fn new(session: &mut Session, ctx: &mut ProxyCtx, wants: UnboundedReceiver<Want>) -> Self {
+        let mut ended = session.as_mut().is_body_done();
+        if let Some(ahead) = &mut ctx.exchange.ahead {
+            ahead.hand_over();
+            ended = false;
+        }
         let told = !session.req_header().headers.contains_key(header::EXPECT);
         Self { wants, asking: true, want: None, ended, told }
     }

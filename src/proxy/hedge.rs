@@ -97,7 +97,7 @@ async fn asked(
 ) -> Result<()> {
     let has_body = ctx.cx.body != Body::None;
     let (mut body, wants) = ClientBody::new();
-    let mut client = Client::new(session, wants);
+    let mut client = Client::new(session, ctx, wants);
     let turned = Arc::new(AtomicBool::new(false));
     let turns = Arc::clone(&turned);
     let answering = Box::pin(async move {

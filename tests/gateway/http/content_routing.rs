@@ -182,6 +182,26 @@ fn requests_that_are_tried_again_take_their_body_along() {
 }
 
 #[test]
+fn routes_whose_answer_is_made_of_calls_get_the_body_too() {
+    let origin =
+        Origin::start(|request| Answer::ok(format!("\"{}\"", request.body.len())).header("Content-Type", JSON));
+    let url = origin.url();
+    let gateway = Gateway::start(&format!(
+        "upstreams: {{ u: {{ endpoints: [\"{url}\"] }} }}\nroutes:\n  PUT /o:\n    - {{ match: {{ body: {{ /a: \"1\" }} }}, to: u, hedge: 10s }}\n    \
+         - {{ match: {{ body: {{ /a: \"2\" }} }}, combine: {{ all: {{ put: \"u:/x\", body: \"{{body}}\" }} }} }}\n    - respond: {{}}\n"
+    ));
+    for (sent, got) in [("{\"a\":1,\"b\":2}", "\"13\""), ("{\"a\":2}", "{\"all\":\"7\"}")] {
+        let request = Request::new("PUT", "/o").body(sent).header("Content-Type", JSON);
+        assert_eq!(gateway.send(&request).text(), got);
+        assert_eq!(String::from_utf8_lossy(&origin.only_request().body), sent);
+        origin.forget();
+        let chunked = Request::new("PUT", "/o").header("Content-Type", JSON).chunks(&[&sent[..3], &sent[3..]]);
+        assert_eq!(gateway.send(&chunked).text(), got);
+        origin.forget();
+    }
+}
+
+#[test]
 fn a_body_that_never_comes_holds_nobody_else_up() {
     let shop = Shop::new("limits: { body_timeout: 200ms }\n", "");
     let mut silent = Client::connect(shop.gateway.address());
