@@ -117,10 +117,10 @@ fn name_of(route: &Route) -> String {
 
 fn action(route: &Route) -> String {
     match &route.action {
-        Action::Respond(fixed) => format!("answers {} ({} bytes)", fixed.status.as_str(), fixed.body.len()),
+        Action::Respond(answers) => answers.describe(),
         Action::Exchange(own) => own.describe().into_iter().next().unwrap_or_default(),
         Action::Policies => "answered by its policies".to_owned(),
-        Action::Redirect(redirect) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
+        Action::Redirect(redirect, _) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
         Action::Forward(target) => {
             let choices: Vec<String> = target
                 .choices()
@@ -135,7 +135,8 @@ fn action(route: &Route) -> String {
                     }
                 })
                 .collect();
-            choices.join(", ")
+            let sticky = target.sticky().map(|sticky| format!("; sticky by {sticky}")).unwrap_or_default();
+            format!("{}{sticky}", choices.join(", "))
         }
     }
 }
@@ -147,7 +148,7 @@ fn frame(route: &Route) -> Vec<String> {
         Action::Forward(_) => {}
         Action::Exchange(own) => lines.extend(own.describe().into_iter().skip(1)),
         // Nothing below concerns an answer of the gateway's own.
-        Action::Respond(_) | Action::Redirect(_) | Action::Policies => return lines,
+        Action::Respond(_) | Action::Redirect(..) | Action::Policies => return lines,
     }
     match route.timeout {
         Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),

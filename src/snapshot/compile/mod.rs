@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod answers;
 mod caching;
 mod combine;
 mod conflicts;
@@ -13,6 +14,7 @@ mod process;
 mod replies;
 mod retries;
 mod routes;
+mod traffic;
 mod upstreams;
 
 pub use process::{server_plan, worker_threads};
