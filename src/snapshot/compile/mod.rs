@@ -10,6 +10,7 @@ mod consumers;
 mod limits;
 mod listeners;
 mod pages;
+mod pool;
 mod process;
 mod replies;
 mod retries;
@@ -69,6 +70,7 @@ struct Compiling<'a> {
     /// All limits of routes.
     limited: Vec<Arc<Limit>>,
     areas: Vec<Area>,
+    pools: pool::Pools,
 }
 
 impl Compiling<'_> {
@@ -106,6 +108,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         plans: Arc::default(),
         limited: Vec::new(),
         areas: Vec::new(),
+        pools: pool::Pools::default(),
     };
     compiling.shared_state();
     compiling.plans = compiling.plans();

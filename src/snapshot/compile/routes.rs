@@ -150,7 +150,7 @@ impl<'a> Compiling<'a> {
             chain,
             preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
-            retries: retries(policies.retries),
+            retries: self.pooled_retries(retries(policies.retries)),
             forward,
             deadline_header: deadline_header(policies.deadline_header, &mut self.problems),
             priority: policies.priority.unwrap_or_default(),
@@ -247,7 +247,7 @@ impl<'a> Compiling<'a> {
         let Some(base) = base.filter(|_| strip) else { return Some(Rewrite::Keep) };
         let Some(segments) = base.segment_count() else { return Some(Rewrite::Keep) };
         let prefix = HeaderValue::from_str(base.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
-        Some(Rewrite::Strip { segments, prefix })
+        Some(Rewrite::Strip { segments, prefix: Box::new(prefix) })
     }
 
     fn action(
