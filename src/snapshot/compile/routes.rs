@@ -130,10 +130,11 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
-        let Some(action) = self.action(road, &name, &limited, policies) else { return };
-        let Some(rewrite) = rewrite else { return };
+        let action = self.action(road, &name, &limited, policies);
         road.access.log_in_on(&hosts, policies);
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
+        // Only now, so that a bad target hides no problem of the policies.
+        let (Some(action), Some(rewrite)) = (action, rewrite) else { return };
         let forward = Forward {
             host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
             rfc7239: policies.forwarded == Some(true),
