@@ -6,10 +6,12 @@ mod check;
 mod combine;
 mod consumer;
 mod defaults;
+mod fallback;
 mod fmt;
 mod gateway;
 mod listener;
 mod load;
+mod mirror;
 mod route;
 mod route_key;
 mod sticky;
@@ -21,12 +23,14 @@ pub use check::weight as check_weight;
 pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
+pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
 };
 pub use load::{Failed, Loaded, load, load_str, read, read_str};
+pub use mirror::{CompareConfig, Compared, MOST_MIRRORED, MirrorConfig};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
 pub use sticky::StickyConfig;

@@ -25,7 +25,7 @@ pub fn may_retry(
     let retries = &route.retries;
     let safe = cause == RetryCause::Connect || is_idempotent(session, ctx);
     let replayable = !session.as_ref().retry_buffer_truncated() && ctx.cx.body_bytes <= retries.replay;
-    let allowed = retries.on.contains(&cause) && ctx.exchange.attempts <= retries.max;
+    let allowed = retries.on.contains(&cause) && ctx.exchange.attempts - ctx.exchange.standin.earlier <= retries.max;
     if !(allowed && safe && replayable) {
         return false;
     }

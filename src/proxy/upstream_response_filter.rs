@@ -2,8 +2,9 @@
 //! where the route says so.
 
 use super::ctx::{Flow, ProxyCtx};
+use super::mirror;
 use super::retry::{may_retry, retry_after};
-use super::{Gate, upstream_peer};
+use super::{Gate, fallback, upstream_peer};
 use crate::exchange::call::has_known_framing;
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
@@ -44,12 +45,16 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
             error.set_retry(true);
             return Err(error);
         }
+        if let Some(error) = fallback::in_place_of(gate, session, ctx, status) {
+            return Err(error);
+        }
     }
     if response.status == StatusCode::NOT_MODIFIED
         && let Some(state) = ctx.cache.as_mut().filter(|_| session.cache.maybe_cache_meta().is_some())
     {
         state.confirmed = Some(response.headers.clone());
     }
+    mirror::answered(session, (response.status, &response.headers), ctx);
     ctx.outcome.answered = true;
     Ok(())
 }

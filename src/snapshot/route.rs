@@ -1,6 +1,6 @@
 //! A compiled route: what it does with a request that it takes.
 
-use super::Target;
+use super::{Target, Traffic};
 use crate::cache::Plan;
 use crate::exchange::call::Retries;
 use crate::exchange::{Exchange, Redirect};
@@ -46,6 +46,8 @@ pub struct Route {
     pub lane: Lane,
     /// What it answers from memory.
     pub cache: Option<Box<Caching>>,
+    /// What becomes of its requests beside the usual.
+    pub traffic: Option<Box<Traffic>>,
     /// Bodies of the gateway's own replies.
     pub replies: Arc<Templates>,
     /// Its key as written, the label of its metrics.
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_every_request_reads_of_a_route_is_three_cache_lines() {
-        assert!(offset_of!(Route, cache) + size_of::<Option<Box<Caching>>>() <= 3 * 64);
+        assert!(offset_of!(Route, traffic) + size_of::<Option<Box<Traffic>>>() <= 3 * 64);
         assert_eq!(size_of::<Route>(), 4 * 64);
     }
 }

@@ -15,7 +15,7 @@ use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit, transform};
 use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::snapshot::inline::InlineProviders;
-use crate::value::{OrOff, Place, Spanned, suggest};
+use crate::value::{OrOff, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ impl Compiling<'_> {
         &mut self,
         access: &mut Access,
         policies: Policies<'_>,
-        route: LimitedRoute<'_>,
+        route: &LimitedRoute<'_>,
         methods: &Methods,
     ) -> (Arc<Chain>, Preflights) {
         let mut chain = ChainBuilder::default();
@@ -147,8 +147,8 @@ impl Compiling<'_> {
         }
         self.access_policies(access, policies, &mut chain);
         let preflights = self.cors(policies, methods, &mut chain);
-        self.limits(policies, &route, &mut chain);
-        self.changes(policies, &route, &mut chain);
+        self.limits(policies, route, &mut chain);
+        self.changes(policies, route, &mut chain);
         (self.pooled_chain(chain.build()), preflights)
     }
 
@@ -236,10 +236,10 @@ impl Compiling<'_> {
                 }
             });
         }
-        if providers.is_empty() && !self.is_fatal() {
+        if providers.is_empty() && !self.loaded.problems.is_fatal() {
             self.problems
-                .error(Place::NOWHERE, "`auth` names no provider")
-                .hint("name one under `auth:`, or write `auth: off`");
+                .error(written.place.place, "`auth` names no provider")
+                .hint("name one under `auth:`, write one here such as `api_key: {}`, or write `auth: off`");
         }
         Some(Auth::new(AuthPlan {
             providers: providers.into(),

@@ -132,16 +132,17 @@ impl<'a> Compiling<'a> {
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
         let action = self.action(road, &name, &limited, policies);
         road.access.log_in_on(&hosts, policies);
-        let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
+        let (chain, preflights) = self.chain(road.access, policies, &limited, &methods);
         // Only now, so that a bad target hides no problem of the policies.
         let (Some(action), Some(rewrite)) = (action, rewrite) else { return };
+        let traffic = self.traffic(road, policies, (&limited, &action));
         let forward = Forward {
             host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
             rfc7239: policies.forwarded == Some(true),
             rewrite,
         };
         let cache = self.caching(policies, (api_name, &key.value), &action, &forward);
-        let lane = if cache.is_some() { Lane::Full } else { lane(&action) };
+        let lane = if cache.is_some() || traffic.is_some() { Lane::Full } else { lane(&action) };
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
         road.routes.push(Route {
@@ -162,6 +163,7 @@ impl<'a> Compiling<'a> {
             replies: self.replies_within(&written.replies, &level.replies),
             metrics: road.handles.route(api_name, &key.value),
             cache,
+            traffic,
             lane,
         });
     }

@@ -3,7 +3,9 @@
 mod balance;
 mod breaker;
 mod calls;
+mod fallback;
 mod health;
+mod mirror;
 mod odd;
 mod overload;
 mod resilience;
