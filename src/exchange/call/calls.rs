@@ -8,7 +8,7 @@ use super::{Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify,
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::request::remove_hop_by_hop;
-use crate::upstream::{Ask, Clock, EndpointId, FailureKind, Outcome, Picked, RetryDecision};
+use crate::upstream::{Ask, Clock, EndpointId, FailureKind, Millis, Outcome, Picked, RetryDecision};
 use http::{HeaderMap, header};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
@@ -76,6 +76,11 @@ impl Calls {
         Self { lanes: (0..workers.max(1)).map(lane).collect(), clock }
     }
 
+    /// The present on the clock of the upstreams.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
     /// Makes a call. Any status is an answer, unless it is one after which the call's retries ask for another attempt and
     /// there can be one. Dropping the future gives the call up.
     ///
@@ -87,11 +92,13 @@ impl Calls {
         };
         let upstream = Arc::clone(&call.to.upstream);
         let spec = upstream.spec();
-        upstream.budget().count_request(self.clock.now());
+        if call.after.is_none() {
+            upstream.budget().count_request(self.clock.now());
+        }
         let fields = fields(&mut call, origin);
         let hash = hash(&spec.balance, origin.client.address, call.target.path(), &fields);
         let bounds = Bounds::new(spec.timeouts, origin);
-        let mut course = Course { fields, hash, tried: SmallVec::new(), attempts: 0, bounds };
+        let mut course = Course { fields, hash, tried: call.after.into_iter().collect(), attempts: 0, bounds };
         loop {
             if bounds.is_late() {
                 return Err(Reason::Deadline.into());
@@ -114,6 +121,7 @@ impl Calls {
                         attempt.outcome = AttemptOutcome::RetriedStatus;
                         continue;
                     }
+                    origin.ledger.answered(&upstream, attempt.picked.endpoint());
                     let (lane, to, clock) = (Arc::clone(lane), call.to, self.clock);
                     let reading = Reading { attempt, link, peer, lane, to, bounds, clock, ending: false };
                     return Ok(answer(head, reading));

@@ -5,6 +5,7 @@ mod breaker;
 mod calls;
 mod fallback;
 mod health;
+mod hedge;
 mod mirror;
 mod odd;
 mod overload;
