@@ -21,6 +21,7 @@ mod logging;
 mod mirror;
 mod proxy_upstream_filter;
 mod random;
+mod read_ahead;
 mod recode;
 mod renewal;
 mod request_body_filter;
