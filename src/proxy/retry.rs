@@ -34,7 +34,7 @@ pub fn may_retry(
     let now = gate.shared.clock.at(moment);
     let mut tried = ctx.exchange.tried.clone();
     tried.extend(ctx.exchange.picked.as_ref().map(|picked| picked.id()));
-    let elsewhere = choice.upstream.has_other(&tried, now);
+    let elsewhere = choice.upstream.has_other(&tried, choice.subset, now);
     let mut wait = match retries.backoff {
         // Nothing was sent, and another machine knows nothing of it.
         _ if elsewhere && cause == RetryCause::Connect => Duration::ZERO,

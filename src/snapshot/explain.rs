@@ -1,6 +1,6 @@
 //! What a configuration does, in words: the whole plan, or the way of one request through it. No network is touched.
 
-use super::{Action, Backoff, EncodedSlash, HostField, Rewrite, Route, Snapshot};
+use super::{Action, Backoff, Choice, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
@@ -69,9 +69,13 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
 
 /// The endpoints of an upstream, and how they are chosen and checked.
 fn pool(spec: &UpstreamSpec) -> String {
-    let endpoints = spec.endpoints.iter().map(|endpoint| match endpoint.weight.get() {
-        1 => endpoint.label.clone(),
-        weight => format!("{} (weight {weight})", endpoint.label),
+    let endpoints = spec.endpoints.iter().map(|endpoint| {
+        let weight = Some(endpoint.weight.get()).filter(|weight| *weight != 1).map(|weight| format!("weight {weight}"));
+        let told = weight.into_iter().chain(endpoint.labels.iter().map(|(name, value)| format!("{name}={value}")));
+        match told.collect::<Vec<_>>().join(", ") {
+            told if told.is_empty() => endpoint.label.clone(),
+            told => format!("{} ({told})", endpoint.label),
+        }
     });
     let mut text = endpoints.collect::<Vec<_>>().join(", ");
     let balance = match &spec.balance {
@@ -100,9 +104,9 @@ fn pool(spec: &UpstreamSpec) -> String {
     };
     let warming = spec.slow_start.map(|span| format!("slow start over {span:?}")).unwrap_or_default();
     let zone = spec.zone.as_ref().map(|zone| format!("zone {} preferred", zone.own)).unwrap_or_default();
-    for part in
-        [balance, checked.unwrap_or_default(), overload, breaker, warming, zone].iter().filter(|part| !part.is_empty())
-    {
+    let affinity = spec.affinity.as_ref().map(|own| format!("affinity by cookie {}", own.cookie)).unwrap_or_default();
+    let parts = [balance, affinity, checked.unwrap_or_default(), overload, breaker, warming, zone];
+    for part in parts.iter().filter(|part| !part.is_empty()) {
         let _ = write!(text, "; {part}");
     }
     text
@@ -126,17 +130,26 @@ fn action(route: &Route) -> String {
                 .choices()
                 .iter()
                 .map(|choice| match target.choices().len() {
-                    1 => choice.upstream.name().to_owned(),
+                    1 => whom(choice),
                     _ => {
                         let told: Vec<String> = choice.when.iter().map(ToString::to_string).collect();
                         let when =
                             if told.is_empty() { String::new() } else { format!(", or when {}", told.join(" and ")) };
-                        format!("{} (weight {}{when})", choice.upstream.name(), choice.weight)
+                        format!("{} (weight {}{when})", whom(choice), choice.weight)
                     }
                 })
                 .collect();
             choices.join(", ")
         }
+    }
+}
+
+/// An upstream, and the subset of it where not all of it is meant.
+fn whom(choice: &Choice) -> String {
+    let spec = choice.upstream.spec();
+    match choice.subset.and_then(|number| spec.subsets.get(number)) {
+        Some(labels) => format!("{} where {labels}", spec.name),
+        None => spec.name.clone(),
     }
 }
 

@@ -86,6 +86,8 @@ pub struct Target {
 pub struct Choice {
     /// The upstream.
     pub upstream: Arc<Upstream>,
+    /// The number of the subset of it that requests are for; `None` for all endpoints.
+    pub subset: Option<usize>,
     /// Its counters.
     pub metrics: Arc<UpstreamMetrics>,
     /// Its share, relative to the others; 0 takes no requests.

@@ -4,7 +4,7 @@ use super::answer::{AnswerBody, Reading};
 use super::attempt::{Attempt, Broken, send};
 use super::clock::Bounds;
 use super::head::{fields, head};
-use super::{Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, no_endpoint};
+use super::{Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, no_endpoint, shown};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::request::remove_hop_by_hop;
@@ -55,6 +55,8 @@ impl Lane {
 struct Course {
     fields: HeaderMap,
     hash: Option<u64>,
+    /// What the call shows to come back to an endpoint: a cookie that it carries. None is handed out for calls.
+    shown: Option<Vec<u8>>,
     tried: SmallVec<[EndpointId; 4]>,
     attempts: u32,
     bounds: Bounds,
@@ -90,14 +92,16 @@ impl Calls {
         upstream.budget().count_request(self.clock.now());
         let fields = fields(&mut call, origin);
         let hash = hash(&spec.balance, origin.client.address, call.target.path(), &fields);
-        let bounds = Bounds::new(spec.timeouts, origin);
-        let mut course = Course { fields, hash, tried: SmallVec::new(), attempts: 0, bounds };
+        let (shown, bounds) = (shown(spec, &fields), Bounds::new(spec.timeouts, origin));
+        let mut course = Course { fields, hash, shown, tried: SmallVec::new(), attempts: 0, bounds };
         loop {
             if bounds.is_late() {
                 return Err(Reason::Deadline.into());
             }
             let ask = Ask {
                 hash: course.hash,
+                shown: course.shown.as_deref(),
+                subset: None,
                 tried: &course.tried,
                 now: self.clock.now(),
                 random: lane.random(),

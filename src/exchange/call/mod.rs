@@ -34,7 +34,7 @@ mod origin;
 mod retries;
 
 pub use answer::{AnswerBody, CallAnswer};
-pub use ask::{hash, no_endpoint};
+pub use ask::{hash, no_endpoint, shown};
 pub use asked::{Call, CallBody, Callee, Marking, Pieces};
 pub use attempt::has_known_framing;
 pub use calls::Calls;

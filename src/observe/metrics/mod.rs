@@ -37,7 +37,7 @@ pub use cache::{CacheLevels, CacheMetrics};
 pub use keys::KeyMetrics;
 pub use labels::{
     AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FetchOutcome,
-    LimitDecision, Method, Protocol,
+    LimitDecision, Method, Protocol, ReturnOutcome,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};

@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod affinity;
 mod caching;
 mod combine;
 mod conflicts;
@@ -13,6 +14,7 @@ mod process;
 mod replies;
 mod retries;
 mod routes;
+mod subsets;
 mod upstreams;
 
 pub use process::{server_plan, worker_threads};

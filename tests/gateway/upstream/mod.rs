@@ -1,5 +1,6 @@
 //! Choosing among endpoints, trying again, leaving out the sick, keeping connections.
 
+mod affinity;
 mod balance;
 mod breaker;
 mod calls;
@@ -10,3 +11,4 @@ mod resilience;
 mod retries;
 mod reuse;
 mod rollout;
+mod subset;
