@@ -190,6 +190,6 @@ fn an_answer_from_memory_hands_out_no_cookie_and_keeps_none() {
     let gateway = Gateway::start(&yaml);
     assert!(handed(&gateway.get("/")).is_some());
     let again = gateway.get("/");
-    assert_eq!(again.header("cache-status"), Some("tollgate; hit; ttl=60"));
+    assert!(again.header("cache-status").is_some_and(|told| told.starts_with("tollgate; hit")), "{again:?}");
     assert_eq!(again.header("set-cookie"), None);
 }
