@@ -321,6 +321,13 @@ mod tests {
             (Some("en"), Some("seen=ann; Path=/; HttpOnly"))
         );
         assert_eq!(get(&gateway, "/hello/ann").header("x-changed"), None);
+        let status = get(&gateway, "/status/cart?by=ann");
+        assert_eq!(status.text(), "{\"service\":\"cart\",\"by\":\"ann\",\"state\":\"up\"}");
+        let moved = get(&gateway, "/old-orders/7");
+        let host = main_address(&gateway).ip().to_string();
+        assert_eq!(moved.header("location"), Some(format!("/orders/7?from={host}&tenant=none").as_str()));
+        let invoice = send(main_address(&gateway), &Request::get("/invoices/7").header("Accept", "application/xml"));
+        assert_eq!(invoice.text(), "<invoice id=\"7\"/>");
     }
 
     #[test]
@@ -386,6 +393,17 @@ mod tests {
         let preview = own.header("X-Preview", "1");
         let past = send(main_address(&gateway), &preview);
         assert_eq!(past.header("cache-status"), Some("tollgate; fwd=bypass; detail=configured"));
+    }
+
+    #[test]
+    fn a_browser_is_told_to_stay_at_its_version() {
+        let gateway = Copy::of_file("rollout.yaml").start();
+        let first = get(&gateway, "/checkout/1");
+        let issued = first.header("set-cookie").expect("a cookie");
+        assert!(issued.starts_with("checkout_version=") && issued.contains("Max-Age=2592000"), "{issued}");
+        let pair = issued.split(';').next().unwrap_or_default();
+        let again = Request::get("/checkout/1").header("Cookie", pair);
+        assert_eq!(send(main_address(&gateway), &again).header("set-cookie"), None);
     }
 
     #[test]

@@ -176,20 +176,24 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
         route.combine.as_ref().map(|combine| combine.place),
         route.redirect.as_ref().map(|redirect| redirect.place),
         route.respond.as_ref().map(|respond| respond.place),
+        route.mock.as_ref().map(|mock| mock.place),
     ];
     let given: Vec<Place> = actions.into_iter().flatten().collect();
     match given.as_slice() {
         [] => {
             problems.error(key.place, "the route does nothing").hint(
-                "write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `redirect:` or `respond:`",
+                "write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `redirect:`, `respond:` or `mock:`",
             );
         }
         [_] => {}
         [first, second, ..] => {
             problems
-                .error(*second, "a route has exactly one of `to`, `combine`, `redirect` and `respond`")
+                .error(*second, "a route has exactly one of `to`, `combine`, `redirect`, `respond` and `mock`")
                 .related(*first, "the first is here");
         }
+    }
+    if let Some(sticky) = route.sticky.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(sticky.place, "`sticky` keeps requests at one of several upstreams, and there is none here");
     }
     if let Some(rewrite) = route.rewrite.as_ref().filter(|_| route.to.is_none()) {
         problems.error(rewrite.place, "`rewrite` changes the path an upstream sees, and there is none here");
@@ -214,13 +218,5 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
     {
         problems.error(redirect.status.place, "a redirect's status is 301, 302, 303, 307 or 308");
-    }
-    if let Some(respond) = &route.respond {
-        if !(200..=599).contains(&respond.status.value) {
-            problems.error(respond.status.place, "a status is from 200 to 599");
-        }
-        if let Some(body) = respond.body.as_ref().filter(|_| respond.json.is_some()) {
-            problems.error(body.place, "an answer has `body` or `json`, not both");
-        }
     }
 }

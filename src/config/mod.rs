@@ -13,6 +13,7 @@ mod listener;
 mod load;
 mod route;
 mod route_key;
+mod sticky;
 mod target;
 mod upstream;
 pub mod yaml;
@@ -28,8 +29,9 @@ pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
 };
 pub use load::{Failed, Loaded, load, load_str, read, read_str};
-pub use route::{ApiConfig, MatchConfig, RedirectConfig, RespondConfig, RouteConfig, ValueMatch};
+pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
+pub use sticky::StickyConfig;
 pub use target::{TargetConfig, TargetEntry, WeightedUpstream, WhenConfig};
 pub use upstream::{
     BalanceConfig, BreakerConfig, BreakerScope, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig,

@@ -1,8 +1,9 @@
 //! Routes and apis as they are written.
 
 use super::defaults::with_defaults;
-use super::{CombineConfig, ReplyTemplate, Routes, TargetConfig};
+use super::{CombineConfig, ReplyTemplate, Routes, StickyConfig, TargetConfig};
 use crate::policy::allow::DefaultConfig;
+use crate::policy::answer::{MockConfig, RespondConfig};
 use crate::value::form::{short_form, with_short_form};
 use crate::value::{Named, OneOrMany, Spanned};
 use schemars::JsonSchema;
@@ -32,7 +33,7 @@ with_defaults! {
 }
 
 with_defaults! {
-    /// What is done with the requests a route takes. Exactly one of `to`, `combine`, `redirect` and `respond`.
+    /// What is done with the requests a route takes. Exactly one of `to`, `combine`, `redirect`, `respond` and `mock`.
     RouteConfig {
         /// What must hold beside method and path.
         #[serde(rename = "match")]
@@ -40,12 +41,19 @@ with_defaults! {
         /// The upstream: its name, a URL, a list of URLs, or a list with weights.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub to: Option<Spanned<TargetConfig>>,
+        /// What keeps a request at one of several upstreams of `to`, whatever is drawn for others: `consumer`, `client`,
+        /// `header NAME`, or `cookie NAME for 30d`, issued where none came. Default: each request is drawn anew.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub sticky: Option<Spanned<StickyConfig>>,
         /// Sends the client elsewhere.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub redirect: Option<Spanned<RedirectConfig>>,
-        /// Answers as written here.
+        /// Answers as written here; texts may hold variables such as `{id}`.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub respond: Option<Spanned<RespondConfig>>,
+        /// Answers as a service would that is not there yet: as `respond`, with examples by media type and a delay.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub mock: Option<Spanned<MockConfig>>,
         /// One answer out of several calls.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub combine: Option<Spanned<CombineConfig>>,
@@ -107,7 +115,8 @@ short_form!(ValueMatch, "a value, or a map with exact, prefix, regex or present"
 #[serde(remote = "RedirectConfig", deny_unknown_fields)]
 #[schemars(transform = with_short_form("Where to."))]
 pub struct RedirectConfig {
-    /// A path or URL, with captures: `/new/{**}`. The query goes along unless this has one.
+    /// A path or URL with variables: `/new/{**}?from={host}`; none in the scheme or the host. The query goes along unless
+    /// this has one.
     pub to: Spanned<String>,
     /// 301, 302, 303, 307 or 308. Default 308.
     #[serde(default = "permanent")]
@@ -126,25 +135,3 @@ impl FromStr for RedirectConfig {
     }
 }
 short_form!(RedirectConfig, "a path or URL, or a map", |redirect, place| redirect.to.place = place);
-
-/// A fixed answer.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RespondConfig {
-    /// Its status. Default 200.
-    #[serde(default = "ok")]
-    pub status: Spanned<u16>,
-    /// Its headers.
-    #[serde(default)]
-    pub headers: Named<Spanned<String>>,
-    /// Its body as text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Spanned<String>>,
-    /// Or as JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub json: Option<serde_json::Value>,
-}
-
-fn ok() -> Spanned<u16> {
-    Spanned::nowhere(200)
-}

@@ -1,11 +1,11 @@
-//! `redirect:`: an answer made from the captures of the route's path.
+//! `redirect:`: an answer made from the captures of the route's path and what else is known of the request.
 
 use crate::reply::Fixed;
 use crate::routing::{BadPath, Captures, Template};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-/// A redirect whose target is made from the captures of the route's path.
+/// A redirect whose target is made of the request.
 #[derive(Clone, Debug)]
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308 (RFC 9110 §15.4).
@@ -15,13 +15,20 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// The answer for one request. The request's query goes along unless the target brings its own.
+    /// The answer for one request; `others` knows what else the target names. The request's query goes along unless the
+    /// target brings its own.
     ///
     /// # Errors
-    /// The captures would make a path that is none; see [`Template::expand`].
-    pub fn answer(&self, path: &str, query: Option<&str>, captures: &Captures) -> Result<Fixed, BadPath> {
+    /// The parts would make a path that is none; see [`Template::expand_with`].
+    pub fn answer(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        captures: &Captures,
+        others: &mut dyn FnMut(usize) -> Option<String>,
+    ) -> Result<Fixed, BadPath> {
         let mut target = String::with_capacity(64);
-        self.to.expand(path, captures, &mut target)?;
+        self.to.expand_with(path, captures, others, &mut target)?;
         if let Some(query) = query.filter(|_| !self.to.has_query()) {
             target.push('?');
             target.push_str(query);

@@ -5,6 +5,7 @@
 //! policies it has and no others.
 
 pub mod allow;
+pub mod answer;
 pub mod auth;
 mod body;
 pub mod body_limit;

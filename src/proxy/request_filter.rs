@@ -1,17 +1,19 @@
 //! Before any upstream work: answer what can be answered here, run the route's policies on the head, and make sure that
 //! there is an endpoint to ask.
 
-use super::answer::{write, write_refusal};
+use super::answer::{answered, write, write_refusal};
 use super::ctx::{Flow, Matched, ProxyCtx, Purpose};
 use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
 use super::invalidation::purge;
 use super::{Gate, Random, deadline, exchange, upstream_peer};
+use crate::exchange::Redirect;
+use crate::policy::transform::{Facts, Standing, Value};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Asked, RequestView};
-use crate::routing::Router;
+use crate::routing::{BadPath, Router};
 use crate::snapshot::Action;
 use http::{HeaderMap, Uri, Version, header};
 use pingora_core::{Error, ErrorType, Result};
@@ -94,15 +96,56 @@ async fn answer(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resul
             write_refusal(session, ctx, &Reason::NoRoute.into()).await
         }
         Some(Action::Exchange(own)) => exchange::run(gate, session, ctx, Arc::clone(own)).await,
-        Some(Action::Respond(fixed)) => write(session, ctx, Fixed::clone(fixed)).await,
-        Some(Action::Redirect(redirect)) => {
-            let uri = &session.req_header().uri;
-            match redirect.answer(uri.path(), uri.query(), &ctx.matched.captures) {
+        Some(Action::Respond(answers)) => {
+            if let Some(delay) = answers.delay {
+                let left = ctx.remaining(Instant::now()).unwrap_or(delay);
+                tokio::time::sleep(delay.min(left)).await;
+                if left < delay {
+                    return write_refusal(session, ctx, &Reason::Deadline.into()).await;
+                }
+            }
+            if answers.asks() {
+                ask(session, ctx);
+            }
+            let fixed = answers.answer(&facts(session, ctx));
+            write(session, ctx, fixed).await
+        }
+        Some(Action::Redirect(redirect, values)) => {
+            if !values.is_empty() {
+                ask(session, ctx);
+            }
+            match redirected(redirect, values, session, ctx) {
                 Ok(fixed) => write(session, ctx, fixed).await,
                 Err(_) => write_refusal(session, ctx, &Reason::BadPath.into()).await,
             }
         }
     }
+}
+
+fn redirected(
+    redirect: &Redirect,
+    values: &[Value],
+    session: &Session,
+    ctx: &ProxyCtx,
+) -> std::result::Result<Fixed, BadPath> {
+    let (uri, facts) = (&session.req_header().uri, facts(session, ctx));
+    let mut others = |number: usize| values.get(number)?.expand(&facts, Standing::Text);
+    redirect.answer(uri.path(), uri.query(), &ctx.matched.captures, &mut others)
+}
+
+/// Keeps what was asked for, where nothing has yet.
+fn ask(session: &Session, ctx: &mut ProxyCtx) {
+    if ctx.cx.changes.asked.is_none() {
+        ctx.cx.changes.asked = Some(Box::new(asked(&ctx.snapshot.router, &ctx.matched, &session.req_header().uri)));
+    }
+    if ctx.cx.identity.request_id.is_none() {
+        ctx.cx.identity.request_id = Some(ctx.ids.request.clone());
+    }
+}
+
+/// What answers of the gateway's own are made of.
+fn facts<'f>(session: &'f Session, ctx: &'f ProxyCtx) -> Facts<'f> {
+    Facts { cx: &ctx.cx, request: answered(session), status: None }
 }
 
 /// What the frame checks of every request.

@@ -6,8 +6,9 @@ use super::{Gate, Random};
 use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint, shown};
 use crate::reply::{Reason, Reply};
 use crate::routing::Target as Asked;
-use crate::snapshot::{Action, Choice};
+use crate::snapshot::{Action, Choice, Draw};
 use crate::upstream::Ask;
+use http::header;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -67,20 +68,7 @@ pub fn choice(ctx: &ProxyCtx) -> Option<&Choice> {
 pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result::Result<(), Reply> {
     let [ticket, random] = Random::bits();
     if ctx.exchange.choice.is_none() {
-        ctx.exchange.choice = ctx.route().and_then(|route| match &route.action {
-            Action::Forward(target) => {
-                let request = session.req_header();
-                let asked = Asked {
-                    host: &ctx.matched.host,
-                    path: request.uri.path(),
-                    method: request.method.as_str(),
-                    query: request.uri.query(),
-                    headers: &request.headers,
-                };
-                target.choose(&asked, ticket)
-            }
-            Action::Redirect(_) | Action::Respond(_) | Action::Exchange(_) | Action::Policies => None,
-        });
+        ctx.exchange.choice = split(session, ctx, ticket);
     }
     let Some(choice) = choice(ctx) else { return Err(Reason::Internal.into()) };
     let began = Instant::now();
@@ -101,4 +89,30 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     ctx.exchange.picked = Some(picked);
     ctx.exchange.attempt_began = began;
     Ok(())
+}
+
+/// The upstream that the request is sent to: by what it says, else by the shares. Who is to be known again and is not yet
+/// gets a cookie with the answer.
+fn split(session: &Session, ctx: &mut ProxyCtx, ticket: u64) -> Option<usize> {
+    let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
+    let route = matched.route.and_then(|number| snapshot.routes.get(number))?;
+    let Action::Forward(target) = &route.action else { return None };
+    let request = session.req_header();
+    let asked = Asked {
+        host: &matched.host,
+        path: request.uri.path(),
+        method: request.method.as_str(),
+        query: request.uri.query(),
+        headers: &request.headers,
+    };
+    if let Some(forced) = target.forced(&asked) {
+        return Some(forced);
+    }
+    let Some(sticky) = target.sticky() else { return target.by_share(Draw::Random(ticket)) };
+    if let Some(key) = sticky.key(cx, &request.headers) {
+        return target.by_share(Draw::Key(key));
+    }
+    let Some((key, field)) = sticky.issue(cx.scheme, ticket) else { return target.by_share(Draw::Random(ticket)) };
+    cx.changes.response.push((header::SET_COOKIE, field));
+    target.by_share(Draw::Key(key))
 }

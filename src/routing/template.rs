@@ -32,7 +32,12 @@ enum Part {
     Capture(usize),
     /// The rest of the path, and the slash before it: where `/a/**` matched just `/a`, there is neither.
     SlashAndRest(usize),
+    /// Something else, which whoever expands it knows by this number.
+    Other(usize),
 }
+
+/// What stands for names that the pattern does not capture.
+pub type Others<'a> = &'a mut dyn FnMut(&str, usize) -> Option<usize>;
 
 impl Template {
     /// Reads a path or an `http`, `https` URL in which `{name}` and `{**}` stand for captures of `pattern`.
@@ -41,6 +46,15 @@ impl Template {
     ///
     /// [`PatternError`] with the place in `text`: a capture that the pattern has not, or what no URL may hold.
     pub fn parse(text: &str, pattern: &PathPattern) -> Result<Self, PatternError> {
+        Self::parse_with(text, pattern, &mut |_, _| None)
+    }
+
+    /// The same, in which `others` gives a number to names that are no captures, each told with its place in `text`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`], for names that have no number.
+    pub fn parse_with(text: &str, pattern: &PathPattern, others: Others<'_>) -> Result<Self, PatternError> {
         let start = path_start(text)?;
         let (origin, local) = text.split_at_checked(start).unwrap_or(("", text));
         if let Some(brace) = origin.find(['{', '}']) {
@@ -52,8 +66,10 @@ impl Template {
         Ok(Self {
             text: text.into(),
             origin: origin.into(),
-            path: parts(path, pattern).map_err(|error| error.shifted(start))?,
-            query: parts(query, pattern).map_err(|error| error.shifted(start + end))?,
+            path: parts(path, pattern, &mut |name, at| others(name, start + at))
+                .map_err(|error| error.shifted(start))?,
+            query: parts(query, pattern, &mut |name, at| others(name, start + end + at))
+                .map_err(|error| error.shifted(start + end))?,
         })
     }
 
@@ -69,13 +85,34 @@ impl Template {
     /// [`BadPath`] when the parts do not make a legal path. Only captures of a regular expression over the whole path,
     /// or parts put together within a segment, can come to that; the request is then answered 400.
     pub fn expand(&self, path: &str, captures: &Captures, out: &mut String) -> Result<(), BadPath> {
+        self.expand_with(path, captures, &mut |_| None, out)
+    }
+
+    /// The same, with the texts of other names by their numbers. One that is not there is refused in the path, and empty
+    /// in the query.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::expand`], and where such a text would make dot segments or an empty segment in the path.
+    pub fn expand_with(
+        &self,
+        path: &str,
+        captures: &Captures,
+        others: &mut dyn FnMut(usize) -> Option<String>,
+        out: &mut String,
+    ) -> Result<(), BadPath> {
         out.push_str(&self.origin);
-        let start = out.len();
+        let (start, mut foreign) = (out.len(), false);
         for part in &self.path {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Capture(index) => out.push_str(captures.get(path, *index).unwrap_or_default()),
                 Part::SlashAndRest(index) => append_rest(path, captures, *index, out),
+                Part::Other(number) => {
+                    foreign = true;
+                    let text = others(*number).filter(|text| !text.is_empty()).ok_or(BadPath::Character)?;
+                    append_encoded(&text, out);
+                }
             }
         }
         if out.len() == start {
@@ -85,6 +122,9 @@ impl Template {
             std::borrow::Cow::Borrowed(_) => None,
             std::borrow::Cow::Owned(normal) => Some(normal),
         };
+        if normal.is_some() && foreign {
+            return Err(BadPath::HiddenDots);
+        }
         if let Some(normal) = normal {
             out.truncate(start);
             out.push_str(&normal);
@@ -97,6 +137,7 @@ impl Template {
                     out.push('/');
                     append_escaped(captures.get(path, *index).unwrap_or_default(), out);
                 }
+                Part::Other(number) => append_encoded(&others(*number).unwrap_or_default(), out),
             }
         }
         Ok(())
@@ -130,6 +171,16 @@ fn append_escaped(value: &str, out: &mut String) {
     }
 }
 
+/// Appends a text as a whole segment or parameter: all but unreserved characters is escaped.
+fn append_encoded(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match is_unreserved(byte) {
+            true => out.push(char::from(byte)),
+            false => push_escape(byte, out),
+        }
+    }
+}
+
 /// Where scheme and authority end.
 fn path_start(text: &str) -> Result<usize, PatternError> {
     let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| !scheme.contains('/')) else {
@@ -155,7 +206,7 @@ fn path_start(text: &str) -> Result<usize, PatternError> {
 }
 
 /// Cuts a text into literal parts and captures.
-fn parts(text: &str, pattern: &PathPattern) -> Result<Box<[Part]>, PatternError> {
+fn parts(text: &str, pattern: &PathPattern, others: Others<'_>) -> Result<Box<[Part]>, PatternError> {
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -173,7 +224,13 @@ fn parts(text: &str, pattern: &PathPattern) -> Result<Box<[Part]>, PatternError>
             parts.push(Part::Text(literal.into()));
             break;
         };
-        let index = pattern.capture_index(name).ok_or_else(|| unknown(name, brace, pattern))?;
+        let Some(index) = pattern.capture_index(name) else {
+            let number = others(name, brace + 1).ok_or_else(|| unknown(name, brace, pattern))?;
+            parts.extend((!literal.is_empty()).then(|| Part::Text(literal.into())));
+            parts.push(Part::Other(number));
+            rest = tail;
+            continue;
+        };
         let before = if name == REST { literal.strip_suffix('/') } else { None };
         match before.unwrap_or(literal) {
             "" => {}

@@ -1,6 +1,6 @@
 //! What a configuration does, in words: the whole plan, or the way of one request through it. No network is touched.
 
-use super::{Action, Backoff, Choice, EncodedSlash, HostField, Rewrite, Route, Snapshot};
+use super::{Action, Backoff, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
@@ -121,35 +121,27 @@ fn name_of(route: &Route) -> String {
 
 fn action(route: &Route) -> String {
     match &route.action {
-        Action::Respond(fixed) => format!("answers {} ({} bytes)", fixed.status.as_str(), fixed.body.len()),
+        Action::Respond(answers) => answers.describe(),
         Action::Exchange(own) => own.describe().into_iter().next().unwrap_or_default(),
         Action::Policies => "answered by its policies".to_owned(),
-        Action::Redirect(redirect) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
+        Action::Redirect(redirect, _) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
         Action::Forward(target) => {
             let choices: Vec<String> = target
                 .choices()
                 .iter()
                 .map(|choice| match target.choices().len() {
-                    1 => whom(choice),
+                    1 => choice.to_string(),
                     _ => {
                         let told: Vec<String> = choice.when.iter().map(ToString::to_string).collect();
                         let when =
                             if told.is_empty() { String::new() } else { format!(", or when {}", told.join(" and ")) };
-                        format!("{} (weight {}{when})", whom(choice), choice.weight)
+                        format!("{choice} (weight {}{when})", choice.weight)
                     }
                 })
                 .collect();
-            choices.join(", ")
+            let sticky = target.sticky().map(|sticky| format!("; sticky by {sticky}")).unwrap_or_default();
+            format!("{}{sticky}", choices.join(", "))
         }
-    }
-}
-
-/// An upstream, and the subset of it where not all of it is meant.
-fn whom(choice: &Choice) -> String {
-    let spec = choice.upstream.spec();
-    match choice.subset.and_then(|number| spec.subsets.get(number)) {
-        Some(labels) => format!("{} where {labels}", spec.name),
-        None => spec.name.clone(),
     }
 }
 
@@ -160,7 +152,7 @@ fn frame(route: &Route) -> Vec<String> {
         Action::Forward(_) => {}
         Action::Exchange(own) => lines.extend(own.describe().into_iter().skip(1)),
         // Nothing below concerns an answer of the gateway's own.
-        Action::Respond(_) | Action::Redirect(_) | Action::Policies => return lines,
+        Action::Respond(_) | Action::Redirect(..) | Action::Policies => return lines,
     }
     match route.timeout {
         Some(timeout) => lines.push(format!("timeout {timeout:?}, all attempts together")),

@@ -10,6 +10,7 @@ mod purge;
 mod report;
 mod route;
 mod shared;
+mod split;
 mod store;
 mod usage;
 
@@ -19,8 +20,9 @@ pub use compile::{Compiled, Surroundings, compile, server_plan, worker_threads};
 pub use explain::{Question, draw_plan, explain_plan, explain_request};
 pub use inline::InlineProviders;
 pub use report::ReloadReport;
-pub use route::{Action, Caching, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
+pub use route::{Action, Caching, EncodedSlash, Forward, HostField, Lane, Rewrite, Route};
 pub use shared::Shared;
+pub use split::{Choice, Draw, Sticky, Target};
 pub use store::Store;
 pub use usage::{usage_of, usage_page};
 

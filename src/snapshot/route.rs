@@ -1,17 +1,18 @@
 //! A compiled route: what it does with a request that it takes.
 
+use super::Target;
 use crate::cache::Plan;
-use crate::exchange::call::{Callee, Retries};
+use crate::exchange::call::Retries;
 use crate::exchange::{Exchange, Redirect};
-use crate::observe::metrics::{CacheMetrics, RouteMetrics, UpstreamMetrics};
+use crate::observe::metrics::{CacheMetrics, RouteMetrics};
 use crate::policy::Chain;
+use crate::policy::answer::Answers;
 use crate::policy::cors::Preflights;
-use crate::reply::{Fixed, Templates};
-use crate::routing::{Predicate, Target as Request, Template};
-use crate::upstream::Upstream;
+use crate::policy::transform::Value;
+use crate::reply::Templates;
+use crate::routing::Template;
 use crate::value::Priority;
 use http::{HeaderName, HeaderValue};
-use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,82 +65,14 @@ pub struct Caching {
 pub enum Action {
     /// Passes it to an upstream.
     Forward(Target),
-    /// Sends the client elsewhere.
-    Redirect(Box<Redirect>),
+    /// Sends the client elsewhere; beside it the values that its target names by number.
+    Redirect(Box<Redirect>, Box<[Value]>),
     /// Answers as written.
-    Respond(Box<Fixed>),
+    Respond(Box<Answers>),
     /// Makes an answer of its own out of calls to upstreams.
     Exchange(Arc<dyn Exchange>),
     /// One of its policies answers: a path of a provider's own.
     Policies,
-}
-
-/// The upstreams of a route, by weight.
-pub struct Target {
-    choices: SmallVec<[Choice; 1]>,
-    total: u64,
-    /// Whether some requests are sent somewhere whatever the shares.
-    forces: bool,
-}
-
-/// One upstream of a target.
-pub struct Choice {
-    /// The upstream.
-    pub upstream: Arc<Upstream>,
-    /// The number of the subset of it that requests are for; `None` for all endpoints.
-    pub subset: Option<usize>,
-    /// Its counters.
-    pub metrics: Arc<UpstreamMetrics>,
-    /// Its share, relative to the others; 0 takes no requests.
-    pub weight: u32,
-    /// Requests for which all of these hold go there whatever the shares; none where it is empty.
-    pub when: Box<[Predicate]>,
-}
-
-impl Choice {
-    /// The upstream as one that is called.
-    pub fn callee(&self) -> Callee {
-        Callee { upstream: Arc::clone(&self.upstream), metrics: Arc::clone(&self.metrics) }
-    }
-}
-
-impl Target {
-    /// A target of at least one choice with a weight.
-    pub fn new(choices: Vec<Choice>) -> Option<Self> {
-        let total = choices.iter().map(|choice| u64::from(choice.weight)).sum();
-        let forces = choices.iter().any(|choice| !choice.when.is_empty());
-        (total > 0).then(|| Self { choices: choices.into(), total, forces })
-    }
-
-    /// The number of the choice that a request is sent to by what it says, else of the one that 64 random bits fall on.
-    pub fn choose(&self, request: &Request<'_>, random: u64) -> Option<usize> {
-        let forced = |choice: &Choice| !choice.when.is_empty() && choice.when.iter().all(|told| told.holds(request));
-        if self.forces
-            && let Some(place) = self.choices.iter().position(forced)
-        {
-            return Some(place);
-        }
-        let chosen = self.by_share(random)?;
-        self.choices.iter().position(|choice| std::ptr::eq(choice, chosen))
-    }
-
-    fn by_share(&self, random: u64) -> Option<&Choice> {
-        if let [only] = &*self.choices {
-            return Some(only);
-        }
-        let mut ticket = random % self.total;
-        self.choices.iter().find(|choice| {
-            let weight = u64::from(choice.weight);
-            let here = ticket < weight;
-            ticket = ticket.saturating_sub(weight);
-            here
-        })
-    }
-
-    /// All choices.
-    pub fn choices(&self) -> &[Choice] {
-        &self.choices
-    }
 }
 
 /// What changes on the way up.

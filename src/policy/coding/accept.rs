@@ -33,7 +33,7 @@ fn weight(text: &[u8]) -> Option<u16> {
 }
 
 /// Name and weight of one element. A malformed weight is none: the coding is not wanted.
-fn element(text: &[u8]) -> Option<(&[u8], u16)> {
+pub fn element(text: &[u8]) -> Option<(&[u8], u16)> {
     let mut parts = text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let name = parts.next().filter(|name| !name.is_empty())?;
     let mut found = 1000;

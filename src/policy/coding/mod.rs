@@ -7,7 +7,7 @@ mod accept;
 mod decode;
 mod encode;
 
-pub use accept::{Accepted, accepted};
+pub use accept::{Accepted, accepted, element};
 pub use decode::{Bound, DecodeError, Decoder};
 pub use encode::{Encoder, Levels};
 

@@ -180,6 +180,33 @@ impl HeaderChanges {
         }
     }
 
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Makes them at once where each sets a value that depends on no request; whether it did.
+    pub fn set_constants(&self, headers: &mut http::HeaderMap) -> bool {
+        let constant = |change: &Change| match change {
+            Change::Set(name, Content::Fixed(value)) => Some((name.clone(), value.clone())),
+            _ => None,
+        };
+        let all: Option<Vec<_>> = self.0.iter().map(constant).collect();
+        let made = all.is_some();
+        all.into_iter().flatten().for_each(|(name, value)| drop(headers.insert(name, value)));
+        made
+    }
+
+    /// Adds others behind them.
+    pub fn extend(&mut self, others: Self) {
+        self.0 = std::mem::take(&mut self.0).into_iter().chain(others.0).collect();
+    }
+
+    /// Whether one of them sets that field to something made of a request.
+    pub fn makes(&self, field: &HeaderName) -> bool {
+        self.0.iter().any(|change| matches!(change, Change::Set(name, Content::Made(_)) if name == field))
+    }
+
     /// The changes in a few words each.
     pub fn describe(&self) -> Vec<String> {
         let word = |change: &Change| match change {

@@ -18,9 +18,11 @@ mod status;
 mod value;
 mod variable;
 
-pub use body::{Format, JsonConfig};
+pub use body::{Format, JsonConfig, Made};
 pub use config::{ChangesConfig, RequestConfig, ResponseConfig};
-pub use value::Scope;
+pub(super) use headers::{HeaderChanges, Way, Written};
+pub use value::{Place as Standing, Scope, Value};
+pub use variable::Facts;
 
 use super::allow::{Condition, Facts as Conditions};
 use super::{ChainBuilder, Decision, OnRequest, Seen, Setup, Stage};

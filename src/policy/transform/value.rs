@@ -3,6 +3,7 @@
 //! What is put in comes from clients, so it is always written for where it stands: it can neither end a line of a head,
 //! nor a segment of a path, nor a parameter, nor a cookie.
 
+use super::body::escaped;
 use super::variable::{Facts, NAMES, Variable};
 use crate::policy::Setup;
 use crate::value::{Spanned, suggest};
@@ -23,6 +24,10 @@ pub enum Place {
     Cookie,
     /// In text, as it is.
     Text,
+    /// Within a string of JSON (RFC 8259 §7).
+    Json,
+    /// In the text or an attribute of HTML or XML.
+    Markup,
 }
 
 impl Place {
@@ -31,7 +36,7 @@ impl Place {
             Self::Field => c.is_ascii_graphic() || c == ' ',
             Self::Segment => c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@".contains(c),
             Self::Parameter => c.is_ascii_alphanumeric() || "-._~".contains(c),
-            Self::Text => true,
+            Self::Text | Self::Json | Self::Markup => true,
             Self::Cookie => c.is_ascii_graphic() && !"\",;\\%".contains(c),
         }
     }
@@ -39,8 +44,15 @@ impl Place {
     /// Appends what comes from a request.
     pub fn put(self, text: &str, out: &mut String) {
         let mut bytes = [0; 4];
+        match self {
+            Self::Text => return out.push_str(text),
+            Self::Json => return out.push_str(&escaped(text)),
+            _ => {}
+        }
         for c in text.chars() {
-            if self.takes(c) {
+            if self == Self::Markup {
+                put_in_markup(c, out);
+            } else if self.takes(c) {
                 out.push(c);
             } else {
                 c.encode_utf8(&mut bytes).bytes().for_each(|byte| {
@@ -48,6 +60,20 @@ impl Place {
                 });
             }
         }
+    }
+}
+
+/// What is not a character of XML 1.0 (§2.2) is left out: no reference may stand for it either.
+fn put_in_markup(c: char, out: &mut String) {
+    match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '"' => out.push_str("&quot;"),
+        '\'' => out.push_str("&#39;"),
+        '\t' | '\n' | '\r' => out.push(c),
+        '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {}
+        other => out.push(other),
     }
 }
 
@@ -92,7 +118,17 @@ struct Wrong {
 impl Value {
     /// Compiles a value; a problem is recorded where it is none.
     pub fn compile(written: &Spanned<String>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Option<Self> {
-        match parts(&written.value, scope) {
+        Self::read(written, Braces::Doubled, scope, setup)
+    }
+
+    /// Compiles the text of a whole body, in which braces that enclose no name are text: JSON and style sheets need no
+    /// doubled ones.
+    pub fn compile_body(written: &Spanned<String>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Option<Self> {
+        Self::read(written, Braces::OfNames, scope, setup)
+    }
+
+    fn read(written: &Spanned<String>, braces: Braces, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Option<Self> {
+        match parts(&written.value, braces, scope) {
             Ok(parts) => Some(Self { written: written.value.as_str().into(), parts: parts.into() }),
             Err(wrong) => {
                 setup.problems.error(written.within(wrong.offset), wrong.message).hint(wrong.hint);
@@ -118,27 +154,57 @@ impl Value {
         })
     }
 
+    /// Whether each variable stands within a string of the JSON that this is the text of.
+    pub fn is_within_strings(&self) -> bool {
+        let (mut within, mut escaped) = (false, false);
+        self.parts.iter().all(|part| match part {
+            Part::Text(text) => {
+                for byte in text.bytes() {
+                    within ^= byte == b'"' && !escaped;
+                    escaped = byte == b'\\' && !escaped;
+                }
+                true
+            }
+            Part::Variable(..) | Part::Rest(_) => within,
+        })
+    }
+
+    /// Its text for a request, in which variables that have none are left out.
+    pub fn fill(&self, facts: &Facts<'_>, place: Place) -> String {
+        let mut out = String::with_capacity(256);
+        for part in &self.parts {
+            let _ = part.put(facts, place, &mut out);
+        }
+        out
+    }
+
     /// Its text for a request; `None` where a variable has none.
     pub fn expand(&self, facts: &Facts<'_>, place: Place) -> Option<String> {
         let mut out = String::with_capacity(64);
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Variable(variable, default) => match (variable.text(facts), default) {
-                    (Some(text), _) => place.put(&text, &mut out),
-                    (None, Some(default)) => place.put(default, &mut out),
-                    (None, None) => return None,
-                },
-                Part::Rest(index) => {
-                    let rest = Variable::Capture(*index).text(facts)?.into_owned();
-                    for (number, segment) in rest.split('/').enumerate() {
-                        out.push_str(if number > 0 { "/" } else { "" });
-                        place.put(segment, &mut out);
-                    }
+        self.parts.iter().try_for_each(|part| part.put(facts, place, &mut out))?;
+        Some(out)
+    }
+}
+
+impl Part {
+    /// Appends its text for a request; `None` where it has none.
+    fn put(&self, facts: &Facts<'_>, place: Place, out: &mut String) -> Option<()> {
+        match self {
+            Self::Text(text) => out.push_str(text),
+            Self::Variable(variable, default) => match (variable.text(facts), default) {
+                (Some(text), _) => place.put(&text, out),
+                (None, Some(default)) => place.put(default, out),
+                (None, None) => return None,
+            },
+            Self::Rest(index) => {
+                let rest = Variable::Capture(*index).text(facts)?.into_owned();
+                for (number, segment) in rest.split('/').enumerate() {
+                    out.push_str(if number > 0 { "/" } else { "" });
+                    place.put(segment, out);
                 }
             }
         }
-        Some(out)
+        Some(())
     }
 }
 
@@ -151,14 +217,39 @@ impl fmt::Display for Value {
 /// The name by which the rest of a path (`**`) is captured.
 const REST: &str = "**";
 
-fn parts(text: &str, scope: &Scope<'_>) -> Result<Vec<Part>, Wrong> {
+/// What braces in a text mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Braces {
+    /// Each begins a variable; two stand for one.
+    Doubled,
+    /// Those around what looks like a name do.
+    OfNames,
+}
+
+/// Whether a text begins with a name in braces.
+fn begins_with_name(text: &str) -> bool {
+    let name = text.strip_prefix('{').and_then(|open| open.split_once('}')).map_or("", |(name, _)| name);
+    let name = name.split('|').next().unwrap_or_default();
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-*".contains(&byte))
+}
+
+fn parts(text: &str, braces: Braces, scope: &Scope<'_>) -> Result<Vec<Part>, Wrong> {
     let (mut parts, mut literal, mut at) = (Vec::new(), String::new(), 0);
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let next = rest.find(['{', '}']).unwrap_or(rest.len());
         let (plain, tail) = rest.split_at_checked(next).unwrap_or((rest, ""));
         literal.push_str(plain);
         at += next;
-        if tail.starts_with("{{") || tail.starts_with("}}") {
+        if braces == Braces::OfNames && !begins_with_name(tail) {
+            // A name in two braces is itself, in one.
+            let inner = tail.get(1..).filter(|inner| begins_with_name(inner)).and_then(|inner| inner.split_once("}}"));
+            let (text, taken) = match inner {
+                Some((inner, _)) => (format!("{inner}}}"), inner.len() + 3),
+                None => (tail.chars().take(1).collect(), 1.min(tail.len())),
+            };
+            literal.push_str(&text);
+            at += taken;
+        } else if tail.starts_with("{{") || tail.starts_with("}}") {
             literal.push_str(if tail.starts_with('{') { "{" } else { "}" });
             at += 2;
         } else if let Some(open) = tail.strip_prefix('{') {

@@ -119,3 +119,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn other_names_are_encoded_for_where_they_stand() {
+    let pattern = PathPattern::parse("/a/{id}").unwrap();
+    let mut names = Vec::new();
+    let parsed = Template::parse_with("https://b.example/x/{one}/{id}?q={two}&r={one}", &pattern, &mut |name, at| {
+        names.push((name.to_owned(), at));
+        Some(names.len() - 1)
+    });
+    assert_eq!(names, [("one".to_owned(), 21), ("two".to_owned(), 34), ("one".to_owned(), 42)]);
+    let template = parsed.unwrap();
+    let expand = |one: Option<&str>, two: Option<&str>| {
+        let (mut captures, mut out) = (Captures::new(), String::new());
+        captures.push(3, 4);
+        let mut others = |number| if number == 1 { two } else { one }.map(str::to_owned);
+        template.expand_with("/a/7", &captures, &mut others, &mut out).map(|()| out)
+    };
+    assert_eq!(
+        expand(Some("a/b?c#d%25 e\r\né"), Some("1&x=2")).as_deref(),
+        Ok("https://b.example/x/a%2Fb%3Fc%23d%2525%20e%0D%0A%C3%A9/7?q=1%26x%3D2&r=a%2Fb%3Fc%23d%2525%20e%0D%0A%C3%A9")
+    );
+    assert_eq!(expand(Some("x"), None).as_deref(), Ok("https://b.example/x/x/7?q=&r=x"));
+    for bad in [None, Some(""), Some(".."), Some("."), Some("%2e%2e")] {
+        assert!(expand(bad, None).is_err(), "{bad:?}");
+    }
+}

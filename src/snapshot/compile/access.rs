@@ -208,13 +208,7 @@ impl Compiling<'_> {
     /// Adds the policies that change requests and answers to a route's chain.
     fn changes(&mut self, policies: Policies<'_>, route: &LimitedRoute<'_>, chain: &mut ChainBuilder) {
         let written = (transform::rules(policies.request), transform::rules(policies.response));
-        let scope = transform::Scope {
-            captures: route.path.captures(),
-            route: route.key,
-            api: route.around.map_or("", |(name, _)| name),
-            env: &self.loaded.config.env,
-            answered: false,
-        };
+        let scope = self.scope(route);
         transform::attach(written, scope, chain, &mut self.setup());
         if let Some(OrOff::On(compress)) = policies.compress {
             compress.attach(chain, &mut self.setup());

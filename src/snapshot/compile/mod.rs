@@ -3,6 +3,7 @@
 
 mod access;
 mod affinity;
+mod answers;
 mod caching;
 mod combine;
 mod conflicts;
@@ -15,6 +16,7 @@ mod replies;
 mod retries;
 mod routes;
 mod subsets;
+mod traffic;
 mod upstreams;
 
 pub use process::{server_plan, worker_threads};

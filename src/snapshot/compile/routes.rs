@@ -6,21 +6,19 @@ use super::limits::LimitedRoute;
 use super::retries::{deadline_header, retries};
 use super::upstreams::Upstreams;
 use crate::config::{
-    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RetriesConfig, RouteConfig, TargetConfig,
-    TargetEntry, ValueMatch, WhenConfig,
+    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
+    ValueMatch, WhenConfig,
 };
-use crate::exchange::Redirect;
 use crate::observe::metrics::Handles;
-use crate::reply::{Fixed, Templates};
+use crate::reply::Templates;
 use crate::routing::{
     Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
 };
 use crate::snapshot::areas::Area;
-use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
+use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Sticky, Target};
 use crate::upstream::{Protocol, Upstream};
 use crate::value::{Named, OrOff, Place, Spanned, suggest};
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +94,7 @@ impl<'a> Compiling<'a> {
     }
 
     /// The value, or a problem at the right place within the text.
-    fn pattern<T>(&mut self, text: &Spanned<String>, parsed: Result<T, PatternError>) -> Option<T> {
+    pub(super) fn pattern<T>(&mut self, text: &Spanned<String>, parsed: Result<T, PatternError>) -> Option<T> {
         match parsed {
             Ok(value) => Some(value),
             Err(error) => {
@@ -130,11 +128,11 @@ impl<'a> Compiling<'a> {
         let policies = written.policies().within(level.policies);
         let name = api_name.map_or_else(|| key.value.clone(), |api| format!("{api}: {}", key.value));
         let rewrite = self.rewrite(level, written, &path, base);
-        let Some(action) = self.action(road, &name, written, (&path, policies.retries)) else { return };
-        let Some(rewrite) = rewrite else { return };
-        road.access.log_in_on(&hosts, policies);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
+        let Some(action) = self.action(road, &name, &limited, policies) else { return };
+        let Some(rewrite) = rewrite else { return };
+        road.access.log_in_on(&hosts, policies);
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
         let forward = Forward {
             host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
@@ -256,49 +254,28 @@ impl<'a> Compiling<'a> {
         &mut self,
         road: &mut Road<'_>,
         name: &str,
-        written: &RouteConfig,
-        (path, retries): (&PathPattern, Option<&RetriesConfig>),
+        route: &LimitedRoute<'_>,
+        policies: Policies<'_>,
     ) -> Option<Action> {
+        let written = route.written;
         if let Some(combine) = &written.combine {
-            let combine = self.combine(road, combine, path.captures(), retries)?;
+            let combine = self.combine(road, combine, route.path.captures(), policies.retries)?;
             return Some(Action::Exchange(Arc::new(combine)));
         }
         if let Some(to) = &written.to {
-            return self.target(road, name, to).map(Action::Forward);
+            let sticky = self.sticky(written, policies);
+            return self.target(road, name, to, sticky).map(Action::Forward);
         }
-        if let Some(redirect) = &written.redirect {
-            let to = self.pattern(&redirect.to, Template::parse(&redirect.to.value, path))?;
-            let status = StatusCode::from_u16(redirect.status.value).unwrap_or(StatusCode::PERMANENT_REDIRECT);
-            return Some(Action::Redirect(Box::new(Redirect { status, to })));
-        }
-        let respond = written.respond.as_ref()?;
-        let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::new();
-        for (name, value) in respond.headers.iter() {
-            match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
-                (Ok(name), Ok(value)) => fields.push((name, value)),
-                (Err(_), _) => {
-                    self.problems.error(name.place, "this is not the name of a header");
-                }
-                (_, Err(_)) => {
-                    self.problems
-                        .error(value.place, "this is not the value of a header")
-                        .hint("a value is one line of visible characters, spaces and tabs");
-                }
-            }
-        }
-        let (body, kind) = match (&respond.json, &respond.body) {
-            (Some(json), _) => (Bytes::from(json.to_string()), "application/json"),
-            (None, Some(text)) => (Bytes::from(text.value.clone()), "text/plain; charset=utf-8"),
-            (None, None) => (Bytes::new(), ""),
-        };
-        if !kind.is_empty() && !fields.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
-            fields.push((header::CONTENT_TYPE, HeaderValue::from_static(kind)));
-        }
-        let status = StatusCode::from_u16(respond.status.value).unwrap_or(StatusCode::OK);
-        Some(Action::Respond(Box::new(Fixed { status, fields, body })))
+        self.own_answer(route)
     }
 
-    fn target(&mut self, road: &mut Road<'_>, name: &str, written: &Spanned<TargetConfig>) -> Option<Target> {
+    fn target(
+        &mut self,
+        road: &mut Road<'_>,
+        name: &str,
+        written: &Spanned<TargetConfig>,
+        sticky: Option<Sticky>,
+    ) -> Option<Target> {
         let mut choices = Vec::new();
         let mut endpoints: Vec<(EndpointConfig, Place)> = Vec::new();
         match &written.value {
@@ -352,7 +329,7 @@ impl<'a> Compiling<'a> {
             weight,
             when: when.into(),
         });
-        let target = Target::new(choices.collect());
+        let target = Target::new(choices.collect(), sticky);
         if target.is_none() && !self.is_fatal() {
             self.problems.error(written.place, "no upstream here has a weight above 0");
         }

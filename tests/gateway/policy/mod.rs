@@ -1,6 +1,7 @@
 //! One file a policy, named as operators name it.
 
 mod allow;
+mod answer;
 mod api_key;
 mod basic;
 mod cache;

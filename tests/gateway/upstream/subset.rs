@@ -117,3 +117,22 @@ fn affinity_holds_within_a_subset() {
     let elsewhere = gateway.send(&Request::get("/v2").header("Cookie", &cookie));
     assert_eq!((elsewhere.text(), elsewhere.header("set-cookie").is_some()), ("new", true));
 }
+
+#[test]
+fn a_sticky_split_tells_the_subsets_of_one_upstream_apart() {
+    let (old, new) = (named("old"), named("new"));
+    let gateway = Gateway::start(&format!(
+        "upstreams:\n  up:\n    endpoints: [{}, {}]\nroutes:\n  /**:\n    sticky: header X-User\n    to:\n\
+         \x20     - {{ upstream: up, subset: {{ version: v1 }} }}\n\
+         \x20     - {{ upstream: up, subset: {{ version: v2 }} }}\n",
+        endpoint(&old, "version: v1"),
+        endpoint(&new, "version: v2"),
+    ));
+    let mut whole = BTreeMap::new();
+    for user in 0..40 {
+        let own = counts(&gateway, &Request::get("/").header("X-User", &format!("user-{user}")), 3);
+        assert_eq!(own.len(), 1, "user-{user} is spread: {own:?}");
+        whole.extend(own);
+    }
+    assert_eq!(whole.len(), 2, "all users share one subset: {whole:?}");
+}

@@ -5,12 +5,14 @@ mod edit;
 mod form;
 mod format;
 mod json;
+mod made;
 mod plan;
 mod xml;
 
 pub use config::JsonConfig;
 pub use format::Format;
-pub use json::Unfit;
+pub use json::{Unfit, escaped};
+pub use made::Made;
 pub use plan::{BodyPlan, RATIO, bound};
 
 use super::headers::Way;

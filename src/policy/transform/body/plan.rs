@@ -3,11 +3,12 @@
 use super::config::JsonConfig;
 use super::edit;
 use super::format::{Charset, Format};
-use super::json::{Json, Unfit, quoted};
+use super::json::{Json, Unfit};
+use super::made::Made;
 use super::{form, xml};
 use crate::policy::Setup;
 use crate::policy::coding::{Bound, Coding, DecodeError, Decoder};
-use crate::policy::transform::value::{Place, Scope, Value};
+use crate::policy::transform::value::Scope;
 use crate::policy::transform::variable::Facts;
 use crate::value::json::Pointer;
 use crate::value::{ByteSize, Spanned};
@@ -18,64 +19,6 @@ use std::borrow::Cow;
 pub const RATIO: u32 = 200;
 /// How many times larger than its bound a body may become by a change.
 const GROWTH: u64 = 4;
-
-/// A value to set: as written, or with variables in its texts.
-#[derive(Clone, Debug, PartialEq)]
-enum Made {
-    Fixed(Box<str>),
-    Text(Value),
-    List(Box<[Made]>),
-    Object(Box<[(Box<str>, Made)]>),
-}
-
-impl Made {
-    fn compile(
-        written: &serde_json::Value,
-        at: &Spanned<serde_json::Value>,
-        cx: (&Scope<'_>, &mut Setup<'_>),
-    ) -> Option<Self> {
-        let (scope, setup) = cx;
-        Some(match written {
-            serde_json::Value::String(text) => {
-                let value = Value::compile(&Spanned::new(text.clone(), at.place), scope, setup)?;
-                match value.constant() {
-                    Some(text) => Self::Fixed(quoted(text).into()),
-                    None => Self::Text(value),
-                }
-            }
-            serde_json::Value::Array(list) => {
-                let all: Option<Vec<Self>> =
-                    list.iter().map(|value| Self::compile(value, at, (scope, &mut *setup))).collect();
-                Self::List(all?.into())
-            }
-            serde_json::Value::Object(members) => {
-                let all: Option<Vec<(Box<str>, Self)>> = members
-                    .iter()
-                    .map(|(name, value)| Some((quoted(name).into(), Self::compile(value, at, (scope, &mut *setup))?)))
-                    .collect();
-                Self::Object(all?.into())
-            }
-            scalar => Self::Fixed(scalar.to_string().into()),
-        })
-    }
-
-    /// Its JSON for a request; `None` where a variable has no text.
-    fn make(&self, facts: &Facts<'_>) -> Option<String> {
-        Some(match self {
-            Self::Fixed(json) => json.to_string(),
-            Self::Text(value) => quoted(&value.expand(facts, Place::Text)?),
-            Self::List(list) => {
-                let all: Option<Vec<String>> = list.iter().map(|value| value.make(facts)).collect();
-                format!("[{}]", all?.join(","))
-            }
-            Self::Object(members) => {
-                let all: Option<Vec<String>> =
-                    members.iter().map(|(name, value)| Some(format!("{name}:{}", value.make(facts)?))).collect();
-                format!("{{{}}}", all?.join(","))
-            }
-        })
-    }
-}
 
 /// One change to JSON.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +61,9 @@ impl BodyPlan {
         }
         for (at, value) in json.set.iter() {
             let pointer = pointer(at, setup);
-            if let (Some(pointer), Some(made)) = (pointer, Made::compile(&value.value, value, (scope, &mut *setup))) {
+            if let (Some(pointer), Some(made)) =
+                (pointer, Made::compile(&value.value, value.place, (scope, &mut *setup)))
+            {
                 edits.push(Edit::Set(pointer, values.len()));
                 values.push(made);
             }
