@@ -91,8 +91,8 @@ impl ServeHttp for Admin {
             (&Method::GET, "/explain") => pages::explain(&self.shared, session.req_header().uri.query()),
             (&Method::GET, "/cache") => cache::levels(&self.shared),
             (&Method::POST, "/cache/purge") => cache::purge(&self.shared, session.req_header().uri.query()),
-            (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()),
-            (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path),
+            (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()).await,
+            (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path).await,
             (&Method::POST, "/reload") => {
                 let powers = Arc::clone(&self.powers);
                 let report = tokio::task::spawn_blocking(move || powers.reload()).await;
