@@ -12,11 +12,14 @@ EVER = 1_000_000_000  # keep-alive without end, where a program counts requests
 
 @dataclass
 class Policy:
-    """Who may pass, as each gateway is told it; empty where it is not told."""
+    """Who may pass, and how much, as each gateway is told it; empty where it is not told."""
 
     top: str = ""  # lines of our own configuration
     route: str = ""  # and fields of its route
+    nginx_top: str = ""  # directives of http
+    nginx: str = ""  # and of each location
     haproxy: str = ""  # lines of the frontend
+    haproxy_end: str = ""  # and further sections
     envoy: str = ""  # an HTTP filter, with a comma behind it
 
 
@@ -92,11 +95,12 @@ http {{
   {temporary}
   access_log {log}; keepalive_requests {EVER}; keepalive_timeout 60s;
   proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffers 16 16k; proxy_max_temp_file_size 0;
+  {work.policy.nginx_top}
   upstream origin {{ server 127.0.0.1:{work.origin}; keepalive 1024; keepalive_requests {EVER}; keepalive_timeout 60s; }}
   server {{
     listen 127.0.0.1:{work.port} reuseport;
     {fallback}
-    {" ".join(f"location {path} {{ proxy_pass http://origin; }}" for path in paths)}
+    {" ".join(f"location {path} {{ {work.policy.nginx} proxy_pass http://origin; }}" for path in paths)}
   }}
 }}
 """)
@@ -132,6 +136,7 @@ frontend front
   default_backend origin
 backend origin
   server one 127.0.0.1:{work.origin} pool-max-conn 1024 pool-purge-delay 60s
+{work.policy.haproxy_end}
 """)
     return [programs["haproxy"], "-db", "-f", file]
 
