@@ -122,7 +122,7 @@ fn a_subset_is_balanced_by_every_algorithm_among_its_own() {
             panic_threshold: 0.0,
             ..spec(&[])
         });
-        let mut picked = |bench: &mut Bench| {
+        let picked = |bench: &mut Bench| {
             let mut counts = [0; 3];
             for random in 0..600 {
                 let ask = Ask {
