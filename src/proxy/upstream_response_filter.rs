@@ -2,9 +2,9 @@
 //! where the route says so.
 
 use super::ctx::{Flow, ProxyCtx};
-use super::retry::{may_retry, retry_after};
+use super::retry::may_retry;
 use super::{Gate, upstream_peer};
-use crate::exchange::call::has_known_framing;
+use crate::exchange::call::{has_known_framing, retry_after};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::snapshot::RetryCause;

@@ -59,7 +59,10 @@ fn an_exact_plan_is_one_count_for_all_gateways_and_usage_tells_the_same_at_each(
     assert!(told.headers("ratelimit")[0].starts_with("\"gold\";r=2;"), "{told:?}");
     for gateway in &gateways {
         let (rate, quota) = (left(gateway, "acme", "gold"), left(gateway, "acme", "gold-quota"));
-        assert_eq!((&rate["remaining"], &rate["shared"], &rate["counted_by"]), (&2.into(), &"exact".into(), &"store".into()));
+        assert_eq!(
+            (&rate["remaining"], &rate["shared"], &rate["counted_by"]),
+            (&2.into(), &"exact".into(), &"store".into())
+        );
         assert_eq!((&quota["remaining"], &quota["shared"]), (&97.into(), &"exact".into()));
         assert_eq!(left(gateway, "beta", "gold")["remaining"], 5, "somebody else's is its own");
     }
@@ -81,7 +84,10 @@ fn looking_at_usage_counts_nothing_and_leaves_nothing_in_the_store() {
     assert_eq!(gateway.page("/usage").json()["consumers"].as_array().map(Vec::len), Some(2));
     assert_eq!(redis.cli(&["keys", "tollgate:limit:*"]), "");
     assert_eq!(passed(&gateway, 4), 2);
-    assert_eq!((&left(&gateway, "acme", "gold")["remaining"], &left(&gateway, "acme", "gold-quota")["remaining"]), (&0.into(), &1.into()));
+    assert_eq!(
+        (&left(&gateway, "acme", "gold")["remaining"], &left(&gateway, "acme", "gold-quota")["remaining"]),
+        (&0.into(), &1.into())
+    );
 }
 
 #[test]

@@ -57,6 +57,17 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Whether its body is short enough to be sent again.
+    pub(super) fn is_short(&self) -> bool {
+        match &self.body {
+            CallBody::Whole(body) => body.len() as u64 <= self.retries.replay,
+            // Of one in pieces none has been taken, or it could not be sent at all.
+            CallBody::None | CallBody::Stream { .. } => true,
+        }
+    }
+}
+
 /// The body of a call.
 #[derive(Default)]
 pub enum CallBody {

@@ -105,12 +105,7 @@ impl Attached {
 }
 
 /// Compiles the limits of a route and adds their hooks; gives them back for whoever tells of them.
-pub fn attach(
-    written: &[LimitConfig],
-    scope: Scope<'_>,
-    chain: &mut ChainBuilder,
-    setup: &mut Setup<'_>,
-) -> Attached {
+pub fn attach(written: &[LimitConfig], scope: Scope<'_>, chain: &mut ChainBuilder, setup: &mut Setup<'_>) -> Attached {
     let mut names: Vec<String> = Vec::new();
     let (mut early, mut late) = (Vec::new(), Vec::new());
     let (mut shared_early, mut shared_late) = (Vec::new(), Vec::new());
@@ -156,12 +151,7 @@ pub fn attach(
 }
 
 /// Adds the hooks of limits that gateways share.
-fn attach_shared(
-    stage: Stage,
-    limits: SharedLimits,
-    route: &str,
-    (chain, setup): (&mut ChainBuilder, &Setup<'_>),
-) {
+fn attach_shared(stage: Stage, limits: SharedLimits, route: &str, (chain, setup): (&mut ChainBuilder, &Setup<'_>)) {
     let names = limits.limits.iter().map(|(limit, _)| &limit.name);
     let mut counters = names.map(|name| chain.count_limit(setup.metrics.limit(route, name)));
     let Some(first) = counters.next() else { return };

@@ -341,9 +341,8 @@ impl SharedLimits {
         let limits = self.clone();
         Decision::Wait(Wait::new(async move {
             limits.ask(&mut all).await;
-            Box::new(move |cx: &mut RequestCx, request: &mut RequestView<'_>| {
-                limits.settle(all, counters, cx, request)
-            }) as _
+            Box::new(move |cx: &mut RequestCx, request: &mut RequestView<'_>| limits.settle(all, counters, cx, request))
+                as _
         }))
     }
 

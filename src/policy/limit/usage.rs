@@ -82,9 +82,11 @@ impl Usage {
             .into_iter()
             .flat_map(|plan| plan.counted())
             .chain(self.limits.iter().map(|limit| (&**limit, None)))
-            .chain(self.shared.iter().filter_map(|(all, place)| {
-                all.limits.get(*place).map(|(limit, share)| (&**limit, Some(share)))
-            }))
+            .chain(
+                self.shared
+                    .iter()
+                    .filter_map(|(all, place)| all.limits.get(*place).map(|(limit, share)| (&**limit, Some(share)))),
+            )
             .collect();
         let mut told = told_by_store(&limits, &consumer.id, now.unix).await.into_iter();
         let left = limits.iter().map(|counted| {
@@ -154,7 +156,8 @@ async fn told_by_store(limits: &[Counted<'_>], caller: &str, unix: u64) -> Vec<O
     let shared = limits.iter().filter(|(limit, _)| limit.key.counts_callers()).filter_map(|(_, share)| *share);
     let shared: Vec<&Share> = shared.collect();
     let Some(store) = shared.first().map(|share| Arc::<Store>::clone(&share.store)) else { return Vec::new() };
-    let asks: Vec<Ask> = shared.iter().map(|share| Ask::look(share.key(share.bits_of(caller)), share.measure(unix))).collect();
+    let asks: Vec<Ask> =
+        shared.iter().map(|share| Ask::look(share.key(share.bits_of(caller)), share.measure(unix))).collect();
     match store.decide(&asks).await {
         Ok(decided) => decided.answers.into_iter().map(Some).collect(),
         Err(_) => vec![None; asks.len()],
