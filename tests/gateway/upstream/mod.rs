@@ -7,6 +7,7 @@ mod calls;
 mod health;
 mod odd;
 mod overload;
+mod pressure;
 mod resilience;
 mod retries;
 mod reuse;
