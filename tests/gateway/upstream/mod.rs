@@ -4,6 +4,7 @@ mod affinity;
 mod balance;
 mod breaker;
 mod calls;
+mod flood;
 mod health;
 mod odd;
 mod overload;
