@@ -5,7 +5,7 @@ use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
 use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
-use crate::upstream::{Balance, CheckKind, HashOn, OverloadSpec, UpstreamSpec};
+use crate::upstream::{Balance, CheckKind, EjectionSpec, HashOn, OverloadSpec, UpstreamSpec};
 use crate::value::{ByteSize, Priority};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
@@ -105,11 +105,29 @@ fn pool(spec: &UpstreamSpec) -> String {
     let warming = spec.slow_start.map(|span| format!("slow start over {span:?}")).unwrap_or_default();
     let zone = spec.zone.as_ref().map(|zone| format!("zone {} preferred", zone.own)).unwrap_or_default();
     let affinity = spec.affinity.as_ref().map(|own| format!("affinity by cookie {}", own.cookie)).unwrap_or_default();
-    let parts = [balance, affinity, checked.unwrap_or_default(), overload, breaker, warming, zone];
+    let zone = if zone.is_empty() { zone } else { format!("{zone}{}", spill(spec)) };
+    let ejection = match &spec.ejection {
+        None => "no ejection".to_owned(),
+        Some(usual) if *usual == EjectionSpec::USUAL => String::new(),
+        Some(own) => format!("ejection after {} failures, for {:?}", own.after, own.base),
+    };
+    let most = spec.max_in_flight.map(|most| format!("at most {most} in flight")).unwrap_or_default();
+    let panic = match spec.panic_threshold {
+        0.5 => String::new(),
+        share => format!("all used with less than {}% of them well", share * 100.0),
+    };
+    let checked = checked.unwrap_or_default();
+    let parts = [balance, affinity, checked, ejection, panic, most, overload, breaker, warming, zone];
     for part in parts.iter().filter(|part| !part.is_empty()) {
         let _ = write!(text, "; {part}");
     }
     text
+}
+
+/// When others take part beside the endpoints of the preferred zone.
+fn spill(spec: &UpstreamSpec) -> String {
+    let below = spec.zone.as_ref().map(|zone| zone.spill_below * 100.0);
+    below.map(|below| format!(", others below {below}% of it well")).unwrap_or_default()
 }
 
 fn name_of(route: &Route) -> String {

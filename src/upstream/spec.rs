@@ -202,6 +202,12 @@ pub struct EjectionSpec {
     pub at_most: f64,
 }
 
+impl EjectionSpec {
+    /// In force where nothing is written.
+    pub const USUAL: Self =
+        Self { after: 5, base: Duration::from_secs(30), longest: Duration::from_secs(300), at_most: 0.5 };
+}
+
 /// How TLS endpoints are verified and what they are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSpec {
