@@ -112,10 +112,8 @@ fn pool(spec: &UpstreamSpec) -> String {
         Some(own) => format!("ejection after {} failures, for {:?}", own.after, own.base),
     };
     let most = spec.max_in_flight.map(|most| format!("at most {most} in flight")).unwrap_or_default();
-    let panic = match spec.panic_threshold {
-        0.5 => String::new(),
-        share => format!("all used with less than {}% of them well", share * 100.0),
-    };
+    let panic = Some(spec.panic_threshold * 100.0).filter(|share| (share - 50.0).abs() > 0.01);
+    let panic = panic.map(|share| format!("all used with less than {share}% of them well")).unwrap_or_default();
     let checked = checked.unwrap_or_default();
     let parts = [balance, affinity, checked, ejection, panic, most, overload, breaker, warming, zone];
     for part in parts.iter().filter(|part| !part.is_empty()) {
