@@ -9,6 +9,8 @@ use pingora_http::{RequestHeader, ResponseHeader};
 
 /// Informational responses (1xx) before the real one that are put up with.
 const MOST_INFORMATIONAL: usize = 8;
+/// The longest head of an answer, in bytes of names and values: parts of it may go on to clients and upstreams.
+const LONGEST_HEAD: usize = 32 * 1024;
 
 /// Why an exchange failed, and whether the server can have seen anything of it.
 pub(super) struct Failure {
@@ -52,6 +54,10 @@ pub(super) async fn run(session: &mut HttpSession, request: RequestHeader, call:
     session.finish_request_body().await.map_err(unanswered)?;
     let (status, headers) = {
         let head = head(session).await?;
+        let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if bytes > LONGEST_HEAD {
+            return Err(FetchError::TooLong.into());
+        }
         (head.status, head.headers.clone())
     };
     Ok(Answer { status, headers, body: body(session, call.most).await? })

@@ -186,6 +186,15 @@ async fn silence_ends_with_the_time_and_length_with_the_bound() {
 }
 
 #[tokio::test]
+async fn the_head_of_an_answer_is_bounded_too() {
+    fn head(length: usize) -> String {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: {}\r\n\r\n", "x".repeat(length))
+    }
+    assert!(one(|_, _| Some(head(30_000).into())).await.is_ok());
+    assert_eq!(one(|_, _| Some(head(40_000).into())).await.unwrap_err(), FetchError::TooLong);
+}
+
+#[tokio::test]
 async fn every_address_of_a_name_is_tried() {
     // `localhost` is ::1 and 127.0.0.1 on most machines; the server listens on the latter only.
     let server = Server::start(|_, _| plain("hello")).await;

@@ -11,8 +11,12 @@ use std::time::Duration;
 /// How often files are looked at; a change is taken over once it has stood for as long again, so that a file that is
 /// still being written is not read in part.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Looks that a file must stand still for which has been written over in place and become shorter: so far it may be half of
+/// what it is to be, and half a list of those who are denied denies half of them. One that was exchanged by renaming is
+/// whole, whatever its length.
+const LOOKS_IF_SHORTER: u32 = 10;
 
-/// What a file looks like from outside; `None` where it is not there.
+/// What a file looks like from outside: inode, length, time of the last change; `None` where it is not there.
 type Look = Option<(u64, u64, i64, i64)>;
 
 fn look(path: &Path) -> Look {
@@ -39,7 +43,7 @@ impl Watched {
     pub async fn each_change(&self, renew: Arc<dyn Fn() + Send + Sync>) {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut steps = Steps { taken: self.first.clone(), seen: self.first.clone() };
+        let mut steps = Steps { taken: self.first.clone(), seen: self.first.clone(), still: 0 };
         loop {
             ticks.tick().await;
             if steps.is_due(looks(&self.paths)) {
@@ -61,18 +65,28 @@ struct Steps {
     taken: Vec<Look>,
     /// What they looked like last.
     seen: Vec<Look>,
+    /// For how many looks they have looked like that.
+    still: u32,
 }
 
 impl Steps {
     /// Whether they are to be read now.
     fn is_due(&mut self, now: Vec<Look>) -> bool {
-        let due = now == self.seen && now != self.taken;
+        self.still = if now == self.seen { self.still.saturating_add(1) } else { 0 };
+        let needed = if is_shorter(&self.taken, &now) { LOOKS_IF_SHORTER } else { 1 };
+        let due = self.still >= needed && now != self.taken;
         if due {
             self.taken.clone_from(&now);
         }
         self.seen = now;
         due
     }
+}
+
+/// Whether one of the files is the same and has become shorter.
+fn is_shorter(before: &[Look], now: &[Look]) -> bool {
+    let pairs = before.iter().zip(now).filter_map(|(before, now)| before.zip(*now));
+    pairs.into_iter().any(|((inode, length, ..), (same, left, ..))| inode == same && left < length)
 }
 
 #[cfg(test)]
@@ -82,9 +96,21 @@ mod tests {
     #[test]
     fn a_change_is_read_once_it_stands_still() {
         let (old, half, new) = (Some((1, 10, 0, 0)), Some((1, 15, 1, 0)), Some((1, 20, 2, 0)));
-        let mut steps = Steps { taken: vec![old], seen: vec![old] };
+        let mut steps = Steps { taken: vec![old], seen: vec![old], still: 0 };
         let seen = [old, half, new, new, new, None, None, None, new, new];
         let due: Vec<bool> = seen.map(|now| steps.is_due(vec![now])).into();
         assert_eq!(due, [false, false, false, true, false, false, true, false, false, true]);
+    }
+    #[test]
+    fn what_has_become_shorter_in_place_is_believed_later_than_what_was_exchanged() {
+        let (old, half, whole) = (Some((1, 100, 0, 0)), Some((1, 50, 1, 0)), Some((1, 90, 2, 0)));
+        let rounds = |seen: &[(Look, usize)]| {
+            let mut steps = Steps { taken: vec![old], seen: vec![old], still: 0 };
+            let looks = seen.iter().flat_map(|(look, times)| std::iter::repeat_n(*look, *times));
+            looks.enumerate().filter_map(|(round, look)| steps.is_due(vec![look]).then_some(round)).collect::<Vec<_>>()
+        };
+        assert_eq!(rounds(&[(half, 9), (whole, 20)]), [19], "half a file is not read while its writer rests");
+        assert_eq!(rounds(&[(half, 9), (Some((1, 110, 3, 0)), 3)]), [10], "a whole longer one at once");
+        assert_eq!(rounds(&[(Some((2, 50, 1, 0)), 3)]), [1], "another file in its place at once");
     }
 }

@@ -9,8 +9,8 @@ use crate::listener::TlsName;
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
 use crate::request::{
-    Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, ORIGIN_FIELDS, Scheme, is_certificate_field,
-    may_look_alike, remove_inbound, remove_lookalikes, remove_nominations,
+    Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, METHOD_FIELDS, ORIGIN_FIELDS, Scheme,
+    is_certificate_field, may_look_alike, remove_inbound, remove_lookalikes, remove_nominations,
 };
 use crate::routing::{Found, Target, normalise, normalise_host, split_target};
 use crate::snapshot::EncodedSlash;
@@ -92,10 +92,14 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
     let all_begin_with_x = ctx.snapshot.identity.len() == IDENTITY_FIELDS.len();
     if told.lookalikes {
         remove_lookalikes(headers, &ctx.snapshot.identity);
+        remove_lookalikes(headers, &METHOD_FIELDS);
         if !trusted {
             remove_lookalikes(headers, &CERTIFICATE_FIELDS);
             remove_lookalikes(headers, &ORIGIN_FIELDS);
         }
+    }
+    if told.method {
+        METHOD_FIELDS.iter().for_each(|name| drop(headers.remove(name)));
     }
     if told.connection {
         remove_nominations(headers, &ctx.snapshot.identity);
@@ -128,6 +132,7 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
 
 /// What a head tells of the request's origin, by the kinds of its names: most tell nothing, and one look at the names
 /// saves a look-up for each field.
+#[derive(Default)]
 struct Told {
     /// Names that begin with `x-`.
     extensions: bool,
@@ -135,6 +140,8 @@ struct Told {
     forwarded: bool,
     /// Names that some services take for others.
     lookalikes: bool,
+    /// Names by which some services are told another method.
+    method: bool,
     /// `Connection`, which may nominate fields to be removed.
     connection: bool,
     /// `traceparent` and `tracestate`.
@@ -143,9 +150,12 @@ struct Told {
 
 impl Told {
     fn by(headers: &HeaderMap) -> Self {
-        let mut told = Self { extensions: false, forwarded: false, lookalikes: false, connection: false, trace: false };
+        let mut told = Self::default();
         for name in headers.keys() {
-            told.extensions |= name.as_str().starts_with("x-");
+            if name.as_str().starts_with("x-") {
+                told.extensions = true;
+                told.method |= METHOD_FIELDS.contains(name);
+            }
             told.trace |= name.as_str().starts_with("trace");
             told.forwarded |= *name == header::FORWARDED || is_certificate_field(name);
             told.lookalikes |= may_look_alike(name);

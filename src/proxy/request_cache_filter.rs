@@ -20,10 +20,7 @@ const TURNS: usize = 16;
 /// Fields by which some services choose another answer than the request line asks for: no key names them, so on a route
 /// that caches they do not reach the upstream (RFC 9111 §7.1, cache poisoning). What a trusted proxy says of the host, the
 /// scheme and the path is passed on, and is part of the key.
-static SELECTING: [HeaderName; 14] = [
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
+static SELECTING: [HeaderName; 11] = [
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-original-uri"),
     HeaderName::from_static("x-rewrite-url"),

@@ -19,14 +19,17 @@ pub struct ClientCertificate {
     pub fingerprint: Box<str>,
     /// When it expires, in seconds since the epoch.
     pub expires: Option<u64>,
+    /// The certificate itself, in DER.
+    pub der: Box<[u8]>,
 }
 
 impl ClientCertificate {
     /// Reads a certificate; `None` where it cannot be read.
     pub fn read(certificate: &X509Ref) -> Option<Self> {
         let subject = distinguished_name::read(&certificate.subject_name().to_der().ok()?)?;
+        let der = certificate.to_der().ok()?;
         let mut fingerprint = String::with_capacity(64);
-        for byte in digest(&SHA256, &certificate.to_der().ok()?).as_ref() {
+        for byte in digest(&SHA256, &der).as_ref() {
             let _ = write!(fingerprint, "{byte:02x}");
         }
         Some(Self {
@@ -34,7 +37,8 @@ impl ClientCertificate {
             subject: subject.text.into(),
             names: certificate.subject_alt_names().iter().flatten().filter_map(typed).collect(),
             fingerprint: fingerprint.into(),
-            expires: seconds(&certificate.not_after().to_string()),
+            expires: end_of(certificate),
+            der: der.into(),
         })
     }
 
@@ -48,6 +52,11 @@ impl ClientCertificate {
     pub fn names_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
         self.names.iter().filter_map(move |name| name.strip_prefix(kind)?.strip_prefix(':'))
     }
+}
+
+/// When a certificate expires, in seconds since the epoch.
+pub fn end_of(certificate: &X509Ref) -> Option<u64> {
+    seconds(&certificate.not_after().to_string())
 }
 
 /// An alternative name with its type; `None` for types that name nobody, and for text that no name has.

@@ -36,6 +36,14 @@ pub const ORIGIN_FIELDS: [HeaderName; 10] = [
     HeaderName::from_static("x-rewrite-url"),
 ];
 
+/// Fields that some services take for the method of the request: what was matched and judged is the request line's, so they
+/// are dropped, whoever sends them.
+pub const METHOD_FIELDS: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
+
 /// Fields by which a proxy passes on the certificate its client has shown: RFC 9440, Envoy, and what is usual with nginx,
 /// its ingress, Traefik and load balancers of AWS. From untrusted peers they are dropped, whatever a route does with them.
 pub const CERTIFICATE_FIELDS: [HeaderName; 8] = [

@@ -17,12 +17,12 @@ mod outgoing;
 mod view;
 
 pub use caller::{Caller, Changes, IDENTITY_FIELDS, Identity, tell_anonymous, told_value};
-pub use certificate::ClientCertificate;
+pub use certificate::{ClientCertificate, end_of};
 pub use client::{Client, TrustedProxies};
 pub use cookie::{cookie, cookies};
 pub use digest::{BodyDigest, DigestKind};
 pub use forwarded::{
-    CERTIFICATE_FIELDS, Forwarding, ORIGIN_FIELDS, forward_fields, is_certificate_field, may_look_alike,
+    CERTIFICATE_FIELDS, Forwarding, METHOD_FIELDS, ORIGIN_FIELDS, forward_fields, is_certificate_field, may_look_alike,
     remove_inbound, remove_lookalikes, remove_nominations,
 };
 pub use headers::{Headers, HeadersMut};

@@ -11,6 +11,7 @@ use super::signature::SignatureConfig;
 use crate::value::written::{Head, NODE, Node, ReadNode, Shape, read_node};
 use crate::value::{OneOrMany, Place, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 
@@ -72,18 +73,60 @@ pub struct RouteAuthConfig {
     pub forward_credentials: bool,
 }
 
-/// The long form of [`RouteAuthConfig`].
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct LongForm {
-    /// The providers, in the order they are asked; one that knows the caller is enough.
-    any: OneOrMany<AuthEntry>,
-    /// Whether a request without credentials passes too, without a caller. Default false.
-    #[serde(default)]
-    anonymous: bool,
-    /// Whether the upstream sees the credentials. Default false.
-    #[serde(default)]
-    forward_credentials: bool,
+/// Declares the map of a route's `auth:` with the kinds of providers beside its own keys, so that the one provider of a route
+/// can stand there without a list around it.
+macro_rules! written_map {
+    ($($(#[$doc:meta])* $kind:ident: $config:ty,)*) => {
+        /// The map of a route's `auth:`: `any`, or one provider of the route's own.
+        #[derive(Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        #[schemars(rename = "RouteAuthMap")]
+        struct WrittenMap {
+            /// The providers, in the order they are asked; one that knows the caller is enough.
+            #[serde(default)]
+            any: Option<OneOrMany<AuthEntry>>,
+            /// Whether a request without credentials passes too, without a caller. Default false.
+            #[serde(default)]
+            anonymous: bool,
+            /// Whether the upstream sees the credentials. Default false.
+            #[serde(default)]
+            forward_credentials: bool,
+            $($(#[$doc])* #[serde(default)] $kind: Option<Spanned<$config>>,)*
+        }
+
+        impl WrittenMap {
+            /// What is written, whose map stands at that place; an error in words where it is neither form.
+            fn into_route(self, place: Place) -> Result<RouteAuthConfig, &'static str> {
+                let own = AuthConfig { $($kind: self.$kind,)* };
+                let any = match (self.any, own.given().is_empty()) {
+                    (Some(any), true) => any,
+                    (None, false) => OneOrMany(vec![AuthEntry::Inline(Box::new(Spanned::new(own, place)))]),
+                    (Some(_), false) => return Err("providers stand in `any` and beside it\nlist them all: `any: [idp, { api_key: {} }]`"),
+                    (None, true) => return Err("`auth` names no provider\nwrite `any:` with names, or one provider such as `api_key: {}`"),
+                };
+                Ok(RouteAuthConfig { any, anonymous: self.anonymous, forward_credentials: self.forward_credentials })
+            }
+        }
+    };
+}
+
+written_map! {
+    /// A key the consumer was given.
+    api_key: ApiKeyConfig,
+    /// User and password (RFC 7617).
+    basic: BasicConfig,
+    /// A signed token (RFC 7519).
+    jwt: JwtConfig,
+    /// A login of browsers: it has paths of its own, and so must have a name under `auth:`.
+    oidc: OidcConfig,
+    /// A token that its issuer is asked about (RFC 7662).
+    introspection: IntrospectionConfig,
+    /// The client's certificate.
+    mtls: MtlsConfig,
+    /// A signature over the message (RFC 9421).
+    signature: SignatureConfig,
+    /// A service of your own that is asked.
+    forward: ForwardConfig,
 }
 
 impl<'de> Deserialize<'de> for RouteAuthConfig {
@@ -94,8 +137,7 @@ impl<'de> Deserialize<'de> for RouteAuthConfig {
 
             fn read<N: Node<'de>>(self, head: Head, mut node: N) -> Result<RouteAuthConfig, N::Error> {
                 if head.shape == Shape::Map {
-                    let LongForm { any, anonymous, forward_credentials } = node.value()?;
-                    return Ok(RouteAuthConfig { any, anonymous, forward_credentials });
+                    return node.value::<WrittenMap>()?.into_route(head.place).map_err(N::Error::custom);
                 }
                 Ok(RouteAuthConfig { any: node.value()?, ..RouteAuthConfig::default() })
             }
@@ -110,8 +152,12 @@ impl JsonSchema for RouteAuthConfig {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (short, long) = (generator.subschema_for::<OneOrMany<AuthEntry>>(), generator.subschema_for::<LongForm>());
-        json_schema!({ "description": "Who may call: a provider's name, a list of them, or a map.", "anyOf": [short, long] })
+        let short = generator.subschema_for::<OneOrMany<AuthEntry>>();
+        let map = generator.subschema_for::<WrittenMap>();
+        json_schema!({
+            "description": "Who may call: a provider's name, a list of them, a provider of the route's own, or a map.",
+            "anyOf": [short, map],
+        })
     }
 }
 

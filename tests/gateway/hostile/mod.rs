@@ -2,6 +2,7 @@
 
 mod auth_paths;
 mod cache;
+mod callers;
 mod crowds;
 mod framing;
 mod http2;

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::support::client::{Request, Response};
+use crate::support::file::exchange;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Origin};
 use crate::support::wait::until;
@@ -116,7 +117,7 @@ fn a_file_of_users_is_read_again_when_it_changes_and_a_bad_one_is_not() {
     std::fs::write(&path, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n").expect("a file");
     let last = format!("bob:{}\n", hash("three"));
     assert_eq!(gateway.send(&as_user("ann", "two")).status, 200);
-    std::fs::write(&path, last).expect("a file");
+    exchange(&path, last);
     until("ann is gone", || gateway.send(&as_user("ann", "two")).status == 401);
     assert_eq!(gateway.send(&as_user("bob", "three")).status, 200);
 }

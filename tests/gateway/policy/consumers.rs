@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use crate::support::client::Request;
+use crate::support::file::exchange;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Origin};
 use crate::support::wait::until;
@@ -64,7 +65,7 @@ fn files_are_exchanged_whole_without_a_reload_and_bad_ones_are_not() {
     std::fs::write(&lines, format!("other,{TEST}\n")).expect("a file");
     std::fs::write(&map, format!("acme: {{ keys: {TEST}, groups: [four] }}\n")).expect("a file");
     assert_eq!(["test", "test2"].map(|key| client.send(&with(key)).status), [200, 200]);
-    std::fs::write(&lines, "# none any more\n").expect("a file");
+    exchange(&lines, "# none any more\n");
     until("the second file is empty", || client.send(&with("test2")).status == 401);
     assert_eq!(client.send(&with("test")).status, 200);
     let told = origin.requests().last().cloned().expect("a request");

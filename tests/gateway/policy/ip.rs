@@ -1,6 +1,7 @@
 //! Who may call by address: the client's, and nobody's word about it but a trusted proxy's.
 
 use crate::support::client::{Request, Response, h2, send};
+use crate::support::file::exchange;
 use crate::support::gateway::Gateway;
 use crate::support::origin::Origin;
 use crate::support::wait::until;
@@ -94,7 +95,7 @@ fn lists_are_read_again_by_themselves_and_a_bad_one_changes_nothing() {
     );
     let status = |address: &str| gateway.send(&from(address)).status;
     assert_eq!((status("203.0.113.1"), status("198.51.100.1")), (200, 403));
-    std::fs::write(&list, "198.51.100.0/24\n").expect("a list");
+    exchange(&list, "198.51.100.0/24\n");
     until("the new list is in service", || status("198.51.100.1") == 200);
     assert_eq!(status("203.0.113.1"), 403);
     // A bad list, then a good one: when the good one is seen, the bad one has been too.
@@ -103,7 +104,7 @@ fn lists_are_read_again_by_themselves_and_a_bad_one_changes_nothing() {
     let refused = report.refused.expect("a bad list refuses a reload");
     assert!(refused.contains("office.txt:2: `198.51.100.300` is not a range of addresses"), "{refused}");
     assert_eq!((status("203.0.113.1"), status("198.51.100.1")), (403, 200));
-    std::fs::write(&list, "198.51.100.0/24\n192.0.2.0/24\n").expect("a list");
+    exchange(&list, "198.51.100.0/24\n192.0.2.0/24\n");
     until("the next list is in service", || status("192.0.2.1") == 200);
     assert_eq!(status("203.0.113.1"), 403);
     assert_eq!(gateway.reload().refused, None);

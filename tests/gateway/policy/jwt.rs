@@ -303,7 +303,7 @@ fn a_file_of_keys_is_read_again_when_it_changes_and_what_its_old_keys_signed_is_
 fn a_provider_that_stands_in_a_route_keeps_its_keys_over_a_reload() {
     let signer = Signer::new("ES256").named("one");
     let idp = Idp::start(&[&signer]);
-    let route = |path: &str| format!("  {path}: {{ auth: [{}], respond: {{}} }}\n", idp.provider());
+    let route = |path: &str| format!("  {path}: {{ auth: {}, respond: {{}} }}\n", idp.provider());
     let gateway = Gateway::start(&format!("routes:\n{}", route("/a")));
     let ask = |path: &str| {
         let token = signer.token(&idp.claims());

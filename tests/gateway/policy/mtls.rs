@@ -247,3 +247,42 @@ fn a_reload_changes_what_a_certificate_means_on_a_connection_that_stays() {
         origin.requests().iter().map(|it| it.header("x-consumer-id").map(Into::into)).collect();
     assert_eq!(ids, [Some("acme".into()), Some("beta".into())]);
 }
+
+/// Two partners whose authorities have the same name: the listener lets both in, and each provider only what its own signed.
+#[test]
+fn with_authorities_of_its_own_a_provider_takes_only_what_they_have_signed() {
+    let (ours, theirs, origin) = (Authority::new(), Authority::new(), Origin::echo());
+    let server = ours.server("server", &[NAME]);
+    let pem = |authority: &Authority| std::fs::read_to_string(authority.certificate()).expect("a certificate");
+    let both = ours.folder().join("both.pem");
+    std::fs::write(&both, format!("{}{}", pem(&ours), pem(&theirs))).expect("a file");
+    let gateway = Gateway::start(&format!(
+        "trusted_proxies: [127.0.0.1/32]\nlisteners:\n  secure:\n    address: 127.0.0.1:0\n    tls:\n      \
+         certificates: [{{ cert: {cert}, key: {key} }}]\n      client_ca: {both}\n      client_auth: request\n\
+         auth:\n  ours: {{ mtls: {{ ca: {ours} }} }}\n  theirs: {{ mtls: {{ ca: {theirs}, unknown: allow }} }}\n  \
+         any: {{ mtls: {{}} }}\n  proxied: {{ mtls: {{ ca: {ours}, allow_from_header: X-Client-Cert }} }}\n\
+         consumers: {{ acme: {{}} }}\nroutes:\n  /ours: {{ auth: ours, to: {url} }}\n  /theirs: {{ auth: theirs, to: {url} }}\n  \
+         /either: {{ auth: [ours, theirs], to: {url} }}\n  /any: {{ auth: any, to: {url} }}\n  /proxied: {{ auth: proxied, to: {url} }}\n",
+        cert = server.certificate.display(),
+        key = server.key.display(),
+        both = both.display(),
+        ours = ours.certificate().display(),
+        theirs = theirs.certificate().display(),
+        url = origin.url()
+    ));
+    let (own, foreign) = (ours.client("acme"), theirs.client("acme"));
+    let statuses = |client: &Identity| {
+        let connector = ours.connector_as(H1, Some(client));
+        let mut client = Client::connect_tls(gateway.listener("secure"), &connector, NAME).expect("a handshake");
+        ["/ours", "/theirs", "/either", "/any", "/ours"].map(|path| client.send(&Request::get(path)).status)
+    };
+    assert_eq!(statuses(&own), [200, 401, 200, 200, 200]);
+    assert_eq!(statuses(&foreign), [401, 200, 200, 200, 401]);
+    let told = |path: &str| origin.requests().iter().filter(|it| it.target == path).count();
+    assert_eq!((told("/ours"), told("/theirs"), told("/either")), (2, 1, 2));
+    // What a proxy passes on is judged by the same authorities, whatever the proxy has verified.
+    let passed_on = |identity| gateway.send(&Request::get("/proxied").header("X-Client-Cert", &escaped(identity)));
+    assert_eq!(passed_on(&own).status, 200);
+    let refused = passed_on(&foreign);
+    assert_eq!((refused.status, refused.json()["type"].as_str()), (401, Some("urn:tollgate:problem:bad-credentials")));
+}

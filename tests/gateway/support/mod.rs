@@ -1,6 +1,7 @@
 //! The other ends of the gateway in tests: scripted upstreams, strict clients, certificates, gates and deadlines.
 
 pub mod client;
+pub mod file;
 pub mod gate;
 pub mod gateway;
 pub mod openid;

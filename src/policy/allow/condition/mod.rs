@@ -4,6 +4,7 @@
 
 mod guard;
 mod read;
+mod steps;
 mod uses;
 
 use super::Facts;
@@ -13,6 +14,7 @@ use cel::{Context, Env, ExecutionError, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use steps::Steps;
 use uses::Uses;
 
 /// The stack of the parser, in bytes; only what is used of it is ever taken.
@@ -52,6 +54,8 @@ pub struct Condition {
     text: Box<str>,
     expression: IdedExpr,
     uses: Uses,
+    /// Whether it has macros, whose rounds are counted.
+    repeats: bool,
     /// The functions it calls; each request has a scope of its own within.
     functions: Context<'static, 'static>,
 }
@@ -80,14 +84,14 @@ impl Condition {
         let mut expression = program.expression().clone();
         let mut reader = read::Reader::new(program.source_info(), &env);
         reader.whole(&mut expression)?;
-        let (uses, patterns) = (reader.uses, reader.patterns);
+        let (repeats, uses, patterns) = (reader.has_macros(), reader.uses, reader.patterns);
         let mut functions = Context::with_env(env);
         for (number, pattern) in patterns.into_iter().enumerate() {
             let matches = move |subject: Arc<String>| pattern.is_match(&subject);
             // Only a name of the standard library is refused, and this is none.
             let _ = functions.add_function(&read::pattern_function(number), matches);
         }
-        let condition = Self { text: text.into(), expression, uses, functions };
+        let condition = Self { text: text.into(), expression, uses, repeats, functions };
         condition.refuse_constants()?;
         Ok(condition)
     }
@@ -97,7 +101,10 @@ impl Condition {
         if self.uses.request.any() || self.uses.now || self.reads_caller() {
             return Ok(());
         }
-        match Value::resolve_val(&self.expression, &self.functions) {
+        let steps = Steps::default();
+        let mut context = self.functions.new_inner_scope();
+        context.set_variable_resolver(&steps);
+        match Value::resolve_val(&self.expression, &context) {
             Ok(value) if value.downcast_ref::<CelBool>().is_some() => Ok(()),
             Ok(_) => Err(ParseError::at(0, "the value of the expression is never true or false")),
             Err(error) => Err(ParseError::at(0, format!("the expression can never be evaluated: {}", plain(&error)))),
@@ -114,7 +121,11 @@ impl Condition {
     /// # Errors
     /// Why it has none, in words that hold nothing of the request but the names it lacks.
     pub fn evaluate(&self, facts: &Facts<'_>) -> Result<bool, Cow<'static, str>> {
+        let steps = Steps::default();
         let mut context = self.functions.new_inner_scope();
+        if self.repeats {
+            context.set_variable_resolver(&steps);
+        }
         self.uses.bind(facts, &mut context)?;
         let value = Value::resolve_val(&self.expression, &context).map_err(|error| plain(&error))?;
         value.downcast_ref::<CelBool>().map(|value| *value.inner()).ok_or("its value is not true or false".into())
@@ -145,6 +156,8 @@ fn syntax(text: &str, errors: &cel::ParseErrors) -> ParseError {
 fn plain(error: &ExecutionError) -> Cow<'static, str> {
     match error {
         ExecutionError::NoSuchKey(_) => "a name it reads is not there; ask for it with `has(…)` first".into(),
+        // Names that do not exist were refused when it was read: what is missing is another round.
+        ExecutionError::UndeclaredReference(_) => "its macros go on for too long".into(),
         ExecutionError::NoSuchOverload(error) => error.to_string().into(),
         ExecutionError::UnsupportedBinaryOperator(operator, ..) => {
             format!("`{operator}` does not fit its two sides").into()

@@ -2,6 +2,7 @@
 //! what is named is bound for a request.
 
 use super::ParseError;
+use super::steps;
 use super::uses::{CALLER, Names, REQUEST, Uses, VARIABLES};
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
 use cel::{Context, Env};
@@ -62,6 +63,11 @@ impl<'a> Reader<'a> {
             return Err(self.error(expression, "the expression is not a condition: its value is never true or false"));
         }
         self.read(expression, 0)
+    }
+
+    /// Whether anything in it is done again and again.
+    pub fn has_macros(&self) -> bool {
+        self.macros > 0
     }
 
     fn error(&self, at: &IdedExpr, message: impl Into<String>) -> ParseError {
@@ -236,7 +242,9 @@ impl<'a> Reader<'a> {
         self.scope.extend(iter_var2.clone());
         let inner = [loop_cond, loop_step, result].into_iter().try_for_each(|part| self.read(part, depth));
         self.scope.truncate(outside);
-        inner
+        inner?;
+        steps::count(comprehension);
+        Ok(())
     }
 }
 

@@ -191,3 +191,39 @@ fn only_what_is_named_is_bound() {
     assert!(!Condition::parse("request.path == '/'").unwrap().reads_caller());
     assert!(Condition::parse("has(claims.a)").unwrap().reads_caller());
 }
+
+#[test]
+fn macros_over_what_a_request_brings_come_to_an_end() {
+    let many = |count: usize| (0..count).map(|number| format!("n{number}=1&")).collect::<String>();
+    let mut asked = Asked::known();
+    let inside = |text: &str| format!("request.query.all(a, request.query.{text})");
+    let nested = [
+        "all(b, a != '' && b != '')",
+        "exists(b, b == '') == false",
+        "map(b, a + b) != []",
+        "filter(b, b == '') == []",
+    ];
+    let nested =
+        nested.map(inside).into_iter().chain([inside("exists_one(b, b == a)"), inside("map(b, a == b, b) != []")]);
+    for text in nested {
+        asked.query = Some(many(3_000).leak());
+        let began = std::time::Instant::now();
+        assert_eq!(asked.says(&text).unwrap_err(), "its macros go on for too long", "{text}");
+        // Nine million rounds would take minutes here.
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{text}");
+        asked.query = Some(many(50).leak());
+        assert!(asked.says(&text).is_ok(), "{text}");
+    }
+    asked.query = Some(many(10_000).leak());
+    assert_eq!(asked.says("request.query.all(name, name != 'x')"), Ok(true));
+    assert_eq!(
+        asked.says("request.query.filter(name, name == 'n7').map(name, name + 'x') == ['n7x']"),
+        Err("its macros go on for too long".into())
+    );
+    // Each request begins anew, and what decides by itself does.
+    assert_eq!(asked.says("request.query.exists(name, name == 'x') || request.method == 'POST'"), Ok(true));
+    let list = vec!["0"; 200].join(",");
+    let constant = format!("[{list}].all(a, [{list}].all(b, [{list}].all(c, a + b + c == 0)))");
+    let error = Condition::parse(&constant).map(|_| ()).unwrap_err();
+    assert!(error.message.contains("go on for too long"), "{}", error.message);
+}

@@ -3,20 +3,24 @@
 //! The handshake has verified it against the listener's `client_ca`; here it is only read. Where TLS ends at a proxy in
 //! front, `allow_from_header` takes the certificate from a field instead, from peers under `trusted_proxies` and nobody
 //! else; of such a peer the connection's own certificate then counts for nothing, for it is the proxy's. No certificate:
-//! no credential. A certificate that names no consumer is refused unless `unknown: allow`. Nothing is carried over a
-//! reload: a certificate is read once for a connection, a caller made once for a certificate and a registry.
+//! no credential. With a `ca` of its own only what that has signed counts. A certificate that names no consumer is refused
+//! unless `unknown: allow`. Nothing is carried over a reload: a certificate is read once for a connection, a caller made
+//! once for a certificate and a registry.
 //! Example: `conf/auth-allow.yaml`.
 
 mod field;
+mod issuers;
 
 use super::{Authenticate, Refusal, Verdict, challenge};
 use crate::consumer::{Consumer, Consumers, SubjectKind};
 use crate::policy::Setup;
+use crate::reply::Reason;
 use crate::request::{Caller, ClientCertificate, RequestCx, RequestView};
 use crate::value::form::{short_form, text_form, with_short_form};
 use crate::value::{Invalid, Spanned};
 use field::{Kind, Shown};
 use http::{HeaderName, HeaderValue};
+use issuers::Issuers;
 use quick_cache::sync::Cache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +36,10 @@ pub struct MtlsConfig {
     pub consumer: CertificateName,
     /// What becomes of a certificate that names no consumer: refused, or let through under its own name. Default refuse.
     pub unknown: UnknownCertificate,
+    /// A PEM file of authorities: only what one of them has signed itself counts here, where the listener's `client_ca` lets
+    /// in more. Default: whatever the listener, or the proxy, has verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Spanned<String>>,
     /// The field in which peers under `trusted_proxies` pass on the certificate of their client. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_from_header: Option<CertificateHeaderConfig>,
@@ -120,6 +128,7 @@ pub struct Mtls {
     by: CertificateName,
     unknown: UnknownCertificate,
     header: Option<field::Field>,
+    issuers: Option<Issuers>,
     /// By fingerprint, with the registry they were concluded from.
     callers: Cache<Box<str>, (u64, Arc<Caller>)>,
 }
@@ -130,14 +139,19 @@ impl Mtls {
         name: &str,
         written: &Spanned<MtlsConfig>,
         _previous: Option<&Self>,
-        _setup: &mut Setup<'_>,
+        setup: &mut Setup<'_>,
     ) -> Option<Arc<Self>> {
+        let issuers = match &written.value.ca {
+            Some(ca) => Some(Issuers::compile(ca, setup)?),
+            None => None,
+        };
         let header = written.value.allow_from_header.as_ref().and_then(|from| field::Field::new(&from.header.0));
         Some(Arc::new(Self {
             name: name.into(),
             by: written.value.consumer,
             unknown: written.value.unknown,
             header,
+            issuers,
             callers: Cache::new(KEPT),
         }))
     }
@@ -209,6 +223,12 @@ fn names(by: CertificateName, certificate: &ClientCertificate) -> impl Iterator<
     one.into_iter().chain(kind.into_iter().flat_map(|kind| certificate.names_of(kind)))
 }
 
+/// Another provider of the route may know who signed it.
+fn not_issued() -> Refusal {
+    let detail = "The client certificate is not of an authority that counts here.".into();
+    Refusal { reason: Reason::BadCredentials, detail }
+}
+
 impl CertificateName {
     fn missing(self) -> &'static str {
         match self {
@@ -230,8 +250,18 @@ impl Authenticate for Mtls {
             Shown::Unreadable => return Verdict::refused("The client certificate cannot be read."),
             Shown::Certificate(certificate) => certificate,
         };
-        if certificate.expires.is_none_or(|expires| expires <= cx.time.unix_seconds()) {
+        let now = cx.time.unix_seconds();
+        if certificate.expires.is_none_or(|expires| expires <= now) {
             return Verdict::expired("The client certificate has expired.");
+        }
+        if let Some(issuers) = &self.issuers {
+            match issuers.until(&certificate) {
+                None => return Verdict::Foreign(not_issued()),
+                Some(until) if until <= now => {
+                    return Verdict::expired("The authority of the client certificate has expired.");
+                }
+                Some(_) => {}
+            }
         }
         match self.caller(&certificate, consumers) {
             Ok(caller) => Verdict::Passed(caller),

@@ -10,11 +10,12 @@ fn certificate() -> ClientCertificate {
         names: ["dns:a.example".into(), "dns:b.example".into(), "ip:192.0.2.1".into(), "dnsx:c".into()].into(),
         fingerprint: "ab".into(),
         expires: Some(1_000),
+        ..ClientCertificate::default()
     }
 }
 
 fn mtls(by: CertificateName, unknown: UnknownCertificate) -> Mtls {
-    Mtls { name: "partners".into(), by, unknown, header: None, callers: Cache::new(KEPT) }
+    Mtls { name: "partners".into(), by, unknown, header: None, issuers: None, callers: Cache::new(KEPT) }
 }
 
 fn consumers(known: &[(&str, &str)]) -> Arc<Consumers> {
