@@ -407,6 +407,8 @@ mod tests {
         let pair = issued.split(';').next().unwrap_or_default();
         let again = Request::get("/checkout/1").header("Cookie", pair);
         assert_eq!(send(main_address(&gateway), &again).header("set-cookie"), None);
+        // Nobody listens behind the mirror either, which is nobody's business.
+        assert_eq!(get(&gateway, "/search?q=a").status, 502);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{
-    Config, ListenerProtocol, MOST_REPLAYED, ReplyTemplate, RetriesConfig, RouteConfig, Routes, UpstreamConfig,
+    Config, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig, RouteConfig,
+    Routes, UpstreamConfig,
 };
 use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub fn check(config: &Config, problems: &mut Problems) {
     }
     listeners(config, problems);
     retries(config.defaults.retries.as_ref(), problems);
+    mirror(config.defaults.mirror.as_ref(), problems);
     for (name, upstream) in config.upstreams.iter() {
         self::upstream(name, upstream, problems);
     }
@@ -41,6 +43,7 @@ pub fn check(config: &Config, problems: &mut Problems) {
     routes(&config.routes, problems);
     for (_, api) in config.apis.iter() {
         retries(api.retries.as_ref(), problems);
+        mirror(api.mirror.as_ref(), problems);
         replies(&api.replies, problems);
         routes(&api.routes, problems);
     }
@@ -92,6 +95,18 @@ fn retries(retries: Option<&RetriesConfig>, problems: &mut Problems) {
     }
     if let Some(limit) = retries.per_try.filter(|limit| limit.is_zero()) {
         problems.error(limit.place, "`per_try` must be longer than nothing").hint("write `2s`, or leave it out");
+    }
+}
+
+fn mirror(mirror: Option<&OrOff<MirrorConfig>>, problems: &mut Problems) {
+    let Some(OrOff::On(mirror)) = mirror else { return };
+    if mirror.max_body.get() > MOST_MIRRORED {
+        problems.error(mirror.max_body.place, "a body that is copied has at most 8MiB").hint("write `8MiB` or less");
+    }
+    if !(1..=10_000).contains(&mirror.max_in_flight.value) {
+        problems
+            .error(mirror.max_in_flight.place, "`max_in_flight` of a mirror is from 1 to 10000")
+            .hint("write `mirror: off` for no copies");
     }
 }
 
@@ -171,6 +186,7 @@ fn routes(routes: &Routes, problems: &mut Problems) {
 
 fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     retries(route.retries.as_ref(), problems);
+    mirror(route.mirror.as_ref(), problems);
     let actions = [
         route.to.as_ref().map(|to| to.place),
         route.combine.as_ref().map(|combine| combine.place),
@@ -194,6 +210,9 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     }
     if let Some(sticky) = route.sticky.as_ref().filter(|_| route.to.is_none()) {
         problems.error(sticky.place, "`sticky` keeps requests at one of several upstreams, and there is none here");
+    }
+    if let Some(OrOff::On(mirror)) = route.mirror.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(mirror.to.place, "`mirror` copies what goes to an upstream, and there is none here");
     }
     if let Some(rewrite) = route.rewrite.as_ref().filter(|_| route.to.is_none()) {
         problems.error(rewrite.place, "`rewrite` changes the path an upstream sees, and there is none here");

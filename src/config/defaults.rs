@@ -1,6 +1,7 @@
 //! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
 //! whole.
 
+use super::MirrorConfig;
 use crate::cache::CacheConfig;
 use crate::policy::allow::{AllowConfig, DefaultConfig};
 use crate::policy::auth::RouteAuthConfig;
@@ -81,6 +82,9 @@ macro_rules! with_defaults {
             /// number. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub max_in_flight: Option<$crate::value::OrOff<$crate::value::Spanned<u32>>>,
+            /// A copy of requests for another upstream: its name, or a map. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub mirror: Option<$crate::value::OrOff<$crate::config::MirrorConfig>>,
             /// Faults that a share of the requests meets, for tests of clients. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub fault: Option<$crate::value::OrOff<$crate::policy::fault::FaultConfig>>,
@@ -123,6 +127,7 @@ macro_rules! with_defaults {
                     cache: self.cache.as_ref(),
                     plan: self.plan,
                     max_in_flight: self.max_in_flight.as_ref(),
+                    mirror: self.mirror.as_ref(),
                     fault: self.fault.as_ref(),
                     maintenance: self.maintenance.as_ref(),
                     security_headers: self.security_headers.as_ref(),
@@ -175,6 +180,8 @@ pub struct Policies<'a> {
     pub plan: Option<PlanUse>,
     /// Requests under way.
     pub max_in_flight: Option<&'a OrOff<Spanned<u32>>>,
+    /// Copies for another upstream.
+    pub mirror: Option<&'a OrOff<MirrorConfig>>,
     /// Faults for tests.
     pub fault: Option<&'a OrOff<FaultConfig>>,
     /// Out of service.
@@ -218,6 +225,7 @@ impl<'a> Policies<'a> {
             cache: self.cache.or(outer.cache),
             plan: self.plan.or(outer.plan),
             max_in_flight: self.max_in_flight.or(outer.max_in_flight),
+            mirror: self.mirror.or(outer.mirror),
             fault: self.fault.or(outer.fault),
             maintenance: self.maintenance.or(outer.maintenance),
             security_headers: self.security_headers.or(outer.security_headers),

@@ -11,6 +11,7 @@ mod fmt;
 mod gateway;
 mod listener;
 mod load;
+mod mirror;
 mod route;
 mod route_key;
 mod sticky;
@@ -29,6 +30,7 @@ pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
 };
 pub use load::{Failed, Loaded, load, load_str, read, read_str};
+pub use mirror::{CompareConfig, Compared, MOST_MIRRORED, MirrorConfig};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
 pub use sticky::StickyConfig;

@@ -4,7 +4,9 @@
 use super::answer::is_short;
 use super::ctx::{ProxyCtx, Purpose};
 use super::fields::{TRACEPARENT, TRACESTATE, X_REQUEST_ID, edit_request};
+use super::mirror::{self, Mirroring};
 use super::{Gate, Random, renewal};
+use crate::exchange::mirror::X_TOLLGATE_MIRROR;
 use crate::listener::TlsName;
 use crate::observe::{RequestId, Sampling, TraceContext, is_tracestate};
 use crate::reply::{Reason, Reply};
@@ -105,8 +107,12 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
         remove_nominations(headers, &ctx.snapshot.identity);
     }
     if told.extensions || !all_begin_with_x {
+        if mirror::is_copy(headers) {
+            ctx.exchange.mirror = Mirroring::Over;
+        }
         if !trusted {
             headers.remove(X_REQUEST_ID);
+            headers.remove(X_TOLLGATE_MIRROR);
         }
         for name in &*ctx.snapshot.identity {
             headers.remove(name);

@@ -81,7 +81,7 @@ fn incoming(gate: &Gate, session: &Session, ctx: &ProxyCtx, (body, origin): (Cli
 }
 
 /// On whose behalf its calls are made.
-fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
+pub fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
     let request = session.req_header();
     let mut said = HeaderMap::new();
     if ctx.cx.client.via_trusted {

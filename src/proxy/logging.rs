@@ -1,7 +1,7 @@
 //! All is over: one record in the metrics and one line in the access log, whatever the outcome.
 
 use super::ctx::{ProxyCtx, Purpose, unix_millis};
-use super::{Gate, upstream_peer};
+use super::{Gate, mirror, upstream_peer};
 use crate::observe::Worker;
 use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, Finished, FinishedAttempt, Method, ReasonIndex};
@@ -19,6 +19,7 @@ pub fn run(gate: &Gate, session: &Session, error: Option<&Error>, ctx: &mut Prox
     let outcome = if error.is_some() { AttemptOutcome::Abandoned } else { AttemptOutcome::Answered };
     let ended = Instant::now();
     ctx.finish_attempt_at(ended, gate.worker, outcome);
+    mirror::close(ctx);
     if ctx.matched.purpose == Purpose::Renewal {
         return; // the client it is for has been counted
     }

@@ -17,6 +17,7 @@ mod front;
 mod h2_connection;
 mod invalidation;
 mod logging;
+mod mirror;
 mod proxy_upstream_filter;
 mod random;
 mod renewal;

@@ -2,6 +2,7 @@
 
 use super::bodies::through;
 use super::ctx::ProxyCtx;
+use super::mirror;
 use crate::policy::{BodyDecision, BodyPiece};
 use crate::reply::{Reason, Reply};
 use crate::request::Body;
@@ -22,6 +23,7 @@ pub async fn run(session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx
     if !ctx.exchange.bodies.up.is_empty() && !session.was_upgraded() {
         Box::pin(change(body, end, ctx)).await?;
     }
+    mirror::piece(body, end, ctx);
     Ok(())
 }
 

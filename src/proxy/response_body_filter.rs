@@ -2,6 +2,7 @@
 
 use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx};
+use super::mirror;
 use super::response_filter::refuse;
 use crate::reply::Reason;
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 /// Pingora bounds the silence between two pieces, not the whole: a body that keeps dripping past the deadline is cut at
 /// its next piece.
 pub fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut ProxyCtx) -> Result<Option<Duration>> {
+    mirror::answer_piece(body, end_of_stream, ctx);
     ctx.exchange.grpc_web.response_chunk(body);
     let worked = match &mut ctx.exchange.bodies.down {
         Down::Untouched => Ok(()),

@@ -7,6 +7,7 @@ use super::ctx::{Flow, ProxyCtx};
 use super::deadline::{Told, tell};
 use super::early_request_filter::set_path;
 use super::fields::edit_request;
+use super::mirror;
 use crate::exchange::grpc_web::Translation;
 use crate::policy::Chain;
 use crate::reply::{Reason, Reply};
@@ -76,6 +77,7 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
         Error::new_down(ErrorType::HTTPStatus(status))
     })?;
     exchange.grpc_web = translation;
+    mirror::begin(gate, session, request, ctx);
     Ok(())
 }
 
@@ -124,7 +126,7 @@ fn wants_trailers(request: &RequestHeader) -> bool {
 }
 
 /// The Host the client named: the field over HTTP/1, `:authority` over HTTP/2.
-fn named_host(request: &RequestHeader) -> Option<HeaderValue> {
+pub fn named_host(request: &RequestHeader) -> Option<HeaderValue> {
     let field = request.headers.get(header::HOST).cloned();
     field.or_else(|| request.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()))
 }

@@ -2,6 +2,7 @@
 //! where the route says so.
 
 use super::ctx::{Flow, ProxyCtx};
+use super::mirror;
 use super::retry::may_retry;
 use super::{Gate, upstream_peer};
 use crate::exchange::call::{has_known_framing, retry_after};
@@ -50,6 +51,7 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
     {
         state.confirmed = Some(response.headers.clone());
     }
+    mirror::answered(session, (response.status, &response.headers), ctx);
     ctx.outcome.answered = true;
     Ok(())
 }

@@ -208,6 +208,7 @@ fn frame(route: &Route) -> Vec<String> {
         lines.push("keeps encoded slashes".to_owned());
     }
     lines.extend(route.cache.as_ref().map(|caching| caching.plan.describe()));
+    lines.extend(route.traffic.iter().flat_map(|traffic| traffic.describe()));
     lines
 }
 

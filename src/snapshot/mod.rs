@@ -12,6 +12,7 @@ mod route;
 mod shared;
 mod split;
 mod store;
+mod traffic;
 mod usage;
 
 pub use crate::exchange::call::{Backoff, Retries, RetryCause};
@@ -24,6 +25,7 @@ pub use route::{Action, Caching, EncodedSlash, Forward, HostField, Lane, Rewrite
 pub use shared::Shared;
 pub use split::{Choice, Draw, Sticky, Target};
 pub use store::Store;
+pub use traffic::Traffic;
 pub use usage::{usage_of, usage_page};
 
 use crate::consumer::CurrentConsumers;

@@ -1,6 +1,6 @@
 //! A compiled route: what it does with a request that it takes.
 
-use super::Target;
+use super::{Target, Traffic};
 use crate::cache::Plan;
 use crate::exchange::call::Retries;
 use crate::exchange::{Exchange, Redirect};
@@ -49,6 +49,8 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
     /// What it answers from memory.
     pub cache: Option<Box<Caching>>,
+    /// What becomes of its requests beside the usual.
+    pub traffic: Option<Box<Traffic>>,
     /// Whether a faster lane may take it.
     pub lane: Lane,
 }

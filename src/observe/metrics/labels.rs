@@ -42,6 +42,66 @@ label_set! {
 }
 
 label_set! {
+    /// What came of the copy of a request.
+    MirrorOutcome {
+        /// It was answered; nothing is compared, or there was nothing to compare it with.
+        Answered = "answered",
+        /// Both answers are the same.
+        Same = "same",
+        /// They differ.
+        Different = "different",
+        /// It was not answered, or not in time.
+        Failed = "failed",
+        /// Not sent: as many are under way as may be.
+        Busy = "busy",
+        /// Not sent: the body is too long.
+        TooLarge = "too_large",
+        /// Not sent: the body did not come to its end.
+        Incomplete = "incomplete",
+    }
+}
+
+label_set! {
+    /// What two answers differ in.
+    MirrorDifference {
+        /// Their statuses.
+        Status = "status",
+        /// Their header fields.
+        Headers = "headers",
+        /// Their bodies.
+        Json = "json",
+    }
+}
+
+label_set! {
+    /// What came of a second attempt beside the first.
+    HedgeOutcome {
+        /// It answered first.
+        Won = "won",
+        /// The first attempt did.
+        Lost = "lost",
+        /// Neither did.
+        Failed = "failed",
+        /// Not made: there is no other endpoint.
+        Alone = "alone",
+        /// Not made: the budget of retries is used up.
+        OverBudget = "over_budget",
+    }
+}
+
+label_set! {
+    /// What stands in for an upstream that is out.
+    FallbackKind {
+        /// Another upstream.
+        Upstream = "upstream",
+        /// The answer that is written.
+        Answer = "answer",
+        /// A kept answer that is out of date.
+        Stale = "stale",
+    }
+}
+
+label_set! {
     /// A request method as a label: those of RFC 9110 §9.3 and PATCH (RFC 5789), and one for all others, since a client
     /// may invent as many as it likes.
     Method {

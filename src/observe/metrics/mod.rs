@@ -13,6 +13,7 @@ mod limits;
 mod listener;
 mod names;
 mod provider;
+mod recent;
 mod requests;
 mod route;
 mod series;
@@ -20,6 +21,7 @@ mod shared_state;
 mod sources;
 mod state;
 mod text;
+mod traffic;
 mod upstream;
 
 #[cfg(test)]
@@ -36,16 +38,18 @@ use prometheus::process_collector::ProcessCollector;
 pub use cache::{CacheLevels, CacheMetrics};
 pub use keys::KeyMetrics;
 pub use labels::{
-    AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FetchOutcome,
-    LimitDecision, Method, Protocol, ReturnOutcome,
+    AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FallbackKind,
+    FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol, ReturnOutcome,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};
 pub use provider::ProviderMetrics;
+pub use recent::Recent;
 pub use route::{Finished, ReasonIndex, RouteMetrics};
 pub use shared_state::{LeaseMetrics, SharedStateMetrics};
 pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
 pub use state::StateMetrics;
+pub use traffic::{MirrorSlot, TrafficMetrics};
 pub use upstream::{FinishedAttempt, UpstreamMetrics};
 
 use self::series::Series;
@@ -96,6 +100,7 @@ pub struct Metrics {
     leases: Series<LeaseMetrics>,
     shared_state: OnceLock<Arc<SharedStateMetrics>>,
     limits: Series<LimitMetrics>,
+    traffic: Series<TrafficMetrics>,
     state: Arc<StateMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
@@ -121,6 +126,7 @@ impl Metrics {
             leases: Series::default(),
             shared_state: OnceLock::new(),
             limits: Series::default(),
+            traffic: Series::default(),
             state: Arc::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
@@ -184,6 +190,13 @@ impl Metrics {
         let route = if self.limits.count() < self.settings.max_routes * LIMITS_PER_ROUTE { route } else { OTHER };
         // No name has a NUL in it.
         self.limits.resolve(format!("{route}\0{policy}"), || LimitMetrics::new(route, policy, self.settings.workers))
+    }
+
+    /// The counters of a route that mirrors, hedges or falls back, with all they have counted if a live snapshot has the
+    /// route already. Beyond the bound on routes they are counted together.
+    pub fn traffic(&self, route: &str) -> Arc<TrafficMetrics> {
+        let route = if self.traffic.count() < self.settings.max_routes { route } else { OTHER };
+        self.traffic.resolve(route.to_owned(), || TrafficMetrics::new(route, self.settings.workers))
     }
 
     /// The counters of the file that quotas are kept in.
@@ -259,6 +272,7 @@ impl Metrics {
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);
+        traffic::write(self.traffic.live(), &mut text);
         cache::write(self.caches.live(), &mut text);
         if let Some(shared) = self.shared_state.get() {
             shared.write(self.leases.live(), &mut text);

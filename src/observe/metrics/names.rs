@@ -78,6 +78,10 @@ families! {
     ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
     BREAKER_STATE = Gauge "tollgate_breaker_state": "Where the breaker of an upstream stands: 0 closed, 1 half open, 2 open.";
 
+    MIRRORS = Counter "tollgate_mirrors_total": "Copies of requests, by what came of them.";
+    MIRROR_DIFFERENCES = Counter "tollgate_mirror_differences_total":
+        "Answers to copies that differ from the first answer, by what they differ in.";
+
     CACHE_REQUESTS = Counter "tollgate_cache_requests_total":
         "Requests of routes that cache, by what the cache did for them.";
     CACHE_BYTES = Gauge "tollgate_cache_bytes": "Memory that kept answers take.";

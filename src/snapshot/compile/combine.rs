@@ -180,7 +180,7 @@ impl Compiling<'_> {
         Some((Callee { upstream, metrics }, path, query))
     }
 
-    fn called(&mut self, road: &mut Road<'_>, who: &str, place: Place) -> Option<Arc<Upstream>> {
+    pub(super) fn called(&mut self, road: &mut Road<'_>, who: &str, place: Place) -> Option<Arc<Upstream>> {
         if !who.contains("://") {
             return self.named(road, who.strip_suffix(':').unwrap_or(who), place);
         }

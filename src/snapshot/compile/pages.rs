@@ -62,6 +62,7 @@ impl Compiling<'_> {
                 encoded_slash: EncodedSlash::Refuse,
                 replies: Arc::clone(replies),
                 cache: None,
+                traffic: None,
                 lane: Lane::Full,
             });
         }

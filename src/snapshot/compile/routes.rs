@@ -132,6 +132,7 @@ impl<'a> Compiling<'a> {
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
         let Some(action) = self.action(road, &name, &limited, policies) else { return };
         let Some(rewrite) = rewrite else { return };
+        let traffic = self.traffic(road, policies, (&limited, &action));
         road.access.log_in_on(&hosts, policies);
         let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
         let forward = Forward {
@@ -140,7 +141,7 @@ impl<'a> Compiling<'a> {
             rewrite,
         };
         let cache = self.caching(policies, (api_name, &key.value), &action, &forward);
-        let lane = if cache.is_some() { Lane::Full } else { lane(&action) };
+        let lane = if cache.is_some() || traffic.is_some() { Lane::Full } else { lane(&action) };
         road.rules.push(RouteRule { hosts, methods, path, predicates });
         road.places.push(key.place);
         road.routes.push(Route {
@@ -161,6 +162,7 @@ impl<'a> Compiling<'a> {
             replies: self.replies_within(&written.replies, &level.replies),
             metrics: road.handles.route(api_name, &key.value),
             cache,
+            traffic,
             lane,
         });
     }

@@ -1,11 +1,94 @@
-//! What becomes of a route's requests beside the usual: which of several upstreams they stay at.
+//! What becomes of a route's requests beside the usual: which of several upstreams they stay at, who gets copies.
 
 use super::Compiling;
-use crate::config::{Policies, RouteConfig, StickyConfig, TargetConfig, TargetEntry};
-use crate::snapshot::Sticky;
-use crate::value::OrOff;
+use super::limits::LimitedRoute;
+use super::routes::Road;
+use crate::config::{Compared, MirrorConfig, Policies, RouteConfig, StickyConfig, TargetConfig, TargetEntry};
+use crate::exchange::call::Callee;
+use crate::exchange::mirror::{Compare, Mirror};
+use crate::observe::metrics::TrafficMetrics;
+use crate::snapshot::{Action, Sticky, Traffic};
+use crate::value::json::Pointer;
+use crate::value::{OrOff, Spanned};
+use http::HeaderName;
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 impl Compiling<'_> {
+    /// What a route does beside passing requests on; `None` where it does nothing, or passes none on.
+    pub(super) fn traffic(
+        &mut self,
+        road: &mut Road<'_>,
+        policies: Policies<'_>,
+        (route, action): (&LimitedRoute<'_>, &Action),
+    ) -> Option<Box<Traffic>> {
+        let Action::Forward(_) = action else { return None };
+        let mirror = policies.mirror.and_then(OrOff::on);
+        mirror?;
+        let metrics = self.surroundings.metrics.traffic(route.key);
+        let mirror = mirror.and_then(|mirror| self.mirror(road, mirror, (route.key, &metrics)));
+        Some(Box::new(Traffic { mirror: mirror.map(Arc::new), metrics }))
+    }
+
+    fn mirror(
+        &mut self,
+        road: &mut Road<'_>,
+        written: &MirrorConfig,
+        (key, metrics): (&str, &Arc<TrafficMetrics>),
+    ) -> Option<Mirror> {
+        let to = self.called_upstream(road, &written.to)?;
+        let compared: Vec<Compared> = written.compare.iter().flat_map(|parts| parts.0.iter().copied()).collect();
+        if let Some(ignored) = written.ignore.first().filter(|_| compared.is_empty()) {
+            self.problems
+                .error(ignored.place, "nothing is compared, so that nothing can be left out")
+                .hint("write `compare: [status, headers, json]` beside it");
+        }
+        let (mut ignored_fields, mut ignored_places) = (Vec::new(), Vec::new());
+        for ignored in &written.ignore {
+            if ignored.value.starts_with('/') {
+                ignored_places.extend(self.place_in_json(ignored));
+            } else if let Ok(name) = HeaderName::from_bytes(ignored.value.as_bytes()) {
+                ignored_fields.push(name);
+            } else {
+                self.problems
+                    .error(ignored.place, format!("`{}` is neither a header nor a place in JSON", ignored.value))
+                    .hint("write `X-Version`, or a pointer such as `/items/*/id`");
+            }
+        }
+        Some(Mirror {
+            route: key.into(),
+            to,
+            share: written.share,
+            compare: Compare {
+                status: compared.contains(&Compared::Status),
+                headers: compared.contains(&Compared::Headers),
+                json: compared.contains(&Compared::Json),
+                ignored_fields: ignored_fields.into(),
+                ignored_places: ignored_places.into(),
+            },
+            max_body: usize::try_from(written.max_body.get()).unwrap_or(usize::MAX),
+            max_in_flight: written.max_in_flight.value,
+            timeout: written.timeout.get(),
+            metrics: Arc::clone(metrics),
+            logged: Mutex::new(None),
+        })
+    }
+
+    fn place_in_json(&mut self, written: &Spanned<String>) -> Option<Pointer> {
+        let pointer = Pointer::parse(&written.value);
+        if let Err(why) = pointer {
+            self.problems.error(written.place, why).hint("write `/data/items`");
+        }
+        pointer.ok()
+    }
+
+    /// An upstream by its name, or by the URL of its one endpoint.
+    fn called_upstream(&mut self, road: &mut Road<'_>, written: &Spanned<String>) -> Option<Callee> {
+        let upstream = self.called(road, &written.value, written.place)?;
+        let metrics = road.handles.upstream(upstream.name());
+        Some(Callee { upstream, metrics })
+    }
+
     /// What keeps a request at one of the route's upstreams.
     pub(super) fn sticky(&mut self, written: &RouteConfig, policies: Policies<'_>) -> Option<Sticky> {
         let sticky = written.sticky.as_ref()?;

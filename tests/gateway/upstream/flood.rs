@@ -61,7 +61,10 @@ impl Outcome {
         let [background, normal, critical] = self.shares;
         assert!(self.good >= 0.9, "too many were turned away: {self:?}");
         assert!(critical >= 0.95, "critical requests were turned away: {self:?}");
-        assert!(background < 0.1 && background < normal && normal < critical, "not the least important first: {self:?}");
+        assert!(
+            background < 0.1 && background < normal && normal < critical,
+            "not the least important first: {self:?}"
+        );
         assert!(self.most < CLIENTS, "work waits without end: {self:?}");
     }
 }
@@ -127,9 +130,7 @@ fn rounds(count: usize, jobs: &mpsc::Sender<usize>, tallies: &Tallies) -> (usize
         }
         most = most.max(tallies.outstanding());
         let share = begun + round * ROUND;
-        wait::until("the worker has done its share", || {
-            tallies.served() + lost >= share || tallies.outstanding() == 0
-        });
+        wait::until("the worker has done its share", || tallies.served() + lost >= share || tallies.outstanding() == 0);
         lost = lost.max(share.saturating_sub(tallies.served()));
     }
     (lost, most)

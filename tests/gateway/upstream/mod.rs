@@ -6,6 +6,7 @@ mod breaker;
 mod calls;
 mod flood;
 mod health;
+mod mirror;
 mod odd;
 mod overload;
 mod pressure;
