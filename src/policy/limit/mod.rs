@@ -42,14 +42,14 @@ use crate::value::{Place, Spanned, suggest};
 use fields::{Amount, Announced};
 use gcra::Bucket;
 use group::Group;
-use hooks::{Bound, Limits};
+use hooks::{Bound, Limits, SharedHook};
 use http::HeaderName;
 use in_flight::MOST_IN_FLIGHT;
 use key::{Key, Part};
 use meter::Meter;
 use quota::Counter;
 use share::{Share, Sharing};
-use shared::{SharedHook, SharedLimits};
+use shared::SharedLimits;
 use std::sync::Arc;
 
 /// Where a limit is written and for which route it is compiled.

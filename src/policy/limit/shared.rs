@@ -11,10 +11,10 @@ use super::share::{How, Share};
 use super::store::{LimitStore, Now};
 use super::{Cost, Limit, fields};
 use crate::observe::metrics::{DecidedBy, LimitDecision};
-use crate::policy::{Decision, OnRefusal, OnRequest, OnResponse, Setup, Wait};
+use crate::policy::{Decision, Setup, Wait};
 use crate::reply::{Reason, Reply};
 use crate::request;
-use crate::request::{Headers, Maker, RequestCx, RequestView, ResponseView};
+use crate::request::{Headers, RequestCx, RequestView};
 use crate::shared_state::{Answer, Ask, Bearing, LeaseKey, OnStoreFailure, Source, Store, Taken};
 use futures_util::future::join_all;
 use smallvec::SmallVec;
@@ -29,13 +29,6 @@ pub(super) struct SharedLimits {
     pub local: Arc<LimitStore>,
     pub store: Arc<Store>,
     pub limits: Arc<[SharedLimit]>,
-}
-
-/// The shared limits of one stage of a route.
-pub(super) struct SharedHook {
-    pub limits: SharedLimits,
-    /// The place of the first one's counters in the route's chain.
-    pub counters: u16,
 }
 
 /// What has become of one limit for one request.
@@ -391,31 +384,6 @@ impl SharedLimits {
     pub fn describe(&self) -> String {
         let limits: Vec<&str> = self.limits.iter().map(|(limit, _)| limit.text.as_str()).collect();
         limits.join(", ")
-    }
-}
-
-impl OnRequest for SharedHook {
-    fn on_request(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
-        self.limits.decide(self.counters, cx, request)
-    }
-
-    fn describe(&self) -> String {
-        format!("limit {}", self.limits.describe())
-    }
-}
-
-impl OnResponse for SharedHook {
-    fn on_response(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) {
-        // For an answer of the gateway's own nobody has worked.
-        if response.maker == Maker::Upstream {
-            self.limits.charge(cx, response.headers);
-        }
-    }
-}
-
-impl OnRefusal for SharedHook {
-    fn on_refusal(&self, cx: &mut RequestCx) {
-        self.limits.give_back(cx);
     }
 }
 

@@ -9,7 +9,6 @@ mod health;
 mod mirror;
 mod odd;
 mod overload;
-mod pressure;
 mod resilience;
 mod retries;
 mod reuse;
