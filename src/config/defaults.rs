@@ -1,7 +1,7 @@
 //! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
 //! whole.
 
-use super::MirrorConfig;
+use super::{FallbackConfig, MirrorConfig};
 use crate::cache::CacheConfig;
 use crate::policy::allow::{AllowConfig, DefaultConfig};
 use crate::policy::auth::RouteAuthConfig;
@@ -85,6 +85,9 @@ macro_rules! with_defaults {
             /// A copy of requests for another upstream: its name, or a map. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub mirror: Option<$crate::value::OrOff<$crate::config::MirrorConfig>>,
+            /// What stands in for an upstream that is out: another upstream, or a map with `stale`, `to`, `respond`. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub fallback: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::config::FallbackConfig>>>,
             /// Faults that a share of the requests meets, for tests of clients. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub fault: Option<$crate::value::OrOff<$crate::policy::fault::FaultConfig>>,
@@ -128,6 +131,7 @@ macro_rules! with_defaults {
                     plan: self.plan,
                     max_in_flight: self.max_in_flight.as_ref(),
                     mirror: self.mirror.as_ref(),
+                    fallback: self.fallback.as_ref(),
                     fault: self.fault.as_ref(),
                     maintenance: self.maintenance.as_ref(),
                     security_headers: self.security_headers.as_ref(),
@@ -182,6 +186,8 @@ pub struct Policies<'a> {
     pub max_in_flight: Option<&'a OrOff<Spanned<u32>>>,
     /// Copies for another upstream.
     pub mirror: Option<&'a OrOff<MirrorConfig>>,
+    /// What stands in for an upstream.
+    pub fallback: Option<&'a OrOff<Spanned<FallbackConfig>>>,
     /// Faults for tests.
     pub fault: Option<&'a OrOff<FaultConfig>>,
     /// Out of service.
@@ -226,6 +232,7 @@ impl<'a> Policies<'a> {
             plan: self.plan.or(outer.plan),
             max_in_flight: self.max_in_flight.or(outer.max_in_flight),
             mirror: self.mirror.or(outer.mirror),
+            fallback: self.fallback.or(outer.fallback),
             fault: self.fault.or(outer.fault),
             maintenance: self.maintenance.or(outer.maintenance),
             security_headers: self.security_headers.or(outer.security_headers),

@@ -7,6 +7,7 @@ mod check;
 mod combine;
 mod consumer;
 mod defaults;
+mod fallback;
 mod fmt;
 mod gateway;
 mod listener;
@@ -24,6 +25,7 @@ pub use check::weight as check_weight;
 pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
+pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
 pub use listener::{

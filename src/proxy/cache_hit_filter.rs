@@ -1,7 +1,7 @@
 //! Something was found: may this request have it as it is?
 
 use super::ctx::{ProxyCtx, Purpose, now};
-use super::{Gate, renewal, upstream_peer};
+use super::{Gate, fallback, renewal, upstream_peer};
 use crate::cache::{Freshness, Hit, Outcome};
 use crate::upstream::{FailureKind, Outcome as Failed};
 use pingora_cache::storage::HitHandler;
@@ -63,6 +63,7 @@ pub fn should_serve_stale(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, er
     if let Some(state) = &mut ctx.cache {
         state.outcome = Outcome::StaleOnError(-i64::try_from(over.as_secs()).unwrap_or(i64::MAX).max(1));
     }
+    fallback::stale(gate, ctx);
     ctx.matched.refusal = None;
     ctx.outcome.reason = None;
     true

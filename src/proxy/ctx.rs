@@ -1,6 +1,7 @@
 //! The state of one request between Pingora's callbacks.
 
 use super::bodies::Bodies;
+use super::fallback::StandIn;
 use super::mirror::Mirroring;
 use super::request_cache_filter::CacheState;
 pub use crate::exchange::call::Flow;
@@ -106,6 +107,8 @@ pub struct Exchange {
     pub grpc_web: Translation,
     /// What policies do to the bodies.
     pub bodies: Bodies,
+    /// What stands in for the upstream.
+    pub standin: StandIn,
     /// The copy of it for another upstream.
     pub mirror: Mirroring,
     /// On whose behalf calls are made, where the route's answer is made of them.
@@ -183,6 +186,7 @@ impl Exchange {
             interim: 0,
             grpc_web: Translation::Off,
             bodies: Bodies::default(),
+            standin: StandIn::default(),
             mirror: Mirroring::Undecided,
             origin: None,
         }

@@ -1,9 +1,10 @@
 //! Something failed: whose fault it is, whether another attempt is safe, and what the client is told.
 
-use super::answer::write_refusal;
+use super::answer::{write, write_refusal};
 use super::answer_body::deliver;
 use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx, now};
+use super::fallback::{outage, turn, written};
 use super::fence::{After, Fence};
 use super::retry::may_retry;
 use super::{Gate, upstream_peer};
@@ -12,6 +13,7 @@ use crate::observe::metrics::AttemptOutcome;
 use crate::reply::{Form, Reason, Reply, grpc_status};
 use crate::snapshot::RetryCause;
 use crate::upstream::{FailureKind, Outcome};
+use crate::value::Outage;
 use http::{HeaderValue, header};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorSource, ErrorType, RetryType};
@@ -27,7 +29,12 @@ pub fn fail_to_connect(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, mut e
     report(gate, ctx, kind);
     ctx.finish_attempt(gate.worker, outcome);
     ctx.outcome.reason = Some(reason);
-    error.set_retry(may_retry(gate, session, ctx, RetryCause::Connect, None));
+    let retried = may_retry(gate, session, ctx, RetryCause::Connect, None);
+    let turned = !retried && turn(gate, session, ctx, Outage::Connect);
+    if !(retried || turned) {
+        ctx.exchange.standin.due = Some(Outage::Connect);
+    }
+    error.set_retry(retried || turned);
     error
 }
 
@@ -41,6 +48,9 @@ pub fn error_while_proxy(
 ) -> Box<Error> {
     if error.retry == RetryType::Decided(true) && matches!(error.etype(), ErrorType::HTTPStatus(_)) {
         return error; // decided in upstream_response_filter
+    }
+    if ctx.exchange.standin.due.is_some() {
+        return error; // and so is this: something else is answered
     }
     error.set_retry(false);
     if is_deadline(&error, ctx) {
@@ -69,7 +79,10 @@ pub fn error_while_proxy(
     report(gate, ctx, kind);
     ctx.finish_attempt(gate.worker, outcome);
     let cause = if reason == Reason::UpstreamTimeout { RetryCause::Timeout } else { RetryCause::Reset };
-    if !already_answered && may_retry(gate, session, ctx, cause, None) {
+    let outage = outage(reason);
+    if !already_answered
+        && (may_retry(gate, session, ctx, cause, None) || outage.is_some_and(|outage| turn(gate, session, ctx, outage)))
+    {
         ctx.outcome.reason = None;
         error.set_retry(true);
     }
@@ -77,7 +90,9 @@ pub fn error_while_proxy(
 }
 
 fn is_replaceable(session: &Session, ctx: &ProxyCtx) -> bool {
-    ctx.exchange.attempts <= STALE_REPLACED && is_idempotent(session, ctx) && !session.as_ref().retry_buffer_truncated()
+    ctx.exchange.attempts - ctx.exchange.standin.earlier <= STALE_REPLACED
+        && is_idempotent(session, ctx)
+        && !session.as_ref().retry_buffer_truncated()
 }
 
 /// Whether what was sent may be sent again (RFC 9110 §9.2.2).
@@ -96,7 +111,7 @@ fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {
 }
 
 /// All attempts failed, or the request did: tell the client, where it is still there and nothing has been said yet.
-pub async fn fail_to_proxy(session: &mut Session, error: &Error, ctx: &mut ProxyCtx) -> FailToProxy {
+pub async fn fail_to_proxy(gate: &Gate, session: &mut Session, error: &Error, ctx: &mut ProxyCtx) -> FailToProxy {
     let kept = ctx.matched.refusal.take();
     // The whole of an answer that was held is there: it is only its end that could not be told.
     if kept.is_none() && matches!(&ctx.exchange.bodies.down, Down::Held(held) if held.complete) {
@@ -122,7 +137,11 @@ pub async fn fail_to_proxy(session: &mut Session, error: &Error, ctx: &mut Proxy
             // Whether Pingora has read the body or not: none of it is still to come.
             session.set_close_on_response_before_downstream_finish(false);
         }
-        if write_refusal(session, ctx, &reply).await.is_ok() {
+        let told = match written(gate.worker, session, ctx, reason) {
+            Some(fixed) => write(session, ctx, fixed).await,
+            None => write_refusal(session, ctx, &reply).await,
+        };
+        if told.is_ok() {
             leave(session).await;
         }
     }

@@ -4,7 +4,7 @@ use super::ctx::{ProxyCtx, Purpose, unix_millis};
 use super::{Gate, mirror, upstream_peer};
 use crate::observe::Worker;
 use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
-use crate::observe::metrics::{AttemptOutcome, Finished, FinishedAttempt, Method, ReasonIndex};
+use crate::observe::metrics::{AttemptOutcome, FallbackKind, Finished, FinishedAttempt, Method, ReasonIndex};
 use crate::reply::Reason;
 use crate::upstream::{Endpoint, Upstream};
 use http::{HeaderValue, Version, header};
@@ -94,6 +94,7 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
             bytes_in: ctx.cx.body_bytes,
             bytes_out: ctx.outcome.bytes_out,
             cache: ctx.cache.as_ref().map(|state| state.outcome.label().label()),
+            fallback: ctx.exchange.standin.kind.map(FallbackKind::label),
         },
         timings,
         upstream: answer_of(ctx, called.as_ref()),
@@ -168,7 +169,14 @@ pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &Header
         },
         what: What { method: b"-", host: b"-", path: b"-", query: None },
         matched: Matched::default(),
-        outcome: Outcome { status, reason: Some(reason.slug()), bytes_in: 0, bytes_out: 0, cache: None },
+        outcome: Outcome {
+            status,
+            reason: Some(reason.slug()),
+            bytes_in: 0,
+            bytes_out: 0,
+            cache: None,
+            fallback: None,
+        },
         timings: Timings { total: Duration::ZERO, gateway: Duration::ZERO, upstream: None },
         upstream: None,
     };

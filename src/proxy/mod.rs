@@ -11,6 +11,7 @@ mod deadline;
 mod early_request_filter;
 mod exchange;
 mod failure;
+mod fallback;
 mod fence;
 mod fields;
 mod front;
@@ -249,7 +250,7 @@ impl ProxyHttp for Gate {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Box<ProxyCtx>) -> FailToProxy {
-        failure::fail_to_proxy(session, error, ctx).await
+        failure::fail_to_proxy(self, session, error, ctx).await
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<ProxyCtx>) {

@@ -2,7 +2,7 @@
 
 use super::answer::write_refusal;
 use super::ctx::ProxyCtx;
-use super::{Gate, upstream_peer};
+use super::{Gate, fallback, upstream_peer};
 use crate::cache::Outcome;
 use crate::reply::Reason;
 use pingora_core::Result;
@@ -23,6 +23,6 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         return Ok(true);
     }
     let Err(reply) = upstream_peer::choose(gate, session, ctx) else { return Ok(true) };
-    Box::pin(write_refusal(session, ctx, &reply)).await?;
+    Box::pin(fallback::refuse(gate, session, ctx, &reply)).await?;
     Ok(false)
 }

@@ -7,7 +7,7 @@ use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
 use super::invalidation::purge;
-use super::{Gate, Random, deadline, exchange, upstream_peer};
+use super::{Gate, Random, deadline, exchange, fallback, upstream_peer};
 use crate::exchange::Redirect;
 use crate::policy::transform::{Facts, Standing, Value};
 use crate::policy::{Decision, Resume, Wait};
@@ -70,7 +70,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
             bound(session, ctx);
             return Ok(false);
         };
-        Box::pin(write_refusal(session, ctx, &reply)).await?;
+        Box::pin(fallback::refuse(gate, session, ctx, &reply)).await?;
         return Ok(true);
     }
     Box::pin(answer(gate, session, ctx)).await?;
@@ -134,7 +134,7 @@ fn redirected(
 }
 
 /// Keeps what was asked for, where nothing has yet.
-fn ask(session: &Session, ctx: &mut ProxyCtx) {
+pub fn ask(session: &Session, ctx: &mut ProxyCtx) {
     if ctx.cx.changes.asked.is_none() {
         ctx.cx.changes.asked = Some(Box::new(asked(&ctx.snapshot.router, &ctx.matched, &session.req_header().uri)));
     }
@@ -144,7 +144,7 @@ fn ask(session: &Session, ctx: &mut ProxyCtx) {
 }
 
 /// What answers of the gateway's own are made of.
-fn facts<'f>(session: &'f Session, ctx: &'f ProxyCtx) -> Facts<'f> {
+pub fn facts<'f>(session: &'f Session, ctx: &'f ProxyCtx) -> Facts<'f> {
     Facts { cx: &ctx.cx, request: answered(session), status: None }
 }
 

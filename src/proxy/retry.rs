@@ -25,7 +25,8 @@ pub fn may_retry(
     tried.extend(ctx.exchange.picked.as_ref().map(|picked| picked.id()));
     let last = Attempted {
         cause,
-        attempts: ctx.exchange.attempts,
+        // Those at the upstream this one stands in for are no attempts at this one.
+        attempts: ctx.exchange.attempts - ctx.exchange.standin.earlier,
         idempotent: is_idempotent(session, ctx),
         replayable: !session.as_ref().retry_buffer_truncated() && ctx.cx.body_bytes <= retries.replay,
         after,

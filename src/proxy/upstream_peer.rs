@@ -2,7 +2,7 @@
 
 use super::answer::is_short;
 use super::ctx::{Flow, ProxyCtx};
-use super::{Gate, Random};
+use super::{Gate, Random, fallback};
 use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint, shown};
 use crate::reply::{Reason, Reply};
 use crate::routing::Target as Asked;
@@ -60,7 +60,11 @@ fn attempt(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> Result<Box<Htt
 
 /// The chosen upstream of the request's route.
 pub fn choice(ctx: &ProxyCtx) -> Option<&Choice> {
-    let Action::Forward(target) = &ctx.route()?.action else { return None };
+    let route = ctx.route()?;
+    if ctx.exchange.standin.turned {
+        return route.traffic.as_ref()?.fallback.as_ref()?.to.as_ref();
+    }
+    let Action::Forward(target) = &route.action else { return None };
     target.choices().get(ctx.exchange.choice?)
 }
 
@@ -73,7 +77,7 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     let Some(choice) = choice(ctx) else { return Err(Reason::Internal.into()) };
     let began = Instant::now();
     let now = gate.shared.clock.at(began);
-    if ctx.exchange.attempts == 0 {
+    if ctx.exchange.attempts == ctx.exchange.standin.earlier {
         choice.upstream.budget().count_request(now);
     }
     let (request, client) = (session.req_header(), ctx.cx.client.address);
@@ -85,7 +89,18 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     let untimed = ctx.exchange.flow == Flow::Bounded && !is_short(ctx.cx.body);
     let (tried, subset) = (&*ctx.exchange.tried, choice.subset);
     let ask = Ask { hash, shown: shown.as_deref(), subset, tried, now, random, priority, untimed };
-    let picked = choice.upstream.pick(&ask).map_err(no_endpoint)?;
+    let picked = match choice.upstream.pick(&ask) {
+        Ok(picked) => picked,
+        Err(why) => {
+            let reply = no_endpoint(why);
+            let outage = fallback::outage(reply.reason);
+            // Once at most: there is no other upstream to turn to after that.
+            return match outage.is_some_and(|outage| fallback::turn(gate, session, ctx, outage)) {
+                true => choose(gate, session, ctx),
+                false => Err(reply),
+            };
+        }
+    };
     ctx.exchange.picked = Some(picked);
     ctx.exchange.attempt_began = began;
     Ok(())

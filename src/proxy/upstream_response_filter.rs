@@ -4,7 +4,7 @@
 use super::ctx::{Flow, ProxyCtx};
 use super::mirror;
 use super::retry::may_retry;
-use super::{Gate, upstream_peer};
+use super::{Gate, fallback, upstream_peer};
 use crate::exchange::call::{has_known_framing, retry_after};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
@@ -43,6 +43,9 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
             ctx.finish_attempt(gate.worker, AttemptOutcome::RetriedStatus);
             let mut error = Error::new_up(ErrorType::HTTPStatus(status));
             error.set_retry(true);
+            return Err(error);
+        }
+        if let Some(error) = fallback::in_place_of(gate, session, ctx, status) {
             return Err(error);
         }
     }

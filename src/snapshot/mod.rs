@@ -25,7 +25,7 @@ pub use route::{Action, Caching, EncodedSlash, Forward, HostField, Lane, Rewrite
 pub use shared::Shared;
 pub use split::{Choice, Draw, Sticky, Target};
 pub use store::Store;
-pub use traffic::Traffic;
+pub use traffic::{Fallback, Traffic};
 pub use usage::{usage_of, usage_page};
 
 use crate::consumer::CurrentConsumers;

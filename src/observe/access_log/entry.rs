@@ -90,6 +90,8 @@ pub struct Outcome<'a> {
     pub bytes_out: u64,
     /// What the cache did: `hit`, `miss` …
     pub cache: Option<&'a str>,
+    /// What stood in for an upstream that was out.
+    pub fallback: Option<&'a str>,
 }
 
 /// How long a request took.

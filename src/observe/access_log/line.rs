@@ -35,7 +35,7 @@ pub fn write_json(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut Ti
     let Who { client, listener, protocol, tls, consumer, user_agent } = who;
     let What { method, host, path, query } = what;
     let Matched { api, route } = matched;
-    let Outcome { status, reason, bytes_in, bytes_out, cache } = outcome;
+    let Outcome { status, reason, bytes_in, bytes_out, cache, fallback } = outcome;
     let Timings { total, gateway, upstream: upstream_time } = timings;
 
     out.extend_from_slice(b"{\"time\":\"");
@@ -75,6 +75,7 @@ pub fn write_json(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut Ti
         object.number(",\"attempts\":", (*attempts).into());
     }
     object.name(",\"cache\":\"", *cache);
+    object.name(",\"fallback\":\"", *fallback);
     object.name(",\"tls\":\"", *tls);
     if let Some(agent) = user_agent {
         object.string(",\"user_agent\":\"", agent, bound::USER_AGENT);

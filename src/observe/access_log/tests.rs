@@ -24,7 +24,7 @@ fn entry() -> AccessEntry<'static> {
         },
         what: What { method: b"GET", host: b"shop.example", path: b"/", query: None },
         matched: Matched::default(),
-        outcome: Outcome { status: 200, reason: None, bytes_in: 0, bytes_out: 2, cache: None },
+        outcome: Outcome { status: 200, reason: None, bytes_in: 0, bytes_out: 2, cache: None, fallback: None },
         timings: Timings { total: Duration::from_micros(1_500), gateway: Duration::from_micros(20), upstream: None },
         upstream: None,
     }
@@ -56,6 +56,7 @@ fn full_entry(id: &RequestId) -> AccessEntry<'_> {
             bytes_in: 12,
             bytes_out: 345,
             cache: Some("miss"),
+            fallback: None,
         },
         timings: Timings {
             total: Duration::from_micros(10_050_123),

@@ -82,6 +82,9 @@ families! {
     MIRROR_DIFFERENCES = Counter "tollgate_mirror_differences_total":
         "Answers to copies that differ from the first answer, by what they differ in.";
 
+    FALLBACKS = Counter "tollgate_fallbacks_total":
+        "Requests for which something else stood in for an upstream that was out.";
+
     CACHE_REQUESTS = Counter "tollgate_cache_requests_total":
         "Requests of routes that cache, by what the cache did for them.";
     CACHE_BYTES = Gauge "tollgate_cache_bytes": "Memory that kept answers take.";

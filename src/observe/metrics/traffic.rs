@@ -95,4 +95,5 @@ pub(super) fn write(mut routes: Vec<Arc<TrafficMetrics>>, text: &mut Text) {
     }
     family!(MIRRORS, mirrors, MirrorOutcome, "outcome");
     family!(MIRROR_DIFFERENCES, differences, MirrorDifference, "kind");
+    family!(FALLBACKS, fallbacks, FallbackKind, "kind");
 }

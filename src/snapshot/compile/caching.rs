@@ -1,7 +1,7 @@
 //! What a route answers from memory.
 
 use super::Compiling;
-use crate::cache::{Meaning, Plan};
+use crate::cache::{CacheConfig, Meaning, Plan};
 use crate::config::Policies;
 use crate::snapshot::{Action, Caching, Forward};
 use crate::value::OrOff;
@@ -20,6 +20,13 @@ impl Compiling<'_> {
         let names: Vec<&str> = target.choices().iter().map(|choice| choice.upstream.name()).collect();
         let upstream = format!("{names:?} {:?} {:?}", forward.host, forward.rewrite);
         let meaning = Meaning { api: api.unwrap_or_default(), route, upstream: &upstream };
+        // A fallback on what is kept is the same as `stale_if_error`, whichever lasts longer.
+        let fallback = policies.fallback.and_then(OrOff::on).and_then(|fallback| fallback.stale);
+        let longer = fallback.filter(|stale| **stale > written.stale_if_error);
+        let written = match longer {
+            Some(stale) => &CacheConfig { stale_if_error: *stale, ..written.clone() },
+            None => written,
+        };
         let plan = Arc::new(Plan::compile(written, meaning, &mut self.problems));
         Some(Box::new(Caching { plan, metrics: self.surroundings.metrics.cache(route) }))
     }

@@ -1,15 +1,19 @@
-//! What becomes of a route's requests beside the usual: which of several upstreams they stay at, who gets copies.
+//! What becomes of a route's requests beside the usual: which of several upstreams they stay at, who gets copies,
+//! what stands in for an upstream.
 
 use super::Compiling;
 use super::limits::LimitedRoute;
 use super::routes::Road;
-use crate::config::{Compared, MirrorConfig, Policies, RouteConfig, StickyConfig, TargetConfig, TargetEntry};
+use crate::config::{
+    Compared, FallbackConfig, MirrorConfig, Policies, RouteConfig, StickyConfig, TargetConfig, TargetEntry,
+};
 use crate::exchange::call::Callee;
 use crate::exchange::mirror::{Compare, Mirror};
 use crate::observe::metrics::TrafficMetrics;
-use crate::snapshot::{Action, Sticky, Traffic};
+use crate::policy::answer::Answers;
+use crate::snapshot::{Action, Choice, Fallback, Sticky, Traffic};
 use crate::value::json::Pointer;
-use crate::value::{OrOff, Spanned};
+use crate::value::{OrOff, Outage, Spanned};
 use http::HeaderName;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -24,10 +28,59 @@ impl Compiling<'_> {
     ) -> Option<Box<Traffic>> {
         let Action::Forward(_) = action else { return None };
         let mirror = policies.mirror.and_then(OrOff::on);
-        mirror?;
+        let fallback = policies.fallback.and_then(OrOff::on);
+        if mirror.is_none() && fallback.is_none() {
+            return None;
+        }
         let metrics = self.surroundings.metrics.traffic(route.key);
         let mirror = mirror.and_then(|mirror| self.mirror(road, mirror, (route.key, &metrics)));
-        Some(Box::new(Traffic { mirror: mirror.map(Arc::new), metrics }))
+        let cached = matches!(policies.cache, Some(OrOff::On(_)));
+        let fallback = fallback.and_then(|fallback| self.fallback(road, fallback, (route, cached)));
+        Some(Box::new(Traffic { mirror: mirror.map(Arc::new), fallback, metrics }))
+    }
+
+    fn fallback(
+        &mut self,
+        road: &mut Road<'_>,
+        written: &Spanned<FallbackConfig>,
+        (route, cached): (&LimitedRoute<'_>, bool),
+    ) -> Option<Fallback> {
+        let FallbackConfig { on, stale, to, respond } = &written.value;
+        if stale.is_none() && to.is_none() && respond.is_none() && !self.loaded.problems.is_fatal() {
+            self.problems
+                .error(written.place, "`fallback` says nothing of what stands in for the upstream")
+                .hint("write `to: another-upstream`, `respond: { status: 503, body: … }`, or `stale: 1h`");
+        }
+        let on: Vec<Outage> = match on {
+            None => Outage::USUAL.into(),
+            Some(on) => on.iter().map(|outage| outage.value).collect(),
+        };
+        if let Some(stale) = stale.filter(|_| !cached && route.written.fallback.is_some()) {
+            self.problems
+                .error(stale.place, "nothing is kept here that could be given: the route has no `cache`")
+                .hint("write `cache: 30s` beside it, or leave `stale` out");
+        }
+        if let (Some(to), true) = (to, respond.is_none() && stale.is_none() && on == [Outage::Deadline]) {
+            self.problems
+                .error(to.place, "once the deadline has passed there is no time to ask another upstream")
+                .hint("write `respond:`, or leave `deadline` out of `on`");
+        }
+        let to = to.as_ref().and_then(|to| self.called_upstream(road, to));
+        let answer = respond.as_ref().map(|respond| {
+            if !(200..=599).contains(&respond.status.value) {
+                self.problems.error(respond.status.place, "a status is from 200 to 599");
+            }
+            let scope = self.scope(route);
+            Box::new(Answers::respond(respond, &scope, &mut self.setup()))
+        });
+        let to = to.map(|to| Choice {
+            upstream: to.upstream,
+            subset: None,
+            metrics: to.metrics,
+            weight: 1,
+            when: Box::default(),
+        });
+        Some(Fallback { on: on.into(), stale: stale.is_some() && cached, to, answer })
     }
 
     fn mirror(

@@ -4,6 +4,7 @@ mod affinity;
 mod balance;
 mod breaker;
 mod calls;
+mod fallback;
 mod flood;
 mod health;
 mod mirror;
