@@ -71,6 +71,9 @@ pub struct RouteAuthConfig {
     pub anonymous: bool,
     /// Whether the upstream sees the credentials. Default false.
     pub forward_credentials: bool,
+    /// Where it stands.
+    #[serde(skip)]
+    pub place: Spanned<()>,
 }
 
 /// Declares the map of a route's `auth:` with the kinds of providers beside its own keys, so that the one provider of a route
@@ -102,9 +105,11 @@ macro_rules! written_map {
                     (Some(any), true) => any,
                     (None, false) => OneOrMany(vec![AuthEntry::Inline(Box::new(Spanned::new(own, place)))]),
                     (Some(_), false) => return Err("providers stand in `any` and beside it\nlist them all: `any: [idp, { api_key: {} }]`"),
-                    (None, true) => return Err("`auth` names no provider\nwrite `any:` with names, or one provider such as `api_key: {}`"),
+                    // That nobody is named is said once everything is read: a misspelt provider has been set aside.
+                    (None, true) => OneOrMany::default(),
                 };
-                Ok(RouteAuthConfig { any, anonymous: self.anonymous, forward_credentials: self.forward_credentials })
+                let Self { anonymous, forward_credentials, .. } = self;
+                Ok(RouteAuthConfig { any, anonymous, forward_credentials, place: Spanned::new((), place) })
             }
         }
     };
@@ -139,7 +144,8 @@ impl<'de> Deserialize<'de> for RouteAuthConfig {
                 if head.shape == Shape::Map {
                     return node.value::<WrittenMap>()?.into_route(head.place).map_err(N::Error::custom);
                 }
-                Ok(RouteAuthConfig { any: node.value()?, ..RouteAuthConfig::default() })
+                let place = Spanned::new((), head.place);
+                Ok(RouteAuthConfig { any: node.value()?, place, ..RouteAuthConfig::default() })
             }
         }
         read_node(deserializer, NODE, Forms)

@@ -15,7 +15,7 @@ use crate::policy::ip::{Addresses, IpConfig};
 use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit, transform};
 use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::snapshot::inline::InlineProviders;
-use crate::value::{OrOff, Place, Spanned, suggest};
+use crate::value::{OrOff, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -236,10 +236,10 @@ impl Compiling<'_> {
                 }
             });
         }
-        if providers.is_empty() && !self.is_fatal() {
+        if providers.is_empty() && !self.loaded.problems.is_fatal() {
             self.problems
-                .error(Place::NOWHERE, "`auth` names no provider")
-                .hint("name one under `auth:`, or write `auth: off`");
+                .error(written.place.place, "`auth` names no provider")
+                .hint("name one under `auth:`, write one here such as `api_key: {}`, or write `auth: off`");
         }
         Some(Auth::new(AuthPlan {
             providers: providers.into(),

@@ -467,6 +467,38 @@ fn a_preflight_where_nobody_answers_one_is_a_request_like_any_other() {
     assert!(origin.requests().is_empty());
 }
 
+#[test]
+fn no_protocol_and_no_way_of_sending_a_body_passes_without_a_credential() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&format!("{}routes: {{ /**: {{ auth: keys, to: {} }} }}\n", keys("{}"), origin.url()));
+    let requests = [
+        Request::get("/")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13"),
+        Request::get("/")
+            .header("Connection", "Upgrade, HTTP2-Settings")
+            .header("Upgrade", "h2c")
+            .header("HTTP2-Settings", "AAMAAABkAAQAAP__"),
+        Request::get("/").header("Accept", "text/event-stream"),
+        Request::post("/", "a").header("Expect", "100-continue"),
+        Request::post("/", "a").header("Content-Type", "application/grpc-web+proto"),
+        Request::new("POST", "/").chunks(&["a", "b"]),
+        Request::get("/").header("Range", "bytes=0-1"),
+        Request::get("/").header("Cache-Control", "only-if-cached"),
+    ];
+    for request in requests {
+        let answer = gateway.send(&request);
+        let refused = answer.status == 401 || answer.header("grpc-status") == Some("16");
+        assert!(refused, "{request:?}: {answer:?}");
+    }
+    let call =
+        Request::post("/a.B/C", "\0\0\0\0\0").header("content-type", "application/grpc").header("te", "trailers");
+    let answer = h2::Client::connect(gateway.listener("clear")).send(&call);
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("16")));
+    assert!(origin.requests().is_empty(), "{:?}", origin.requests());
+}
+
 /// A rule that goes over what a request brings is an end in itself only for so long.
 #[test]
 fn a_query_of_thousands_of_names_holds_no_worker_up() {

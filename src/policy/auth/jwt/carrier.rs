@@ -1,7 +1,7 @@
 //! Where a token stands in a request, and how it is taken out of it.
 
 use crate::policy::auth::place::{is_named, strip_cookie, without};
-use crate::request::{Headers, RequestCx, RequestView};
+use crate::request::{Headers, RequestCx, RequestView, cookies};
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 use std::borrow::Cow;
@@ -95,19 +95,11 @@ fn after_bearer(value: &[u8], always: bool) -> Brought {
     }
 }
 
-/// Each pair of a `Cookie` field (RFC 6265 §4.2.1).
-fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
-}
-
-fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
-}
-
 fn in_cookies(headers: &(impl Headers + ?Sized), name: &str) -> Brought {
     let mut found = Nothing;
     headers.each(&COOKIE, &mut |line| {
-        for value in pairs(line).filter_map(|pair| value_of(pair, name)).filter(|value| !value.is_empty()) {
+        let own = cookies(line).filter(|(known, value)| *known == name.as_bytes() && !value.is_empty());
+        for (_, value) in own {
             let token = std::str::from_utf8(value).map_or(Unreadable, |value| Token(value.to_owned()));
             found = if found == Nothing { token } else { Several("the cookie with the token stands twice") };
         }

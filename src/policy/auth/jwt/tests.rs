@@ -290,12 +290,14 @@ fn the_token_stands_in_one_place_and_leaves_alone_what_is_not_it() {
         ("xsession=1; session2=2", true)
     );
     type Fields<'a> = &'a [(&'a str, &'a str)];
-    let ambiguous: [(Fields<'_>, Option<String>); 6] = [
+    let ambiguous: [(Fields<'_>, Option<String>); 7] = [
         (&[("authorization", &bearer), ("authorization", &bearer)], None),
         (&[("authorization", "Basic YTpi"), ("authorization", &bearer)], None),
         (&[("authorization", &bearer)], Some(format!("token={token}"))),
         (&[("authorization", &bearer), ("cookie", &format!("session={token}"))], None),
         (&[("cookie", &format!("session={token}; session={token}"))], None),
+        // Servers read both as the same cookie.
+        (&[("cookie", &format!("session={token}; session = x"))], None),
         (&[], Some(format!("token={token}&token={token}"))),
     ];
     for (fields, query) in ambiguous {
