@@ -126,6 +126,7 @@ impl fmt::Display for RetryCause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn waits_double_up_to_the_longest_and_are_drawn_at_random() {
@@ -136,12 +137,6 @@ mod tests {
         assert_eq!(backoff.wait(3, 1 << 63), Duration::from_millis(50));
         assert_eq!(backoff.wait(u32::MAX, 1 << 63), Duration::from_millis(125));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn a_wait_is_seconds_or_a_date() {

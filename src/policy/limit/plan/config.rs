@@ -80,7 +80,7 @@ impl From<&PlanQuotaConfig> for LimitConfig {
             mode: written.mode,
             headers: written.headers,
             share: written.share.clone(),
-            on_store_failure: written.on_store_failure.clone(),
+            on_store_failure: written.on_store_failure,
         }
     }
 }
