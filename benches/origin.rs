@@ -1,7 +1,7 @@
 //! The origin: a very cheap HTTP/1.1 server for every proxy of `scripts/bench` to stand before.
 //!
-//! One thread, keep-alive, answers made once at start. `/…100k…` is answered with 100,000 bytes, a request with a body
-//! with the length of that body, `/origin/stats` with what was counted, anything else with 1,024 bytes. It reads only
+//! One thread, keep-alive, answers made once at start. `/…100k…` is answered with 100,000 bytes, `/…json…` with 20 KB of JSON,
+//! a request with a body with the length of that body, `/origin/stats` with what was counted, anything else with 1,024 bytes. It reads only
 //! what its clients (proxies of the bench) send: a head of at most 16 KiB, a body announced by `Content-Length`.
 
 use std::cell::Cell;
@@ -28,6 +28,7 @@ struct Arguments {
 struct Origin {
     small: Vec<u8>,
     large: Vec<u8>,
+    json: Vec<u8>,
     connections: Cell<u64>,
     requests: Cell<u64>,
 }
@@ -42,6 +43,7 @@ struct Request {
 enum Answer {
     Small,
     Large,
+    Json,
     Length,
     Stats,
 }
@@ -51,6 +53,7 @@ impl Origin {
         Self {
             small: response("text/plain", &[b'x'; 1_024]),
             large: response("text/plain", &[b'x'; 100_000]),
+            json: response("application/json", json().as_bytes()),
             connections: Cell::new(0),
             requests: Cell::new(0),
         }
@@ -86,6 +89,7 @@ impl Origin {
         match request.answer {
             Answer::Small => stream.write_all(&self.small).await,
             Answer::Large => stream.write_all(&self.large).await,
+            Answer::Json => stream.write_all(&self.json).await,
             Answer::Length => {
                 let body = format!("{{\"length\":{}}}", request.body);
                 stream.write_all(&response("application/json", body.as_bytes())).await
@@ -97,6 +101,20 @@ impl Origin {
             }
         }
     }
+}
+
+/// A list of orders: 20 KB that shrink as such lists do.
+fn json() -> String {
+    let (mut text, mut number) = (String::from("["), 7_u32);
+    while text.len() < 20_000 {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (id, cents, day) = (number >> 8, number >> 16, number >> 27);
+        let and = if text.len() > 1 { "," } else { "" };
+        text.push_str(&format!(
+            "{and}{{\"id\":{id},\"state\":\"shipped\",\"total\":{{\"currency\":\"EUR\",\"cents\":{cents}}},\"placed\":\"2026-10-{day:02}\"}}"
+        ));
+    }
+    text + "]"
 }
 
 fn response(media_type: &str, body: &[u8]) -> Vec<u8> {
@@ -120,6 +138,8 @@ fn answer_to(line: &[u8]) -> Answer {
     let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
     if target.windows(4).any(|window| window == b"100k") {
         Answer::Large
+    } else if target.windows(4).any(|window| window == b"json") {
+        Answer::Json
     } else if target == b"/origin/stats" {
         Answer::Stats
     } else {

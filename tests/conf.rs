@@ -409,6 +409,7 @@ mod tests {
         assert_eq!(send(main_address(&gateway), &again).header("set-cookie"), None);
         // Nobody listens behind the mirror either, which is nobody's business.
         assert_eq!(get(&gateway, "/search?q=a").status, 502);
+        assert_eq!(get(&gateway, "/prices/7").status, 502);
         let away = get(&gateway, "/catalog/7");
         assert_eq!((away.status, away.header("retry-after")), (503, Some("30")));
         assert_eq!(away.text(), r#"{"message":"The catalog is away, /catalog/7 too."}"#);

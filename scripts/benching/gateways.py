@@ -16,11 +16,10 @@ class Policy:
 
     top: str = ""  # lines of our own configuration
     route: str = ""  # and fields of its route
-    nginx_top: str = ""  # directives of http
-    nginx: str = ""  # and of each location
     haproxy: str = ""  # lines of the frontend
     haproxy_end: str = ""  # and further sections
     envoy: str = ""  # an HTTP filter, with a comma behind it
+    nginx: tuple = ("", "")  # lines of `http`, and of each location
 
 
 @dataclass
@@ -94,13 +93,13 @@ events {{ worker_connections 8192; }}
 http {{
   {temporary}
   access_log {log}; keepalive_requests {EVER}; keepalive_timeout 60s;
+  {work.policy.nginx[0].format(folder=work.folder)}
   proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffers 16 16k; proxy_max_temp_file_size 0;
-  {work.policy.nginx_top}
   upstream origin {{ server 127.0.0.1:{work.origin}; keepalive 1024; keepalive_requests {EVER}; keepalive_timeout 60s; }}
   server {{
     listen 127.0.0.1:{work.port} reuseport;
     {fallback}
-    {" ".join(f"location {path} {{ {work.policy.nginx} proxy_pass http://origin; }}" for path in paths)}
+    {" ".join(f"location {path} {{ proxy_pass http://origin; {work.policy.nginx[1]} }}" for path in paths)}
   }}
 }}
 """)
@@ -175,7 +174,19 @@ static_resources:
     return [programs["envoy"], "-c", file, *options]
 
 
-GATEWAYS = {"gateway": gateway, "pgo": pgo, "floor": floor, "nginx": nginx, "haproxy": haproxy, "envoy": envoy}
+def varnish(work, programs):
+    """Keeps what it has for an hour; for the scenarios of kept answers alone."""
+    file = work.folder / "varnish.vcl"
+    file.write_text(f"""vcl 4.1;
+backend origin {{ .host = "127.0.0.1"; .port = "{work.origin}"; }}
+""")
+    threads = ["-p", f"thread_pools={work.workers}", "-p", "thread_pool_min=50", "-p", "workspace_client=64k"]
+    place = ["-n", work.folder / "varnish", "-a", f"127.0.0.1:{work.port}", "-f", file]
+    return [programs["varnish"], "-F", *place, "-s", "malloc,256m", "-t", "3600", *threads]
+
+
+GATEWAYS = {"gateway": gateway, "pgo": pgo, "floor": floor, "nginx": nginx, "haproxy": haproxy, "envoy": envoy,
+            "varnish": varnish}
 NEEDS = {"gateway": "tollgate", "floor": "floor"}
 
 
@@ -188,6 +199,7 @@ def programs(target, cache):
         "origin": target / "release" / "examples" / "origin",
         "nginx": shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"),
         "haproxy": shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"),
+        "varnish": shutil.which("varnishd", path=os.environ["PATH"] + ":/usr/sbin"),
         "envoy": cache / "envoy" / "bin" / "envoy",
         "wrk": shutil.which("wrk"),
     }

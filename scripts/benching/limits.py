@@ -57,7 +57,7 @@ def require_refusal(bench, name, title, policy):
 def one(keys, rate):
     return {
         "gateway": Policy(top=keys, route=f", auth: keys, limit: {rate}/s per consumer"),
-        "nginx": Policy(nginx_top=zone("one", "$http_x_api_key", rate), nginx=spent("one", rate) + "limit_req_status 429;"),
+        "nginx": Policy(nginx=(zone("one", "$http_x_api_key", rate), spent("one", rate) + "limit_req_status 429;")),
         "haproxy": Policy(haproxy=f"{BY_KEY}\n  {over(0, rate)}"),
         "envoy": Policy(envoy=bucket("one", rate)),
     }
@@ -74,8 +74,10 @@ def several(keys, rate):
             route=f", auth: keys, limit: [{rate}/s per consumer, {rate}/s per client], max_in_flight: 10000",
         ),
         "nginx": Policy(
-            nginx_top=zone("one", "$http_x_api_key", rate) + zone("two", "$binary_remote_addr", rate) + cap,
-            nginx=spent("one", rate) + spent("two", rate) + "limit_req_status 429; limit_conn all 10000; limit_conn_status 429;",
+            nginx=(
+                zone("one", "$http_x_api_key", rate) + zone("two", "$binary_remote_addr", rate) + cap,
+                spent("one", rate) + spent("two", rate) + "limit_req_status 429; limit_conn all 10000; limit_conn_status 429;",
+            ),
         ),
         "haproxy": Policy(
             haproxy=f"{tables}\n  {over(0, rate)}\n  {over(1, rate)}\n  http-request deny deny_status 429 if {{ fe_conn gt 10000 }}",

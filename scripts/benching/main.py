@@ -10,15 +10,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benching import access, gateways, limits, report  # noqa: E402
+from benching import access, gateways, kept, limits, report  # noqa: E402
 from benching.measure import Bench, Plan  # noqa: E402
 from benching.scenarios import SCENARIOS as PLAIN  # noqa: E402
 
-SCENARIOS = PLAIN | access.SCENARIOS | limits.SCENARIOS
+SCENARIOS = PLAIN | access.SCENARIOS | kept.SCENARIOS | limits.SCENARIOS
 
 
-# The profile-guided build is asked for by name: the aims are for the same profile on both sides.
-USUAL = [name for name in gateways.GATEWAYS if name != "pgo"]
+# The profile-guided build is asked for by name: the aims are for the same profile on both sides. Varnish, which cannot but
+# keep, is in the scenarios of kept answers.
+USUAL = [name for name in gateways.GATEWAYS if name not in ("pgo", "varnish")]
 
 
 def arguments():

@@ -90,7 +90,10 @@ impl ServeHttp for Admin {
             (&Method::GET, "/shared") => pages::shared(&self.shared),
             (&Method::GET, "/explain") => pages::explain(&self.shared, session.req_header().uri.query()),
             (&Method::GET, "/cache") => cache::levels(&self.shared),
-            (&Method::POST, "/cache/purge") => cache::purge(&self.shared, session.req_header().uri.query()),
+            (&Method::POST, "/cache/purge") => {
+                let query = session.req_header().uri.query().map(str::to_owned);
+                cache::purge(&self.shared, query.as_deref()).await
+            }
             (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()).await,
             (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path).await,
             (&Method::POST, "/reload") => {

@@ -1,7 +1,8 @@
 //! What the cache holds, and taking things out of it.
 
 use super::pages::{json, text};
-use crate::cache::{Holdings, Purge};
+use crate::cache::{DiskLevels, Holdings, Purge, Reach};
+use crate::observe::metrics::{CacheLevels, DiskCounts};
 use crate::snapshot::Shared;
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -20,12 +21,23 @@ pub fn levels(shared: &Shared) -> Response<Vec<u8>> {
         "requests": requests,
         "hits": hits,
         "hit_ratio": (ratio * 10_000.0).round() / 10_000.0,
+        "disk": shared.cache.disk_levels(),
     });
     json(StatusCode::OK, &levels)
 }
 
+/// The same for the metrics.
+pub fn counts(shared: &Shared) -> CacheLevels {
+    let Holdings { bytes, objects, evicted, purged, .. } = shared.cache.holdings();
+    let disk = shared.cache.disk_levels().map(|levels| {
+        let DiskLevels { bytes, objects, written, read, skipped, damaged, errors, .. } = levels;
+        DiskCounts { bytes, objects, written, read, skipped, damaged, errors }
+    });
+    CacheLevels { bytes, objects, evicted, purged, disk }
+}
+
 /// Takes out what `?url=`, `?prefix=`, `?tag=`, `?api=` name, or `?everything`; several together take out all they name.
-pub fn purge(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
+pub async fn purge(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
     let snapshot = shared.store.load();
     let mut purges = Vec::new();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -45,6 +57,15 @@ pub fn purge(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
     if purges.is_empty() {
         return text(StatusCode::BAD_REQUEST, "name what to purge: url, prefix, tag, api, everything\n");
     }
-    let count: u64 = purges.iter().map(|purge| shared.cache.store().purge(purge)).sum();
-    json(StatusCode::OK, &json!({ "purged": count }))
+    let count: u64 = purges.iter().map(|purge| shared.cache.purge(purge)).sum();
+    let mut told = json!({ "purged": count });
+    let gateways = match shared.cache.settled().await {
+        Reach::Alone => return json(StatusCode::OK, &told),
+        Reach::All => "told",
+        Reach::Later => "later",
+    };
+    if let Some(told) = told.as_object_mut() {
+        told.insert("gateways".into(), gateways.into());
+    }
+    json(StatusCode::OK, &told)
 }

@@ -9,15 +9,14 @@ mod pages;
 
 pub use app::{Admin, AdminPowers, Readiness};
 
-use crate::observe::metrics::{CacheLevels, Ejection, EndpointSink, EndpointState, Health};
+use crate::observe::metrics::{Ejection, EndpointSink, EndpointState, Health};
 use crate::snapshot::Shared;
 
 /// Hands the state of all endpoints to the metrics.
 pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
     let now = shared.clock.now();
     if shared.store.peek().caches {
-        let crate::cache::Holdings { bytes, objects, evicted, purged, .. } = shared.cache.holdings();
-        sink.cache(CacheLevels { bytes, objects, evicted, purged });
+        sink.cache(cache::counts(shared));
     }
     for worker in &shared.pressure {
         sink.worker(worker.delay(), worker.shed());

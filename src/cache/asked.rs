@@ -7,6 +7,7 @@ use super::plan::Plan;
 use http::HeaderMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::SystemTime;
 
 /// Why a request goes past the cache.
@@ -34,7 +35,13 @@ pub struct Asked {
     /// When it began.
     pub now: SystemTime,
     state: Mutex<State>,
+    end: AtomicU8,
 }
+
+/// Nobody asks for a sign at the end of the body; somebody does; it has been given.
+const NO_SIGN: u8 = 0;
+const SIGN: u8 = 1;
+const SIGNED: u8 = 2;
 
 #[derive(Debug, Default)]
 struct State {
@@ -53,7 +60,23 @@ impl Asked {
         let is_done = found.object.as_ref().is_some_and(|object| client.judge(object, now) == Freshness::Fresh);
         let fields = (!is_done).then(|| found.request.clone());
         let state = Mutex::new(State { found: found.object, fields, filling: None });
-        Self { plan, key: Arc::new(key), client, epoch: found.epoch, now, state }
+        Self { plan, key: Arc::new(key), client, epoch: found.epoch, now, state, end: AtomicU8::new(NO_SIGN) }
+    }
+
+    /// Asks for a piece without content at the end of the body: Pingora itself does not say which piece of an answer that
+    /// is read back while it is kept is the last, and what changes bodies must know.
+    pub fn ask_for_end(&self) {
+        let _ = self.end.compare_exchange(NO_SIGN, SIGN, Relaxed, Relaxed);
+    }
+
+    /// Whether that piece was given.
+    pub fn has_ended(&self) -> bool {
+        self.end.load(Relaxed) == SIGNED
+    }
+
+    /// The end is reached: whether that piece is to be given now.
+    pub(super) fn gives_sign(&self) -> bool {
+        self.end.compare_exchange(SIGN, SIGNED, Relaxed, Relaxed).is_ok()
     }
 
     pub(super) fn take_found(&self) -> Option<Arc<Object>> {

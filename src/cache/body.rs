@@ -1,7 +1,8 @@
 //! The body of an answer, read while it still arrives.
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,7 +22,16 @@ pub struct Body {
     arriving: Mutex<Arriving>,
     changed: Notify,
     length: AtomicU64,
+    /// Whether it lies in a file, and not here.
+    elsewhere: bool,
+    /// The same in codings, by what they are: made when first asked for.
+    coded: RwLock<SmallVec<[(CodedAs, Bytes); 1]>>,
 }
+
+/// A coding and how hard it tries.
+pub type CodedAs = (&'static str, u8);
+/// Forms of one body that are kept; a route has as many codings at most.
+const FORMS: usize = 4;
 
 #[derive(Debug, Default)]
 struct Arriving {
@@ -64,6 +74,30 @@ pub enum Reader {
 }
 
 impl Body {
+    /// A body of that length which is not here.
+    pub fn elsewhere(length: u64) -> Self {
+        let arriving = Mutex::new(Arriving { end: End::Broken, ..Arriving::default() });
+        Self { arriving, length: AtomicU64::new(length), elsewhere: true, ..Self::default() }
+    }
+
+    /// A body that is there as a whole.
+    pub fn of(bytes: Bytes) -> Self {
+        let body = Self::default();
+        body.push(bytes);
+        body.finish();
+        body
+    }
+
+    /// Whether it is here, or arrives.
+    pub fn is_here(&self) -> bool {
+        !self.elsewhere
+    }
+
+    /// Whether all of it has arrived.
+    pub fn is_complete(&self) -> bool {
+        self.elsewhere || self.whole.get().is_some()
+    }
+
     /// Adds a piece; answers with the length so far.
     pub fn push(&self, piece: Bytes) -> u64 {
         let length = piece.len() as u64;
@@ -119,6 +153,25 @@ impl Body {
     /// Its length, so far.
     pub fn length(&self) -> u64 {
         self.length.load(Relaxed)
+    }
+
+    /// The body in that coding, where it has been kept.
+    pub fn coded(&self, wanted: CodedAs) -> Option<Bytes> {
+        self.coded.read().iter().find(|(kept, _)| *kept == wanted).map(|(_, bytes)| bytes.clone())
+    }
+
+    /// Keeps the body in that coding.
+    pub fn keep_coded(&self, coding: CodedAs, bytes: Bytes) {
+        let mut coded = self.coded.write();
+        if coded.len() < FORMS && coded.iter().all(|(kept, _)| *kept != coding) {
+            coded.push((coding, bytes));
+        }
+    }
+
+    /// What the body takes of memory, in all its forms.
+    pub fn weight(&self) -> u64 {
+        let coded: u64 = self.coded.read().iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        if self.elsewhere { coded } else { coded + self.length() }
     }
 
     /// The pieces of a complete body.

@@ -67,7 +67,7 @@ impl Client {
         if self.no_cache || over(self.max_age, object.age(now)) {
             return Freshness::Expired;
         }
-        match object.fresh_until.duration_since(now) {
+        match object.times.fresh_until.duration_since(now) {
             Ok(left) if left.is_zero() => Freshness::Expired,
             Ok(left) if self.min_fresh.is_none_or(|least| left >= Duration::from_secs(least.into())) => {
                 Freshness::Fresh

@@ -1,6 +1,7 @@
 //! The written form: short (`30s`) and long.
 
 use super::condition::Sign;
+use super::disk::DiskConfig;
 use crate::value::form::{short_form, text_form, with_short_form};
 use crate::value::{ByteSize, Duration, Invalid, Named, Network, OneOrMany, Spanned};
 use http::HeaderName;
@@ -155,11 +156,14 @@ text_form!(VaryOn, "consumer, `header X-Name` or `cookie name`", { "examples": [
 pub struct CacheStoreConfig {
     /// How much memory answers may take. Default 256MiB.
     pub memory: ByteSize,
+    /// A disk they are kept on too, so that they survive a restart. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskConfig>,
 }
 
 impl Default for CacheStoreConfig {
     fn default() -> Self {
-        Self { memory: ByteSize::new(256 << 20) }
+        Self { memory: ByteSize::new(256 << 20), disk: None }
     }
 }
 
@@ -167,7 +171,7 @@ impl FromStr for CacheStoreConfig {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        Ok(Self { memory: text.parse()? })
+        Ok(Self { memory: text.parse()?, disk: None })
     }
 }
 short_form!(CacheStoreConfig, "a size such as `256MiB`, or a map");

@@ -100,7 +100,7 @@ pub(super) fn push(text: &mut Vec<u8>, part: &[u8]) {
 }
 
 /// The parts of a text.
-struct Parts<'a>(&'a [u8]);
+pub(super) struct Parts<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Parts<'a> {
     type Item = &'a [u8];

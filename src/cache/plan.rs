@@ -4,7 +4,7 @@ use super::condition::Sign;
 use super::config::{CacheConfig, CacheMethod, VaryOn};
 use super::key::{Place, push};
 use super::query::Counting;
-use crate::request::{Body, Headers, RequestCx, RequestView, cookie};
+use crate::request::{Body, Caller, Headers, RequestCx, RequestView, cookie};
 use crate::value::{Network, Problems};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use std::borrow::Cow;
@@ -166,11 +166,7 @@ impl Plan {
         for on in &self.vary {
             match on {
                 VaryOn::Consumer => match cx.caller() {
-                    Some(caller) => {
-                        push(&mut text, b"caller");
-                        push(&mut text, caller.provider.as_bytes());
-                        push(&mut text, caller.id.as_bytes());
-                    }
+                    Some(caller) => push_caller(&mut text, caller),
                     None => push(&mut text, b"nobody"),
                 },
                 VaryOn::Header(name) => {
@@ -239,6 +235,21 @@ impl Plan {
         }
         text
     }
+}
+
+/// Who calls, and what its credential brings: another one of the same consumer may allow less, or tell the upstream else.
+fn push_caller(text: &mut Vec<u8>, caller: &Caller) {
+    push(text, b"caller");
+    push(text, caller.provider.as_bytes());
+    push(text, caller.id.as_bytes());
+    let mut scopes: Vec<&str> = caller.scopes.iter().map(|scope| &**scope).collect();
+    scopes.sort_unstable();
+    push(text, scopes.join(" ").as_bytes()); // a scope has no spaces (RFC 6749 §3.3)
+    for (name, value) in caller.told_fields() {
+        push(text, name.as_str().as_bytes());
+        push(text, value.as_bytes());
+    }
+    push(text, b"");
 }
 
 fn statuses(written: &CacheConfig, problems: &mut Problems) -> Box<[(RangeInclusive<u16>, Duration)]> {

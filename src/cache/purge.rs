@@ -3,10 +3,12 @@
 use super::index::Labels;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 /// How many purges an answer under way is checked against; one that saw more begin is not kept.
 const REMEMBERED: usize = 1_024;
+/// And how many, while files are read in that may be older than any answer under way.
+const REMEMBERED_LONGER: usize = 16_384;
 
 /// Which answers are taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,28 @@ pub enum Purge {
 }
 
 impl Purge {
+    /// As others read it: over a wire, or in a file.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Everything => "everything".to_owned(),
+            Self::Url(url) => format!("url {url}"),
+            Self::Prefix(prefix) => format!("prefix {prefix}"),
+            Self::Tag(tag) => format!("tag {tag}"),
+            Self::Api(api) => format!("api {api}"),
+        }
+    }
+
+    /// What was written so. What cannot be read may have meant anything: it takes out everything.
+    pub fn of_text(text: &str) -> Self {
+        match text.split_once(' ') {
+            Some(("url", url)) => Self::Url(url.into()),
+            Some(("prefix", prefix)) => Self::Prefix(prefix.into()),
+            Some(("tag", tag)) => Self::Tag(tag.into()),
+            Some(("api", api)) => Self::Api(api.into()),
+            _ => Self::Everything,
+        }
+    }
+
     pub(super) fn takes(&self, labels: &Labels) -> bool {
         match self {
             Self::Everything => true,
@@ -40,6 +64,7 @@ impl Purge {
 pub(super) struct PurgeLog {
     epoch: AtomicU64,
     last: Mutex<VecDeque<(u64, Purge)>>,
+    longer: AtomicBool,
 }
 
 impl PurgeLog {
@@ -48,10 +73,16 @@ impl PurgeLog {
         self.epoch.load(SeqCst)
     }
 
+    /// Whether more than the usual number of purges are remembered.
+    pub(super) fn remember_longer(&self, longer: bool) {
+        self.longer.store(longer, SeqCst);
+    }
+
     pub(super) fn add(&self, purge: Purge) {
+        let most = if self.longer.load(SeqCst) { REMEMBERED_LONGER } else { REMEMBERED };
         let mut last = self.last.lock();
         let epoch = self.epoch.fetch_add(1, SeqCst) + 1;
-        if last.len() >= REMEMBERED {
+        while last.len() >= most {
             last.pop_front();
         }
         last.push_back((epoch, purge));
@@ -64,6 +95,6 @@ impl PurgeLog {
         }
         let last = self.last.lock();
         let forgotten = last.front().is_some_and(|(oldest, _)| *oldest > epoch + 1);
-        forgotten || last.iter().any(|(at, purge)| *at > epoch && purge.takes(labels))
+        forgotten || last.iter().rev().take_while(|(at, _)| *at > epoch).any(|(_, purge)| purge.takes(labels))
     }
 }

@@ -1,5 +1,6 @@
 //! A part of the store: objects, by key and in no order.
 
+use super::body::Body;
 use super::index::Labels;
 use super::key::Key;
 use super::object::Object;
@@ -65,22 +66,31 @@ impl Shard {
         self.entries.get_mut(place)
     }
 
-    /// Of a few, the one asked for least, and how often it was. Those that still arrive are let be, and so is `spared`.
+    /// The entry of an object with that body, which may have been renewed in the meantime.
+    pub(super) fn entry_of_body(&mut self, key: &Key, body: &Arc<Body>) -> Option<&mut Entry> {
+        let slot = self.slots.get(key)?;
+        let here = |place: &usize| self.entries.get(*place).is_some_and(|entry| Arc::ptr_eq(&entry.object.body, body));
+        let place = slot.places.iter().copied().find(here)?;
+        self.entries.get_mut(place)
+    }
+
+    /// Of a few that fit, the one asked for least, and how often it was. Those that still arrive are let be.
     pub(super) fn least_wanted(
         &self,
         random: u64,
         sketch: &Sketch,
-        spared: Option<&Arc<Object>>,
+        fits: impl Fn(&Entry) -> bool,
     ) -> Option<(usize, u8)> {
         let count = self.entries.len();
         let from = (random as usize).checked_rem(count)?;
-        let step = ((random >> 32) as usize % count.max(1)) | 1;
-        let places = (0..COMPARED.min(count)).map(|turn| (from + turn * step) % count);
-        let settled = places.filter_map(|place| {
+        let step = if count <= COMPARED { 1 } else { ((random >> 32) as usize % count) | 1 };
+        let fits = |place: usize| {
             let entry = self.entries.get(place)?;
-            let spared = spared.is_some_and(|object| Arc::ptr_eq(object, &entry.object));
-            (entry.weight > 0 && !spared).then(|| (place, sketch.estimate(entry.key.hash64())))
-        });
-        settled.min_by_key(|(_, wanted)| *wanted)
+            (entry.weight > 0 && fits(entry)).then(|| (place, sketch.estimate(entry.key.hash64())))
+        };
+        let compared = (0..COMPARED.min(count)).filter_map(|turn| fits((from + turn * step) % count));
+        // Where few fit, the first that does.
+        let any = || (0..count).find_map(|turn| fits((from + turn) % count));
+        compared.min_by_key(|(_, wanted)| *wanted).or_else(any)
     }
 }

@@ -4,18 +4,21 @@
 //! what little they are is not given back when it goes; what they hold is.
 
 use super::asked::Asked;
-use super::body::{Body, Broken, Position, Reader};
+use super::body::Body;
+use super::disk::{Disk, DiskLevels, DiskPlan};
+use super::hit::Hit;
 use super::index::Labels;
 use super::object::{Facts, Object};
+use super::purge::Purge;
+use super::sharing::Shared;
 use super::store::{Holdings, Look, Placed, Store};
-use super::vary::{Variance, Vary};
+use super::vary::Vary;
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora_cache::lock::{CacheKeyLockImpl, CacheLock};
-use pingora_cache::storage::{
-    HandleHit, HandleMiss, HitHandler, MissFinishType, MissHandler, PurgeOutcome, PurgeTarget, Storage,
-};
+use pingora_cache::storage::{HandleMiss, HitHandler, MissFinishType, MissHandler, PurgeOutcome, PurgeTarget, Storage};
 use pingora_cache::trace::SpanHandle;
 use pingora_cache::{CacheKey, CacheMeta, PurgeType};
 use pingora_core::{Error, ErrorType, Result};
@@ -29,18 +32,25 @@ const LEADER: Duration = Duration::from_secs(30);
 const UNREAD: usize = 4 << 20;
 /// And so long for each such amount it is behind.
 const SLOWED: Duration = Duration::from_millis(20);
+/// How long a purge, or the end, waits for the disk.
+pub(super) const SETTLING: Duration = Duration::from_secs(5);
 
 /// The cache of a gateway.
 #[derive(Default)]
 pub struct Cache {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
+    pub(super) shared: ArcSwapOption<Shared>,
     for_pingora: OnceLock<(&'static Shelf, &'static CacheKeyLockImpl)>,
 }
 
 impl Drop for Cache {
     fn drop(&mut self) {
+        if let Some(shared) = &*self.shared.load() {
+            shared.0.leave();
+        }
+        self.store.set_disk(None); // what is in files stays there
         if self.for_pingora.get().is_some() {
-            self.store.purge(&super::Purge::Everything);
+            self.store.purge(&Purge::Everything);
         }
     }
 }
@@ -54,6 +64,37 @@ impl Cache {
     /// What it holds.
     pub fn holdings(&self) -> Holdings {
         self.store.holdings()
+    }
+
+    /// Changes how much room there is, in memory and on a disk. What lies there is read in once [`Cache::share`] says so.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn furnish(&self, memory: u64, disk: Option<&DiskPlan>) -> std::io::Result<()> {
+        self.store.set_capacity(memory);
+        match (disk, self.store.disk()) {
+            (None, None) => {}
+            (None, Some(_)) => self.store.set_disk(None),
+            (Some(plan), Some(running)) if running.is_at(plan) => running.set_size(plan.size),
+            (Some(plan), _) => {
+                self.store.set_disk(None); // what is on the one before stays there
+                self.store.set_disk(Some(Disk::start(plan, &self.store)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends writing to the disk, after what is queued up: a successor has the folder, or the process ends.
+    pub fn retire(&self) {
+        if let Some(disk) = self.store.disk() {
+            disk.flush(SETTLING);
+            disk.stop_writing();
+        }
+    }
+
+    /// How the disk stands, where there is one.
+    pub fn disk_levels(&self) -> Option<DiskLevels> {
+        self.store.disk().map(|disk| disk.levels(&self.store))
     }
 
     /// What Pingora needs: storage, and the locks by which one request fetches and others wait.
@@ -81,36 +122,17 @@ impl Cache {
     }
 
     /// By which fields an answer varies, and what its request says in them; `None` where nobody else may have it.
-    pub fn vary(&self, answer: &HeaderMap, asked: &Asked) -> Option<(Vary, Variance)> {
+    pub fn vary(&self, answer: &HeaderMap, asked: &Asked) -> Option<Facts> {
         let vary = Vary::of(answer)?;
-        let variance = asked.with_fields(|request| vary.variance(request, self.store.hashers()));
-        Some((vary, variance))
+        let said = asked.with_fields(|request| vary.said(request));
+        let variance = vary.hash(&said, self.store.hashers());
+        Some(Facts { vary, variance, said, ..Facts::default() })
     }
 }
 
 /// The store as Pingora sees it.
 struct Shelf {
     store: Arc<Store>,
-}
-
-/// Reads an answer; what Pingora calls a hit handler.
-pub struct Hit {
-    object: Arc<Object>,
-    reader: Reader,
-    position: Position,
-    /// How many bytes are left of a range.
-    left: Option<u64>,
-}
-
-impl Hit {
-    fn new(object: Arc<Object>, reader: Reader) -> Self {
-        Self { object, reader, position: Position::default(), left: None }
-    }
-
-    /// The answer that is read.
-    pub fn object(&self) -> &Arc<Object> {
-        &self.object
-    }
 }
 
 fn asked(key: &CacheKey) -> Result<&Arc<Asked>> {
@@ -126,7 +148,12 @@ impl Storage for Shelf {
                 Look::Found(object) => Some(object),
                 Look::OtherVariant(_) | Look::Nothing => None,
             });
-        Ok(object.map(|object| (object.meta(), Box::new(Hit::new(object, Reader::Other)) as HitHandler)))
+        let hit = match object {
+            Some(object) if object.body.is_here() => Some(Hit::new(&self.store, asked, object)),
+            Some(object) => Hit::of_file(&self.store, asked, object).await,
+            None => None,
+        };
+        Ok(hit.map(|hit| (hit.object().meta(), Box::new(hit) as HitHandler)))
     }
 
     async fn lookup_streaming_write(
@@ -135,8 +162,9 @@ impl Storage for Shelf {
         _tag: Option<&[u8]>,
         _trace: &SpanHandle,
     ) -> Result<Option<(CacheMeta, HitHandler)>> {
-        let object = asked(key)?.filling();
-        Ok(object.map(|object| (object.meta(), Box::new(Hit::new(object, Reader::First)) as HitHandler)))
+        let asked = asked(key)?;
+        let hit = asked.filling().map(|object| Hit::new(&self.store, asked, object).of_first());
+        Ok(hit.map(|hit| (hit.object().meta(), Box::new(hit) as HitHandler)))
     }
 
     async fn get_miss_handler(
@@ -174,54 +202,6 @@ impl Storage for Shelf {
     }
 
     fn as_any(&self) -> &(dyn Any + Send + Sync + 'static) {
-        self
-    }
-}
-
-#[async_trait]
-impl HandleHit for Hit {
-    async fn read_body(&mut self) -> Result<Option<Bytes>> {
-        if self.left == Some(0) {
-            return Ok(None);
-        }
-        let piece = self.object.body.read(&mut self.position, self.reader).await.map_err(|broken| {
-            let why = match broken {
-                Broken::CutOff => "the answer was cut off",
-                Broken::Silent => "the answer stopped arriving",
-                Broken::Outrun => "the answer is too long to be kept for a slow reader",
-            };
-            Error::explain(ErrorType::ReadError, why).into_up()
-        })?;
-        let Some(mut piece) = piece else { return Ok(None) };
-        if let Some(left) = &mut self.left {
-            piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left -= piece.len() as u64;
-        }
-        Ok(Some(piece))
-    }
-
-    async fn finish(self: Box<Self>, _: &'static (dyn Storage + Sync), _: &CacheKey, _: &SpanHandle) -> Result<()> {
-        Ok(())
-    }
-
-    fn can_seek(&self) -> bool {
-        true
-    }
-
-    fn seek(&mut self, start: usize, end: Option<usize>) -> Result<()> {
-        if end.is_some_and(|end| end < start) {
-            return Error::e_explain(ErrorType::InternalError, "a range that ends before it begins");
-        }
-        self.position = Position::at(start as u64);
-        self.left = end.map(|end| (end - start) as u64);
-        Ok(())
-    }
-
-    fn as_any(&self) -> &(dyn Any + Send + Sync) {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
         self
     }
 }

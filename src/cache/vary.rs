@@ -44,19 +44,36 @@ impl Vary {
         &self.0
     }
 
-    /// What a request says in these fields.
+    /// These names, as they were kept.
+    pub(super) fn of_names(mut names: Vec<HeaderName>) -> Self {
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        names.dedup();
+        Self(names.into())
+    }
+
+    /// What a request says in these fields, as a keyed hash.
     pub fn variance(&self, request: &HeaderMap, hashers: &[ahash::RandomState; 2]) -> Variance {
-        if self.is_empty() {
-            return Variance::default();
-        }
-        let mut text = Vec::with_capacity(64);
+        if self.is_empty() { Variance::default() } else { self.hash(&self.said(request), hashers) }
+    }
+
+    /// What a request says in these fields, as one text.
+    pub(super) fn said(&self, request: &HeaderMap) -> Box<[u8]> {
+        let mut text = Vec::new();
         for name in &self.0 {
             super::key::push(&mut text, name.as_str().as_bytes());
             super::key::push(&mut text, &normal(name, request));
         }
+        text.into()
+    }
+
+    /// The hash of such a text.
+    pub(super) fn hash(&self, text: &[u8], hashers: &[ahash::RandomState; 2]) -> Variance {
+        if self.is_empty() {
+            return Variance::default();
+        }
         let [high, low] = hashers.each_ref().map(|state| {
             let mut hasher = state.build_hasher();
-            hasher.write(&text);
+            hasher.write(text);
             hasher.finish()
         });
         Variance(u128::from(high) << 64 | u128::from(low))

@@ -214,6 +214,9 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     if let Some(OrOff::On(mirror)) = route.mirror.as_ref().filter(|_| route.to.is_none()) {
         problems.error(mirror.to.place, "`mirror` copies what goes to an upstream, and there is none here");
     }
+    if let Some(OrOff::On(hedge)) = route.hedge.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(hedge.after.place, "`hedge` asks an upstream twice, and there is none here");
+    }
     if let Some(OrOff::On(fallback)) = route.fallback.as_ref().filter(|_| route.to.is_none()) {
         problems.error(fallback.place, "`fallback` stands in for an upstream, and there is none here");
     }

@@ -1,7 +1,7 @@
 //! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
 //! whole.
 
-use super::{FallbackConfig, MirrorConfig};
+use super::{FallbackConfig, HedgeConfig, MirrorConfig};
 use crate::cache::CacheConfig;
 use crate::policy::allow::{AllowConfig, DefaultConfig};
 use crate::policy::auth::RouteAuthConfig;
@@ -85,6 +85,10 @@ macro_rules! with_defaults {
             /// A copy of requests for another upstream: its name, or a map. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub mirror: Option<$crate::value::OrOff<$crate::config::MirrorConfig>>,
+            /// A second attempt, at another endpoint, where the first takes longer than a time or `p95`; the first answer wins.
+            /// Idempotent requests only. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub hedge: Option<$crate::value::OrOff<$crate::config::HedgeConfig>>,
             /// What stands in for an upstream that is out: another upstream, or a map with `stale`, `to`, `respond`. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub fallback: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::config::FallbackConfig>>>,
@@ -131,6 +135,7 @@ macro_rules! with_defaults {
                     plan: self.plan,
                     max_in_flight: self.max_in_flight.as_ref(),
                     mirror: self.mirror.as_ref(),
+                    hedge: self.hedge.as_ref(),
                     fallback: self.fallback.as_ref(),
                     fault: self.fault.as_ref(),
                     maintenance: self.maintenance.as_ref(),
@@ -186,6 +191,8 @@ pub struct Policies<'a> {
     pub max_in_flight: Option<&'a OrOff<Spanned<u32>>>,
     /// Copies for another upstream.
     pub mirror: Option<&'a OrOff<MirrorConfig>>,
+    /// A second attempt.
+    pub hedge: Option<&'a OrOff<HedgeConfig>>,
     /// What stands in for an upstream.
     pub fallback: Option<&'a OrOff<Spanned<FallbackConfig>>>,
     /// Faults for tests.
@@ -232,6 +239,7 @@ impl<'a> Policies<'a> {
             plan: self.plan.or(outer.plan),
             max_in_flight: self.max_in_flight.or(outer.max_in_flight),
             mirror: self.mirror.or(outer.mirror),
+            hedge: self.hedge.or(outer.hedge),
             fallback: self.fallback.or(outer.fallback),
             fault: self.fault.or(outer.fault),
             maintenance: self.maintenance.or(outer.maintenance),

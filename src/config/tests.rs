@@ -281,7 +281,6 @@ fn refuses_settings_that_exclude_one_another() {
             "1:42 a route has exactly one of `to`, `combine`, `redirect` and `respond`",
         ),
         ("routes: { /a: { redirect: { to: /b, status: 200 } } }", "1:45 a redirect's status is"),
-        ("routes: { /a: { respond: { body: a, json: {} } } }", "1:34 an answer has `body` or `json`, not both"),
         ("routes: { /a: { respond: { status: 99 } } }", "1:36 a status is from 200 to 599"),
         ("upstreams: { a: {} }", "1:14 upstream `a` has no endpoint"),
         ("upstreams: { a: { endpoints: [{ url: 'http://a', weight: 0 }] } }", "1:58 a weight is from 1 to 1000"),

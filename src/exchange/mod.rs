@@ -3,12 +3,13 @@
 //!
 //! [`call`] is how the gateway itself calls an upstream; [`Exchange`] is what a route has that answers so;
 //! [`combine`] is one.
-//! [`mirror`] sends copies of requests to another upstream.
+//! [`hedge`] asks twice where the first takes long; [`mirror`] sends copies of requests to another upstream.
 
 pub mod call;
 pub mod combine;
 mod frame;
 pub mod grpc_web;
+pub mod hedge;
 pub mod mirror;
 mod redirect;
 

@@ -29,7 +29,15 @@ pub trait BodyStream: Send + Sync {
     /// # Errors
     /// Why the body cannot pass.
     fn piece(&mut self, bytes: Bytes, last: bool) -> Result<Bytes, Box<Reply>>;
+
+    /// Names what becomes of a body, where the same always becomes of the same: a cache may keep it. `None` elsewhere.
+    fn kept_as(&self) -> Option<KeptAs> {
+        None
+    }
 }
+
+/// A coding and how hard it tries: the same body becomes the same.
+pub type KeptAs = (&'static str, u8);
 
 /// The changed body, once it is made.
 pub type Changed = Pin<Box<dyn Future<Output = Result<Bytes, Box<Reply>>> + Send>>;

@@ -26,7 +26,7 @@ mod stage;
 pub mod transform;
 mod watch;
 
-pub use body::{BodyStream, BodyWork, Changed, OnResponseBody, OnUpstreamRequest, WholeBody, forget_length};
+pub use body::{BodyStream, BodyWork, Changed, KeptAs, OnResponseBody, OnUpstreamRequest, WholeBody, forget_length};
 pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{
     BodyDecision, BodyPiece, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait,

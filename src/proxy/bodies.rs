@@ -4,7 +4,7 @@
 //! place, the pieces being swallowed until the last; on the way down together with its head, which is *held* until the
 //! change has come off, so that a failure still is a proper 502 and a success has its proper length.
 
-use crate::policy::{BodyStream, BodyWork, WholeBody};
+use crate::policy::{BodyStream, BodyWork, KeptAs, WholeBody};
 use crate::reply::Reply;
 use bytes::{Bytes, BytesMut};
 use pingora_http::ResponseHeader;
@@ -129,6 +129,14 @@ impl Streams {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
+    }
+
+    /// Names what becomes of a body, where a cache may keep that: where all that is done is to code it.
+    pub fn kept_as(&self) -> Option<KeptAs> {
+        match &*self.streams {
+            [only] => only.kept_as(),
+            _ => None,
+        }
     }
 
     /// What goes on in place of the piece.

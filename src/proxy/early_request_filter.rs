@@ -98,6 +98,7 @@ fn name_request(parts: &mut Parts, ctx: &mut ProxyCtx) {
         if !trusted {
             remove_lookalikes(headers, &CERTIFICATE_FIELDS);
             remove_lookalikes(headers, &ORIGIN_FIELDS);
+            remove_lookalikes(headers, &[X_TOLLGATE_MIRROR]);
         }
     }
     if told.method {

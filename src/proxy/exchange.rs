@@ -36,7 +36,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx, exchang
 }
 
 /// Waits for the answer, while the client's body is read as far as it is asked for.
-async fn answered(
+pub async fn answered(
     mut answering: crate::exchange::Answering,
     session: &mut Session,
     ctx: &mut ProxyCtx,
@@ -113,7 +113,7 @@ pub fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
 }
 
 /// The client's side of an exchange: its body, as it is asked for, and whether it is still there.
-struct Client {
+pub struct Client {
     wants: UnboundedReceiver<Want>,
     /// Whether questions may still come.
     asking: bool,
@@ -126,7 +126,8 @@ struct Client {
 }
 
 impl Client {
-    fn new(session: &mut Session, wants: UnboundedReceiver<Want>) -> Self {
+    /// The client, and the questions for its body.
+    pub fn new(session: &mut Session, wants: UnboundedReceiver<Want>) -> Self {
         let ended = session.as_mut().is_body_done();
         let told = !session.req_header().headers.contains_key(header::EXPECT);
         Self { wants, asking: true, want: None, ended, told }
@@ -185,7 +186,7 @@ impl Client {
 }
 
 /// Writes an answer as it comes.
-async fn stream(
+pub async fn stream(
     gate: &Gate,
     session: &mut Session,
     ctx: &mut ProxyCtx,

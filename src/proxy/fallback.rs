@@ -98,6 +98,11 @@ pub fn in_place_of(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, status: u
 /// The answer that is written, where one stands in for what has happened.
 pub fn written(worker: Worker, session: &Session, ctx: &mut ProxyCtx, reason: Reason) -> Option<Fixed> {
     let outage = ctx.exchange.standin.due.or_else(|| outage(reason))?;
+    written_for(worker, session, ctx, outage)
+}
+
+/// The answer that is written for an outage.
+pub fn written_for(worker: Worker, session: &Session, ctx: &mut ProxyCtx, outage: Outage) -> Option<Fixed> {
     policy(ctx, outage)?.answer.as_ref()?;
     let snapshot = ctx.snapshot.clone();
     let route = ctx.matched.route.and_then(|number| snapshot.routes.get(number))?;

@@ -18,9 +18,16 @@ pub fn invalidate(gate: &Gate, session: &Session, response: &ResponseHeader, ctx
         return;
     }
     let host = &ctx.matched.host;
+    let cache = &gate.shared.cache;
     let take_out = |path: &str, query: Option<&str>| {
+        // Other gateways are told where they may have something: not of each POST there is.
+        let tell = cache.is_shared() && ctx.snapshot.may_be_kept(host, path, query);
         for purge in ctx.snapshot.purges_of(host, path, query) {
-            gate.shared.cache.store().purge(&purge);
+            if tell {
+                cache.purge(&purge)
+            } else {
+                cache.store().purge(&purge)
+            };
         }
     };
     take_out(request.uri.path(), request.uri.query());
@@ -32,10 +39,11 @@ pub fn invalidate(gate: &Gate, session: &Session, response: &ResponseHeader, ctx
 }
 
 /// Takes out all that is kept at the URL of a request whose method is PURGE, and says how much that was.
-pub fn purge(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Fixed {
+pub async fn purge(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Fixed {
     let uri = &session.req_header().uri;
     let purges = ctx.snapshot.purges_of(&ctx.matched.host, uri.path(), uri.query());
-    let count: u64 = purges.iter().map(|purge| gate.shared.cache.store().purge(purge)).sum();
+    let count: u64 = purges.iter().map(|purge| gate.shared.cache.purge(purge)).sum();
+    gate.shared.cache.settled().await;
     let fields = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Fixed { status: StatusCode::OK, fields, body: Bytes::from(format!("{{\"purged\":{count}}}\n")) }
 }

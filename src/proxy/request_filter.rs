@@ -7,14 +7,14 @@ use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
 use super::invalidation::purge;
-use super::{Gate, Random, deadline, exchange, fallback, upstream_peer};
+use super::{Gate, Random, deadline, exchange, fallback, hedge, upstream_peer};
 use crate::exchange::Redirect;
 use crate::policy::transform::{Facts, Standing, Value};
 use crate::policy::{Decision, Resume, Wait};
 use crate::reply::{Fixed, Reason, Reply};
 use crate::request::{Asked, RequestView};
 use crate::routing::{BadPath, Router};
-use crate::snapshot::Action;
+use crate::snapshot::{Action, Route};
 use http::{HeaderMap, Uri, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -31,7 +31,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         Purpose::Answer => {}
         Purpose::Renewal => return Ok(false),
         Purpose::Purge => {
-            let done = purge(gate, session, ctx);
+            let done = purge(gate, session, ctx).await;
             Box::pin(write(session, ctx, done)).await?;
             return Ok(true);
         }
@@ -65,6 +65,10 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         if ctx.route().is_some_and(|route| route.cache.is_some()) {
             bound(session, ctx);
             return Ok(false); // an endpoint is chosen once memory has no answer
+        }
+        let hedges = |route: &Route| route.traffic.as_ref().is_some_and(|traffic| traffic.hedge.is_some());
+        if ctx.route().is_some_and(hedges) && Box::pin(hedge::run(gate, session, ctx)).await? {
+            return Ok(true);
         }
         let Err(reply) = upstream_peer::choose(gate, session, ctx) else {
             bound(session, ctx);

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// Pingora bounds the silence between two pieces, not the whole: a body that keeps dripping past the deadline is cut at
 /// its next piece.
 pub fn run(body: &mut Option<Bytes>, end_of_stream: bool, ctx: &mut ProxyCtx) -> Result<Option<Duration>> {
+    let end_of_stream = end_of_stream
+        || ctx.cache.as_ref().and_then(|state| state.asked.as_ref()).is_some_and(|asked| asked.has_ended());
     mirror::answer_piece(body, end_of_stream, ctx);
     ctx.exchange.grpc_web.response_chunk(body);
     let worked = match &mut ctx.exchange.bodies.down {

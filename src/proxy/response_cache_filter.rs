@@ -60,7 +60,7 @@ fn is_the_same(gate: &Gate, asked: &Asked, merged: &HeaderMap) -> bool {
     let strong = |headers: &HeaderMap| headers.get(header::ETAG).filter(|tag| !is_weak(tag)).cloned();
     let (old, new) = (strong(kept.headers()), strong(merged));
     let same_tag = old.is_none() || new.is_none() || old == new;
-    let same_fields = gate.shared.cache.vary(merged, asked).is_some_and(|(vary, _)| vary == kept.facts().vary);
+    let same_fields = gate.shared.cache.vary(merged, asked).is_some_and(|facts| facts.vary == kept.facts().vary);
     same_tag && same_fields
 }
 
@@ -69,10 +69,10 @@ fn is_weak(tag: &HeaderValue) -> bool {
 }
 
 fn keep(gate: &Gate, asked: &Arc<Asked>, mut header: ResponseHeader, terms: Terms) -> RespCacheable {
-    let Some((vary, variance)) = gate.shared.cache.vary(&header.headers, asked) else {
+    let Some(facts) = gate.shared.cache.vary(&header.headers, asked) else {
         return RespCacheable::Uncacheable(NoCacheReason::OriginNotCache);
     };
-    let facts = Facts { vary, variance, tags: tags_of(&asked.plan, &header.headers), strict: terms.strict };
+    let facts = Facts { tags: tags_of(&asked.plan, &header.headers), strict: terms.strict, ..facts };
     edit_response(&mut header, |parts| {
         stored_head(&asked.plan, &mut parts.headers);
         if parts.status == StatusCode::NO_CONTENT {

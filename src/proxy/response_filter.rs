@@ -9,6 +9,7 @@ use super::ctx::{ProxyCtx, Purpose};
 use super::fence::{After, Fence};
 use super::fields::{X_REQUEST_ID, edit_response};
 use super::invalidation::invalidate;
+use super::recode;
 use super::request_cache_filter::tell;
 use crate::reply::Reply;
 use crate::request::{Body, Maker, ResponseView, remove_hop_by_hop};
@@ -77,8 +78,14 @@ pub fn run(gate: &Gate, session: &mut Session, response: &mut ResponseHeader, ct
         }
         Ok(())
     });
+    let begun = if interim { begun } else { begun.and_then(|()| recode::run(session, response, ctx)) };
     if let Err(reply) = begun {
         return Err(refuse(ctx, reply));
+    }
+    if !matches!(ctx.exchange.bodies.down, Down::Untouched)
+        && let Some(asked) = ctx.cache.as_ref().and_then(|state| state.asked.as_ref())
+    {
+        asked.ask_for_end();
     }
     if let Down::Held(held) = &mut ctx.exchange.bodies.down
         && !interim

@@ -108,7 +108,7 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
 
 /// The upstream that the request is sent to: by what it says, else by the shares. Who is to be known again and is not yet
 /// gets a cookie with the answer.
-fn split(session: &Session, ctx: &mut ProxyCtx, ticket: u64) -> Option<usize> {
+pub fn split(session: &Session, ctx: &mut ProxyCtx, ticket: u64) -> Option<usize> {
     let ProxyCtx { snapshot, matched, cx, .. } = &mut *ctx;
     let route = matched.route.and_then(|number| snapshot.routes.get(number))?;
     let Action::Forward(target) = &route.action else { return None };

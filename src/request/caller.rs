@@ -56,6 +56,11 @@ impl Caller {
         Arc::new(self)
     }
 
+    /// What the upstream is told of the caller, the name of its credential apart: what its answers may differ by.
+    pub fn told_fields(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.fields.iter().filter(|(name, _)| *name != CREDENTIAL_ID)
+    }
+
     /// Tells the upstream who the caller is.
     pub fn tell(&self, headers: &mut dyn HeadersMut) {
         for (name, value) in &self.fields {

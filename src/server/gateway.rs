@@ -18,7 +18,7 @@ use crate::observe::metrics::{Metrics, MetricsSettings};
 use crate::policy::limit::{Keeper, LimitStore, StateFolder};
 use crate::proxy::Random;
 use crate::reply::Reason;
-use crate::snapshot::{Compiled, ReloadReport, Shared, Snapshot, Store, Surroundings, compile};
+use crate::snapshot::{Compiled, ProcessPlan, ReloadReport, Shared, Snapshot, Store, Surroundings, compile};
 use crate::upstream::Clock;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -182,7 +182,8 @@ impl Gateway {
         let store = Store::new(Arc::clone(&snapshot));
         let threads = snapshot.process.server.threads;
         let cache = Arc::<Cache>::default();
-        cache.store().set_capacity(snapshot.process.cache_memory);
+        cache.furnish(snapshot.process.cache_memory, snapshot.process.cache_disk.as_ref()).map_err(system)?;
+        cache.share(snapshot.shared.as_ref().map(|shared| shared.store().purges()));
         let pressure = (0..threads).map(|_| Pressure::default()).collect();
         let calls = Arc::new(Calls::new(threads, clock, Random::next()));
         let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, cache, clock, pressure });
@@ -221,7 +222,11 @@ impl Gateway {
         state.listeners.apply(&snapshot.process.listeners, &self.workers, &self.shared);
         drop(state);
         self.tasks.run(snapshot);
-        self.shared.cache.store().set_capacity(snapshot.process.cache_memory);
+        let ProcessPlan { cache_memory, cache_disk, .. } = &snapshot.process;
+        if let Err(error) = self.shared.cache.furnish(*cache_memory, cache_disk.as_ref()) {
+            log::error!("cache: the system gives no thread, so answers are kept in memory alone: {error}");
+        }
+        self.shared.cache.share(snapshot.shared.as_ref().map(|shared| shared.store().purges()));
         if let Some(Err(error)) = snapshot.shared.as_ref().map(|shared| shared.start()) {
             log::error!("shared state: the system gives no thread, so each gateway decides for itself: {error}");
         }
@@ -329,6 +334,7 @@ impl Gateway {
         if let Some(quotas) = &self.quotas {
             quotas.flush(Duration::from_secs(10));
         }
+        self.shared.cache.retire();
         self.shared.access_log.flush(Duration::from_secs(1));
     }
 

@@ -1,6 +1,7 @@
 //! What is asked of shared counts, and what is answered: a small language of our own, so that nothing but `wire/` knows
 //! which client library or server is behind it.
 
+use super::purges::{PurgeAsk, PurgeNews};
 use async_trait::async_trait;
 use std::fmt;
 use std::time::Duration;
@@ -143,6 +144,12 @@ pub trait CounterStore: Send + Sync {
     /// # Errors
     /// There is no answer.
     async fn presence(&self, gateway: &str) -> Result<u64, StoreError>;
+
+    /// Tells what was purged here, and answers what was purged elsewhere.
+    ///
+    /// # Errors
+    /// There is no answer; whether it was told is not known.
+    async fn purges(&self, ask: &PurgeAsk) -> Result<PurgeNews, StoreError>;
 }
 
 impl Ask {

@@ -2,6 +2,7 @@
 
 use super::counter::CounterStore as _;
 use super::courier::{self, Errand};
+use super::purges;
 use super::store::Store;
 use super::wire::Wire;
 use rand::Rng as _;
@@ -31,6 +32,7 @@ pub(super) async fn run(
         () = keep_connected(&store, &id) => {}
         () = courier::run(&store, &mut inbox) => {}
         () = sweep(&store) => {}
+        () = purges::run(&store) => {}
         _ = stop.wait_for(|over| *over) => {}
     }
     let unused = store.leases().drain();

@@ -1,8 +1,9 @@
-//! What several gateways share: counts of limits, in a Redis or Valkey.
+//! What several gateways share: counts of limits and what is purged, in a Redis or Valkey.
 //!
 //! Read in this order: [`config`](SharedStateConfig) (what is written), `counter` and `counter.lua` (what is asked, and
 //! how it is decided: one atomic script by the server's clock), `lease` (what a gateway may decide by itself), `store`
-//! (what limits call), `keeper` (who connects, never on a request's time), `wire` (all that is used of the client).
+//! (what limits call), `purges` (what all caches take out), `keeper` (who connects, never on a request's time), `wire` (all
+//! that is used of the client).
 //!
 //! A store that is out of reach costs a request one look at the breaker; what then decides is each limit's
 //! `on_store_failure`.
@@ -15,6 +16,7 @@ mod courier;
 mod keeper;
 mod lease;
 mod plan;
+mod purges;
 mod store;
 mod wire;
 
@@ -25,6 +27,7 @@ pub use address::{Node, RedisUrl};
 pub use config::{OnStoreFailure, RedisConfig, RedisTlsConfig, SentinelConfig, SharedStateConfig};
 pub use counter::{Answer, Ask, Bearing, CounterStore, Decided, Measure, Month, StoreError};
 pub use lease::{LeaseKey, Leases, Source, Taken};
+pub use purges::{Follower, Place, Purges};
 pub use store::Store;
 
 use crate::observe::metrics::Metrics;
@@ -59,6 +62,10 @@ pub struct SharedStatus {
     pub gateways: u64,
     /// Tokens this gateway has leased and not used.
     pub leased_tokens: u64,
+    /// Purges that other gateways have not been told of yet.
+    pub purges_waiting: usize,
+    /// Whether this gateway has taken out all that others have purged, as of a moment ago.
+    pub purges_followed: bool,
 }
 
 impl SharedState {
@@ -97,10 +104,14 @@ impl SharedState {
         Ok(())
     }
 
-    /// Waits a moment for the first connection, or for the news that there is none.
+    /// Waits a moment for the first connection and for what was purged meanwhile, or for the news that there is none.
     pub fn wait_first(&self, pause: impl Fn()) {
         let began = Instant::now();
-        while !self.store.was_tried() && began.elapsed() < FIRST_CONNECTION {
+        let is_ready = || {
+            let there = self.store.is_reachable();
+            self.store.was_tried() && (!there || self.store.purges().is_caught_up())
+        };
+        while !is_ready() && began.elapsed() < FIRST_CONNECTION {
             pause();
         }
     }
@@ -112,6 +123,8 @@ impl SharedState {
             reachable: self.store.is_reachable(),
             gateways: self.store.gateways(),
             leased_tokens: self.store.leases().held(),
+            purges_waiting: self.store.purges().waiting(),
+            purges_followed: self.store.is_reachable() && self.store.purges().is_caught_up(),
         }
     }
 }

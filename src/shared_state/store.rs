@@ -6,6 +6,7 @@ use super::counter::{Answer, Ask, CounterStore, Decided, StoreError};
 use super::courier::Errand;
 use super::lease::{LeaseKey, Leases, Source, Taken};
 use super::plan::Plan;
+use super::purges::Purges;
 use crate::observe::metrics::{DecidedBy, SharedStateMetrics};
 use arc_swap::ArcSwapOption;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Store {
     connected: ArcSwapOption<Connected>,
     breaker: Breaker,
     leases: Leases,
+    purges: Arc<Purges>,
     errands: mpsc::UnboundedSender<Errand>,
     gateways: AtomicU64,
     /// Whether connecting has been tried at all.
@@ -49,6 +51,7 @@ impl Store {
             connected: ArcSwapOption::empty(),
             breaker: Breaker::default(),
             leases: Leases::new(MAX_LEASES),
+            purges: Arc::default(),
             errands,
             gateways: AtomicU64::new(1),
             tried: AtomicBool::new(false),
@@ -70,6 +73,11 @@ impl Store {
         &self.leases
     }
 
+    /// What gateways purge.
+    pub fn purges(&self) -> &Arc<Purges> {
+        &self.purges
+    }
+
     pub(super) fn metrics(&self) -> &SharedStateMetrics {
         &self.metrics
     }
@@ -77,10 +85,10 @@ impl Store {
     /// Puts a connection into service, or takes the one there out of it.
     pub(super) fn connect(&self, connected: Option<Connected>) {
         self.connected.store(connected.map(Arc::new));
-        self.tried.store(true, Relaxed);
         if self.connected.load().is_some() {
             self.breaker.close();
         }
+        self.tried.store(true, Relaxed);
         self.metrics.set_reachable(!self.breaker.is_open());
     }
 

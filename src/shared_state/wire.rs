@@ -6,8 +6,10 @@
 use super::address::Node;
 use super::counter::{Ask, CounterStore, Decided, StoreError};
 use super::plan::{Login, Plan, Servers, Tls};
+use super::purges::{KEPT, Place, PurgeAsk, PurgeNews};
 use async_trait::async_trait;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use futures_util::StreamExt as _;
+use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
@@ -24,6 +26,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 static COUNTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("counter.lua")));
 static PRESENCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("presence.lua")));
+static PURGES: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("purges.lua")));
+/// The log of purges and its state; the braces keep them on one node of a cluster.
+const PURGE_KEYS: [&str; 2] = ["{purges}:log", "{purges}:state"];
 
 /// A script and the digest servers know it by.
 pub(super) struct Script {
@@ -73,7 +78,7 @@ impl Wire {
     }
 
     /// Runs a script by its digest, or as a whole where the server does not know it yet.
-    async fn run(&self, script: &Script, keys: &[String], arguments: &[String]) -> Result<Vec<i64>, StoreError> {
+    async fn values(&self, script: &Script, keys: &[String], arguments: &[String]) -> Result<Vec<Value>, StoreError> {
         let command = |name: &str, body: &str| {
             let mut command = redis::cmd(name);
             command.arg(body).arg(keys.len());
@@ -90,13 +95,17 @@ impl Wire {
             answer => answer,
         };
         match answer {
-            Ok(Value::Array(values)) => values
-                .into_iter()
-                .map(|value| if let Value::Int(number) = value { Ok(number) } else { Err(StoreError::Reply) })
-                .collect(),
+            Ok(Value::Array(values)) => Ok(values),
             Ok(_) => Err(StoreError::Reply),
             Err(error) => Err(judge(&error)),
         }
+    }
+
+    /// Runs a script that answers numbers.
+    async fn run(&self, script: &Script, keys: &[String], arguments: &[String]) -> Result<Vec<i64>, StoreError> {
+        let values = self.values(script, keys, arguments).await?;
+        let number = |value| if let Value::Int(number) = value { Ok(number) } else { Err(StoreError::Reply) };
+        values.into_iter().map(number).collect()
     }
 
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
@@ -143,6 +152,45 @@ impl CounterStore for Wire {
     async fn presence(&self, gateway: &str) -> Result<u64, StoreError> {
         let answer = self.run(&PRESENCE, &["gateways".to_owned()], &[gateway.to_owned()]).await?;
         answer.first().and_then(|count| u64::try_from(*count).ok()).ok_or(StoreError::Reply)
+    }
+
+    async fn purges(&self, ask: &PurgeAsk) -> Result<PurgeNews, StoreError> {
+        let PurgeAsk { place, era, entries } = ask;
+        let mut arguments =
+            vec![era.clone(), place.era.clone(), place.number.to_string(), place.last.clone(), KEPT.to_string()];
+        arguments.extend(entries.iter().cloned());
+        let answer = self.values(&PURGES, &PURGE_KEYS.map(str::to_owned), &arguments).await?;
+        let mut texts = answer.into_iter().map(|value| match value {
+            Value::BulkString(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Value::SimpleString(text) => Ok(text),
+            _ => Err(StoreError::Reply),
+        });
+        let mut next = || texts.next().unwrap_or(Err(StoreError::Reply));
+        let (era, number, last) = (next()?, next()?.parse().map_err(|_| StoreError::Reply)?, next()?);
+        let known = next()? == "1";
+        let entries: Vec<String> = texts.collect::<Result<_, _>>()?;
+        Ok(PurgeNews { place: Place { era, number, last }, entries: known.then_some(entries) })
+    }
+}
+
+/// Rings when the log of purges has grown. It says nothing of what came while nobody listened: the log does.
+pub(super) struct Bell(PubSub);
+
+impl Bell {
+    /// Listens; `None` where that does not come off, or where the servers are a cluster, which has no one place to ring.
+    pub async fn listen(plan: &Plan) -> Option<Self> {
+        if matches!(plan.servers, Servers::Cluster(_)) {
+            return None;
+        }
+        let mut listening = client(plan).await.ok()?.get_async_pubsub().await.ok()?;
+        let [log, _] = PURGE_KEYS;
+        listening.subscribe(format!("{}{log}", plan.prefix)).await.ok()?;
+        Some(Self(listening))
+    }
+
+    /// Waits until it rings; false when it is broken.
+    pub async fn rings(&mut self) -> bool {
+        self.0.on_message().next().await.is_some()
     }
 }
 

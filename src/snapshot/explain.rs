@@ -51,6 +51,9 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
     if let Some(shared) = &snapshot.shared {
         let _ = writeln!(out, "shared state: {}", shared.store().describe());
     }
+    if let Some(disk) = &snapshot.process.cache_disk {
+        let _ = writeln!(out, "kept answers: in memory, and up to {} bytes in {}", disk.size, disk.path.display());
+    }
     for (name, upstream) in &snapshot.upstreams {
         let _ = writeln!(out, "upstream {name}: {}", pool(upstream.spec()));
     }

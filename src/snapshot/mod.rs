@@ -100,6 +100,8 @@ pub struct ProcessPlan {
     pub server: ServerPlan,
     /// How much memory kept answers may take, in bytes.
     pub cache_memory: u64,
+    /// The disk they are kept on too.
+    pub cache_disk: Option<crate::cache::DiskPlan>,
     /// Files to watch, where watching is on.
     pub watched: Vec<PathBuf>,
 }

@@ -19,6 +19,12 @@ impl Snapshot {
         texts.into_iter().map(|text| Purge::Url(text.0)).collect()
     }
 
+    /// Whether the route that answers a URL keeps answers.
+    pub fn may_be_kept(&self, host: &str, path: &str, query: Option<&str>) -> bool {
+        let route = self.answering(host, path, query).and_then(|number| self.routes.get(number));
+        route.is_some_and(|route| route.cache.is_some())
+    }
+
     /// The same for a URL as somebody writes it: `https://shop.example/products?page=2`, the scheme left out or not.
     ///
     /// # Errors

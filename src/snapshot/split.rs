@@ -46,7 +46,8 @@ pub struct Choice {
 impl Choice {
     /// The upstream as one that is called.
     pub fn callee(&self) -> Callee {
-        Callee { upstream: Arc::clone(&self.upstream), metrics: Arc::clone(&self.metrics) }
+        let (upstream, metrics) = (Arc::clone(&self.upstream), Arc::clone(&self.metrics));
+        Callee { upstream, subset: self.subset, metrics }
     }
 
     /// What it draws its numbers with.

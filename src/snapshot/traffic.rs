@@ -1,6 +1,7 @@
 //! What becomes of a route's requests beside the usual. Most routes have nothing of it.
 
 use super::Choice;
+use crate::exchange::hedge::Hedge;
 use crate::exchange::mirror::Mirror;
 use crate::observe::metrics::TrafficMetrics;
 use crate::policy::answer::Answers;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 pub struct Traffic {
     /// Copies for another upstream.
     pub mirror: Option<Arc<Mirror>>,
+    /// A second attempt where the first takes long.
+    pub hedge: Option<Arc<Hedge>>,
     /// What stands in for an upstream that is out.
     pub fallback: Option<Fallback>,
     /// Its counters.
@@ -33,7 +36,8 @@ impl Traffic {
     /// What it does, in lines of the plan.
     pub fn describe(&self) -> Vec<String> {
         let mirror = self.mirror.iter().map(|mirror| mirror.describe());
-        mirror.chain(self.fallback.iter().map(Fallback::describe)).collect()
+        let hedge = self.hedge.iter().map(|hedge| hedge.describe());
+        hedge.chain(mirror).chain(self.fallback.iter().map(Fallback::describe)).collect()
     }
 }
 

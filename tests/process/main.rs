@@ -1,6 +1,8 @@
 //! The built binary as operators meet it: exit codes, messages, signals, reload and upgrade under load.
 
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod daemon;

@@ -12,6 +12,8 @@ mod shared_plans;
 #[cfg(test)]
 mod shared_precision;
 #[cfg(test)]
+mod shared_purges;
+#[cfg(test)]
 mod shared_servers;
 #[cfg(test)]
 #[path = "../gateway/support/mod.rs"]

@@ -84,7 +84,8 @@ fn object(store: &Store, request: &HeaderMap, varies: bool, (tag, body): (&str, 
     }
     let vary = Vary::of(&header.headers).unwrap();
     let variance: Variance = vary.variance(request, store.hashers());
-    let facts = Arc::new(Facts { vary, variance, tags: [tag.into()].into(), strict: false });
+    let said = vary.said(request);
+    let facts = Arc::new(Facts { vary, variance, said, tags: [tag.into()].into(), strict: false });
     let now = SystemTime::now();
     let meta = CacheMeta::new(now + Duration::from_secs(60), now, 0, 0, header);
     let content = Arc::new(Body::default());

@@ -3,7 +3,7 @@
 use super::Retries;
 use crate::observe::metrics::UpstreamMetrics;
 use crate::reply::Reply;
-use crate::upstream::Upstream;
+use crate::upstream::{EndpointId, Upstream};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub struct Callee {
     /// The upstream.
     pub upstream: Arc<Upstream>,
+    /// The number of the subset of it that is meant; `None` for all endpoints.
+    pub subset: Option<usize>,
     /// Its counters.
     pub metrics: Arc<UpstreamMetrics>,
 }
@@ -47,13 +49,16 @@ pub struct Call {
     pub body: CallBody,
     /// When another attempt is made.
     pub retries: Retries,
+    /// An endpoint that is being asked for the same already: another one is preferred, and this is no further request.
+    pub after: Option<EndpointId>,
 }
 
 impl Call {
     /// A call without a body and without retries, in which the gateway tells who it is made for.
     pub fn new(to: Callee, method: Method, target: PathAndQuery, fields: HeaderMap) -> Self {
         let (host, body, retries) = (None, CallBody::None, Retries::default());
-        Self { to, method, target, fields, host, marking: Marking::ByTheCall, body, retries }
+        let (marking, after) = (Marking::ByTheCall, None);
+        Self { to, method, target, fields, host, marking, body, retries, after }
     }
 }
 

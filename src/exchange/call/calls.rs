@@ -11,7 +11,7 @@ use super::{
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::request::remove_hop_by_hop;
-use crate::upstream::{Ask, Clock, EndpointId, FailureKind, Outcome, Picked};
+use crate::upstream::{Ask, Clock, EndpointId, FailureKind, Millis, Outcome, Picked};
 use http::{HeaderMap, header};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
@@ -83,6 +83,11 @@ impl Calls {
         Self { lanes: (0..workers.max(1)).map(lane).collect(), clock }
     }
 
+    /// The present on the clock of the upstreams.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
     /// Makes a call. Any status is an answer, unless it is one after which the call's retries ask for another attempt and
     /// there can be one. Dropping the future gives the call up.
     ///
@@ -94,12 +99,21 @@ impl Calls {
         };
         let upstream = Arc::clone(&call.to.upstream);
         let spec = upstream.spec();
-        upstream.budget().count_request(self.clock.now());
+        if call.after.is_none() {
+            upstream.budget().count_request(self.clock.now());
+        }
         let fields = fields(&mut call, origin);
         let hash = hash(&spec.balance, origin.client.address, call.target.path(), &fields);
         let (shown, bounds) = (shown(spec, &fields), Bounds::new(spec.timeouts, call.retries.per_try, origin));
-        let mut course =
-            Course { fields, hash, shown, tried: SmallVec::new(), attempts: 0, pause: Duration::ZERO, bounds };
+        let mut course = Course {
+            fields,
+            hash,
+            shown,
+            tried: call.after.into_iter().collect(),
+            attempts: 0,
+            pause: Duration::ZERO,
+            bounds,
+        };
         loop {
             let pause = std::mem::take(&mut course.pause);
             if !pause.is_zero() {
@@ -111,7 +125,7 @@ impl Calls {
             let ask = Ask {
                 hash: course.hash,
                 shown: course.shown.as_deref(),
-                subset: None,
+                subset: call.to.subset,
                 tried: &course.tried,
                 now: self.clock.now(),
                 random: lane.random(),
@@ -128,6 +142,7 @@ impl Calls {
                         attempt.outcome = AttemptOutcome::RetriedStatus;
                         continue;
                     }
+                    origin.ledger.answered(&upstream, attempt.picked.endpoint());
                     let (lane, to, clock) = (Arc::clone(lane), call.to, self.clock);
                     let reading = Reading { attempt, link, peer, lane, to, bounds, clock, ending: false };
                     return Ok(answer(head, reading));
@@ -221,7 +236,7 @@ impl Calls {
             after,
             left: course.bounds.left(),
             tried: &course.tried,
-            subset: None,
+            subset: call.to.subset,
         };
         match call.retries.again(&call.to.upstream, &last, (self.clock.now(), lane.random())) {
             Some(wait) => {

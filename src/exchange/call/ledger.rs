@@ -40,6 +40,11 @@ impl Ledger {
         }
     }
 
+    /// An attempt has been answered; of several at once the one that counts is told last.
+    pub(super) fn answered(&self, upstream: &Arc<Upstream>, endpoint: &Arc<Endpoint>) {
+        self.0.lock().last = Some((Arc::clone(upstream), Arc::clone(endpoint)));
+    }
+
     /// Attempts so far.
     pub fn attempts(&self) -> u32 {
         self.0.lock().attempts
@@ -51,7 +56,7 @@ impl Ledger {
         entries.spent + entries.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// Who was asked last.
+    /// Who was asked, or has answered, last.
     pub fn last(&self) -> Option<(Arc<Upstream>, Arc<Endpoint>)> {
         self.0.lock().last.clone()
     }

@@ -45,6 +45,27 @@ pub struct CacheLevels {
     pub evicted: u64,
     /// How many were purged.
     pub purged: u64,
+    /// What is on the disk, where there is one.
+    pub disk: Option<DiskCounts>,
+}
+
+/// What a cache has on its disk and has done with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskCounts {
+    /// The room that is taken, in bytes.
+    pub bytes: u64,
+    /// How many answers.
+    pub objects: u64,
+    /// How many were written.
+    pub written: u64,
+    /// How many were read for requests.
+    pub read: u64,
+    /// How many were not written, since they were not wanted or too many.
+    pub skipped: u64,
+    /// How many files were not as they were written.
+    pub damaged: u64,
+    /// How often the system refused.
+    pub errors: u64,
 }
 
 /// Of all requests of routes that cache, those that memory answered and all that could have been: without what went past.
@@ -82,4 +103,13 @@ pub(super) fn write_levels(levels: CacheLevels, text: &mut Text) {
     text.family(&names::CACHE_OBJECTS).single(levels.objects);
     text.family(&names::CACHE_EVICTED).single(levels.evicted);
     text.family(&names::CACHE_PURGED).single(levels.purged);
+    if let Some(disk) = levels.disk {
+        text.family(&names::CACHE_DISK_BYTES).single(disk.bytes);
+        text.family(&names::CACHE_DISK_OBJECTS).single(disk.objects);
+        text.family(&names::CACHE_DISK_WRITTEN).single(disk.written);
+        text.family(&names::CACHE_DISK_READ).single(disk.read);
+        text.family(&names::CACHE_DISK_SKIPPED).single(disk.skipped);
+        text.family(&names::CACHE_DISK_DAMAGED).single(disk.damaged);
+        text.family(&names::CACHE_DISK_ERRORS).single(disk.errors);
+    }
 }

@@ -35,7 +35,7 @@ use std::time::SystemTime;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
-pub use cache::{CacheLevels, CacheMetrics};
+pub use cache::{CacheLevels, CacheMetrics, DiskCounts};
 pub use keys::KeyMetrics;
 pub use labels::{
     AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FallbackKind,

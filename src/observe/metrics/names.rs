@@ -82,6 +82,7 @@ families! {
     MIRROR_DIFFERENCES = Counter "tollgate_mirror_differences_total":
         "Answers to copies that differ from the first answer, by what they differ in.";
 
+    HEDGES = Counter "tollgate_hedges_total": "Second attempts beside a slow first one, by what came of them.";
     FALLBACKS = Counter "tollgate_fallbacks_total":
         "Requests for which something else stood in for an upstream that was out.";
 
@@ -91,6 +92,15 @@ families! {
     CACHE_OBJECTS = Gauge "tollgate_cache_objects": "Answers that are kept.";
     CACHE_EVICTED = Counter "tollgate_cache_evicted_total": "Answers that went, or did not stay, for want of room.";
     CACHE_PURGED = Counter "tollgate_cache_purged_total": "Answers that were purged.";
+    CACHE_DISK_BYTES = Gauge "tollgate_cache_disk_bytes": "Disk that kept answers take.";
+    CACHE_DISK_OBJECTS = Gauge "tollgate_cache_disk_objects": "Answers that are kept on the disk.";
+    CACHE_DISK_WRITTEN = Counter "tollgate_cache_disk_written_total": "Answers written to the disk.";
+    CACHE_DISK_READ = Counter "tollgate_cache_disk_read_total": "Answers read from the disk for requests.";
+    CACHE_DISK_SKIPPED = Counter "tollgate_cache_disk_skipped_total":
+        "Answers not written to the disk: unwanted, or more than it takes.";
+    CACHE_DISK_DAMAGED = Counter "tollgate_cache_disk_damaged_total":
+        "Files that were not as they were written, and were dropped.";
+    CACHE_DISK_ERRORS = Counter "tollgate_cache_disk_errors_total": "How often the system refused to read or write.";
     UPSTREAM_IN_FLIGHT = Gauge "tollgate_upstream_in_flight": "Attempts under way at the endpoints of an upstream.";
     UPSTREAM_LIMIT = Gauge "tollgate_upstream_limit":
         "Requests that may wait for an answer of the upstream at once while it is overloaded; 0 when it is not.";

@@ -95,5 +95,6 @@ pub(super) fn write(mut routes: Vec<Arc<TrafficMetrics>>, text: &mut Text) {
     }
     family!(MIRRORS, mirrors, MirrorOutcome, "outcome");
     family!(MIRROR_DIFFERENCES, differences, MirrorDifference, "kind");
+    family!(HEDGES, hedges, HedgeOutcome, "outcome");
     family!(FALLBACKS, fallbacks, FallbackKind, "kind");
 }

@@ -15,6 +15,17 @@ pub struct Levels {
     pub zstd: u8,
 }
 
+impl Levels {
+    /// How hard one coding tries.
+    pub fn of(self, coding: Coding) -> u8 {
+        match coding {
+            Coding::Gzip | Coding::Deflate => self.gzip,
+            Coding::Brotli => self.brotli,
+            Coding::Zstd => self.zstd,
+        }
+    }
+}
+
 /// The window of brotli and zstd as a power of two: 512 KiB. Larger ones cost memory for each answer under way, and
 /// gain nothing with bodies of an API's size.
 const WINDOW: u8 = 19;

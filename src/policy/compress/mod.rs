@@ -3,7 +3,7 @@
 //! Stage: Compress, the last thing that is done to an answer. Hook: on the body of every answer, the gateway's own too.
 //! Which coding is taken is the client's choice (RFC 9110 §12.5.3). Left alone is what is coded already, a part of
 //! something (206), what says `no-transform` (RFC 9111 §5.2.2.6), gRPC, and what is short or of no type that shrinks. Each
-//! piece goes out as it arrives. Where a body mixes secrets with what a stranger sent, its length tells of both (BREACH):
+//! piece goes out as it arrives. What a route keeps is compressed once for each coding, and kept so too. Where a body mixes secrets with what a stranger sent, its length tells of both (BREACH):
 //! such routes say `compress: off`. Nothing is carried over a reload. Fails open: a body that cannot be compressed was
 //! begun, so it breaks off. Example: `conf/compress.yaml`.
 
@@ -14,7 +14,7 @@ pub use config::{CodingConfig, CompressConfig, LevelConfig};
 pub use kind::MediaTypes;
 
 use super::coding::{Accepted, Coded, Coding, Encoder, Levels, accepted, coded};
-use super::{BodyStream, BodyWork, ChainBuilder, OnResponseBody, Seen, Setup, Stage, forget_length};
+use super::{BodyStream, BodyWork, ChainBuilder, KeptAs, OnResponseBody, Seen, Setup, Stage, forget_length};
 use crate::reply::{Reason, Reply};
 use crate::request::{Headers, RequestCx, ResponseView};
 use bytes::Bytes;
@@ -131,7 +131,7 @@ impl OnResponseBody for Compress {
         let encoder = Encoder::new(coding, self.levels).map_err(|_| Box::new(Reply::from(Reason::Internal)))?;
         forget_length(response.headers);
         response.headers.set(&header::CONTENT_ENCODING, coding.value());
-        Ok(BodyWork::Stream(Box::new(Compressing(encoder))))
+        Ok(BodyWork::Stream(Box::new(Compressing { encoder, kept_as: (coding.as_str(), self.levels.of(coding)) })))
     }
 
     fn describe(&self) -> Vec<String> {
@@ -140,11 +140,18 @@ impl OnResponseBody for Compress {
     }
 }
 
-struct Compressing(Encoder);
+struct Compressing {
+    encoder: Encoder,
+    kept_as: KeptAs,
+}
 
 impl BodyStream for Compressing {
     fn piece(&mut self, bytes: Bytes, last: bool) -> Result<Bytes, Box<Reply>> {
-        self.0.piece(&bytes, last).map_err(|_| Box::new(Reply::from(Reason::Internal)))
+        self.encoder.piece(&bytes, last).map_err(|_| Box::new(Reply::from(Reason::Internal)))
+    }
+
+    fn kept_as(&self) -> Option<KeptAs> {
+        Some(self.kept_as)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Compiling;
 use super::routes::on_or;
+use crate::cache::DiskPlan;
 use crate::config::{Config, Loaded, LogFormat};
 use crate::observe::access_log::{AccessLogSettings, Destination, Redaction, Shape};
 use crate::policy::limit::MAX_KEYS;
@@ -24,6 +25,7 @@ impl Compiling<'_> {
             access_log: self.access_log(),
             server: server_plan(loaded),
             cache_memory: loaded.config.cache.memory.get(),
+            cache_disk: self.cache_disk(),
             watched: if loaded.config.watch { loaded.files.clone() } else { Vec::new() },
         })
     }
@@ -45,6 +47,12 @@ impl Compiling<'_> {
             }
         };
         Some(Some(AdminPlan { address: *written.address.value, token }))
+    }
+
+    fn cache_disk(&self) -> Option<DiskPlan> {
+        let written = self.loaded.config.cache.disk.as_ref()?;
+        let path = self.sources().resolve(written.path.place, &written.path.value);
+        Some(DiskPlan { path, size: written.size.get() })
     }
 
     fn access_log(&self) -> AccessLogSettings {

@@ -5,9 +5,10 @@ use super::Compiling;
 use super::limits::LimitedRoute;
 use super::routes::Road;
 use crate::config::{
-    Compared, FallbackConfig, MirrorConfig, Policies, RouteConfig, StickyConfig, TargetConfig, TargetEntry,
+    Compared, FallbackConfig, HedgeAfter, MirrorConfig, Policies, RouteConfig, StickyConfig, TargetConfig, TargetEntry,
 };
 use crate::exchange::call::Callee;
+use crate::exchange::hedge::{After, Hedge};
 use crate::exchange::mirror::{Compare, Mirror};
 use crate::observe::metrics::TrafficMetrics;
 use crate::policy::answer::Answers;
@@ -29,14 +30,30 @@ impl Compiling<'_> {
         let Action::Forward(_) = action else { return None };
         let mirror = policies.mirror.and_then(OrOff::on);
         let fallback = policies.fallback.and_then(OrOff::on);
-        if mirror.is_none() && fallback.is_none() {
+        let hedge = policies.hedge.and_then(OrOff::on);
+        if mirror.is_none() && fallback.is_none() && hedge.is_none() {
             return None;
         }
         let metrics = self.surroundings.metrics.traffic(route.key);
         let mirror = mirror.and_then(|mirror| self.mirror(road, mirror, (route.key, &metrics)));
         let cached = matches!(policies.cache, Some(OrOff::On(_)));
         let fallback = fallback.and_then(|fallback| self.fallback(road, fallback, (route, cached)));
-        Some(Box::new(Traffic { mirror: mirror.map(Arc::new), fallback, metrics }))
+        let hedge = hedge.map(|hedge| {
+            if cached {
+                self.problems
+                    .error(
+                        hedge.after.place,
+                        format!("answers of a route that hedges are not kept: `{}` has a `cache`", route.key),
+                    )
+                    .hint("write `cache: off` or `hedge: off` on the route");
+            }
+            let after = match hedge.after.value {
+                HedgeAfter::Time(time) => After::Time(time.get()),
+                HedgeAfter::Percentile(percent) => After::Percentile(percent),
+            };
+            Arc::new(Hedge { after, metrics: Arc::clone(&metrics) })
+        });
+        Some(Box::new(Traffic { mirror: mirror.map(Arc::new), hedge, fallback, metrics }))
     }
 
     fn fallback(
@@ -139,7 +156,7 @@ impl Compiling<'_> {
     fn called_upstream(&mut self, road: &mut Road<'_>, written: &Spanned<String>) -> Option<Callee> {
         let upstream = self.called(road, &written.value, written.place)?;
         let metrics = road.handles.upstream(upstream.name());
-        Some(Callee { upstream, metrics })
+        Some(Callee { upstream, subset: None, metrics })
     }
 
     /// What keeps a request at one of the route's upstreams.

@@ -3,7 +3,7 @@
 
 use crate::support::client::{Request, Response};
 use crate::support::gateway::Gateway;
-use crate::support::origin::{Answer, Origin};
+use crate::support::origin::{Answer, Ending, Origin};
 
 /// A gateway that caches everything below `/` in front of an upstream that answers as `script` says.
 fn cached(
@@ -326,4 +326,103 @@ fn rfc5861_s4_what_is_out_of_date_is_given_while_the_upstream_is_out() {
     assert_eq!((stale.status, stale.text()), (200, "kept"));
     assert!(status_of(&stale).contains("hit; ttl=-"), "{}", status_of(&stale));
     assert_eq!(gateway.get("/b").status, 502);
+}
+
+#[test]
+fn s3_3_what_is_cut_short_is_not_kept() {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let (gateway, origin) = cached("1h", move |_| match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Answer::ok("0123456789".repeat(1_000)).cut_after(5_000, Ending::Close),
+        _ => Answer::ok("0123456789"),
+    });
+    let mut client = gateway.connect();
+    client.send_raw(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(!client.try_read("GET").is_ok_and(|answer| answer.status == 200));
+    let ask = || gateway.send(&Request::get("/a").header("Host", "x"));
+    assert_eq!((ask().text(), ask().text(), origin.requests().len()), ("0123456789", "0123456789", 2));
+}
+
+#[test]
+fn s4_what_is_kept_is_for_its_own_method_and_url_alone() {
+    let (gateway, origin) = cached("1h", |request| Answer::ok(format!("{} {}", request.method, request.target)));
+    gateway.get("/a");
+    for (method, target) in [("POST", "/b"), ("OPTIONS", "/a"), ("GET", "/a/"), ("GET", "/A"), ("GET", "/a?")] {
+        origin.forget();
+        let answer = gateway.send(&Request::new(method, target));
+        if target != "/a?" {
+            assert_eq!((answer.text(), origin.requests().len()), (&*format!("{method} {target}"), 1));
+        }
+    }
+}
+
+#[test]
+fn s4_1_of_several_fields_each_counts() {
+    let (gateway, origin) = cached("1h", |request| {
+        let said = |name| request.header(name).unwrap_or("-").to_owned();
+        Answer::ok(format!("{} {}", said("accept-language"), said("x-kind"))).header("Vary", "Accept-Language, X-Kind")
+    });
+    let ask = |language, kind| {
+        let request = Request::get("/a").header("Accept-Language", language).header("X-Kind", kind);
+        gateway.send(&request).text().to_owned()
+    };
+    for _ in 0..2 {
+        for (language, kind) in [("de", "1"), ("de", "2"), ("en", "1")] {
+            assert_eq!(ask(language, kind), format!("{language} {kind}"));
+        }
+    }
+    assert_eq!(origin.requests().len(), 3);
+}
+
+#[test]
+fn s4_3_3_a_full_answer_takes_the_place_of_what_was_kept() {
+    let (gateway, origin) = cached("{}", numbered(&[("Cache-Control", "max-age=1"), ("Age", "5"), ("ETag", "\"1\"")]));
+    for number in 1..4 {
+        let answer = gateway.get("/a");
+        assert_eq!(answer.text(), format!("answer {number}"));
+        let told = if number == 1 { "tollgate; fwd=uri-miss; stored" } else { "tollgate; fwd=stale; stored" };
+        assert_eq!(status_of(&answer), told);
+    }
+    assert_eq!(origin.requests().len(), 3);
+    assert_eq!(gateway.metric("tollgate_cache_objects", &[]), 1.0);
+}
+
+#[test]
+fn s4_3_4_a_304_that_is_about_something_else_does_not_freshen() {
+    let (gateway, origin) = cached("{}", |request| match request.header("if-none-match") {
+        Some(_) => Answer::status(304).header("Cache-Control", "max-age=60").header("ETag", "\"2\""),
+        None => Answer::ok("kept").header("Cache-Control", "max-age=1").header("Age", "9").header("ETag", "\"1\""),
+    });
+    gateway.get("/a");
+    gateway.get("/a");
+    origin.forget();
+    let third = gateway.get("/a");
+    assert_eq!((third.text(), origin.requests().len()), ("kept", 1), "it was not made fresh: {}", status_of(&third));
+}
+
+#[test]
+fn rfc9211_what_is_answered_before_the_cache_was_asked_says_nothing_of_it() {
+    let origin = Origin::start(|_| Answer::none(Ending::Close));
+    let gateway = Gateway::start(&format!(
+        "auth: {{ keys: {{ api_key: {{}} }} }}\nconsumers: {{ ann: {{ keys: [{{ key: {{ value: the-key-of-ann-1, insecure_inline: true }} }}] }} }}\n\
+         routes:\n  /own: {{ to: {0}, auth: keys, cache: 1h }}\n  /limited: {{ to: {0}, limit: 1/h, cache: {{ ttl: 1h, honour_client: true }} }}\n  \
+         GET /broken: {{ to: {0}, cache: 1h }}\n",
+        origin.url()
+    ));
+    let only = Request::get("/limited").header("Cache-Control", "only-if-cached");
+    for (request, status) in [
+        (Request::get("/own"), 401),
+        (only, 504),
+        (Request::get("/limited"), 429),
+        (Request::get("/broken"), 502),
+        (Request::post("/broken", ""), 405),
+        (Request::get("/nowhere"), 404),
+    ] {
+        let answer = gateway.send(&request);
+        let told = match status {
+            504 => Some("tollgate; fwd=uri-miss; detail=only-if-cached"),
+            502 => Some("tollgate; fwd=uri-miss"),
+            _ => None,
+        };
+        assert_eq!((answer.status, answer.header("cache-status")), (status, told), "{request:?}");
+    }
 }

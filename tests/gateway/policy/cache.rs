@@ -125,6 +125,53 @@ fn a_leader_that_fails_is_followed_by_another() {
 }
 
 #[test]
+fn leaders_that_fail_in_every_way_harm_nobody_else() {
+    const CLIENTS: usize = 12;
+    const REQUESTS: usize = 40;
+    let count = AtomicUsize::new(0);
+    let body_of = |target: &str| target.repeat(2_000);
+    let origin = Origin::start(move |request| {
+        let whole = Answer::ok(request.target.repeat(2_000));
+        match count.fetch_add(1, SeqCst) % 6 {
+            0 => Answer::none(Ending::Close),
+            1 => whole.cut_after(3_000, Ending::Reset),
+            2 => Answer::status(500),
+            3 => whole.chunked().cut_after(5_000, Ending::Close),
+            _ => whole,
+        }
+    });
+    let gateway = cached("{ ttl: 1h, wait: 1m }", &origin);
+    let (address, whole, over) = (gateway.address(), AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for seed in 0..CLIENTS {
+            let (whole, over) = (&whole, &over);
+            scope.spawn(move || {
+                for number in 0..REQUESTS {
+                    let target = format!("/{}", (seed + number * 7) % 5);
+                    let mut client = Client::connect(address);
+                    client.send_raw(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+                    match client.try_read("GET") {
+                        Ok(answer) if answer.status == 200 => {
+                            assert!(answer.text() == body_of(&target), "{target} got another's, or half");
+                            whole.fetch_add(1, SeqCst);
+                        }
+                        Ok(answer) => assert!(matches!(answer.status, 500 | 502), "{}", answer.status),
+                        Err(_) => {} // broken off, and seen to be
+                    }
+                }
+                over.fetch_add(1, SeqCst);
+            });
+        }
+        // So that there is always somebody to lead.
+        wait::until("all clients are done", || {
+            gateway.admin(Request::post("/cache/purge?everything", ""));
+            over.load(SeqCst) == CLIENTS
+        });
+    });
+    assert!(whole.load(SeqCst) > CLIENTS * REQUESTS / 3, "{} were whole", whole.load(SeqCst));
+}
+
+#[test]
 fn a_slow_leader_holds_others_for_so_long_and_no_longer() {
     let gate = Gate::default();
     let (held, count) = (gate.clone(), AtomicUsize::new(0));

@@ -217,3 +217,71 @@ fn an_answer_that_breaks_off_is_not_made_whole() {
     client.send_raw(&asking("gzip").bytes("a"));
     assert!(client.try_read("GET").is_err(), "a cut body was taken for a whole one");
 }
+
+#[test]
+fn what_is_kept_is_compressed_once_for_each_coding() {
+    let origin = Origin::start(|_| Answer::ok(text()).header("Content-Type", JSON).header("ETag", "\"v1\""));
+    let gateway = Gateway::start(&format!("routes: {{ /**: {{ to: {}, cache: 1h, compress: true }} }}", origin.url()));
+    let mut client = gateway.connect();
+    assert_eq!(plain(&client.send(&asking("gzip"))), text(), "as it is fetched");
+    let bytes = || gateway.metric("tollgate_cache_bytes", &[]);
+    for coding in ["gzip", "br", "zstd"] {
+        let before = bytes();
+        let first = client.send(&asking(coding));
+        assert_eq!((first.header("content-encoding"), plain(&first)), (Some(coding), text()));
+        let length = first.body.len().to_string();
+        assert_eq!(first.header("content-length"), Some(&*length), "its length is known");
+        assert_eq!((first.header("etag"), first.header("vary")), (Some("W/\"v1\""), Some("Accept-Encoding")));
+        assert_eq!(bytes() - before, first.body.len() as f64, "it is kept");
+        let again = client.send(&asking(coding));
+        assert!(again.body == first.body && bytes() - before == first.body.len() as f64, "once");
+    }
+    assert_eq!((client.send(&asking("identity")).text(), origin.requests().len()), (&*text(), 1));
+    assert_eq!(gateway.metric("tollgate_cache_objects", &[]), 1.0);
+    let same = client.send(&asking("gzip").header("If-None-Match", "W/\"v1\""));
+    assert_eq!((same.status, same.header("etag"), same.body.len()), (304, Some("W/\"v1\""), 0));
+    let part = client.send(&asking("gzip").header("Range", "bytes=0-9"));
+    assert_eq!((part.status, part.header("content-encoding"), part.text()), (206, None, &text()[..10]));
+    assert_eq!(part.header("etag"), Some("\"v1\""), "a part is one of the plain body");
+    let weak = client.send(&asking("gzip").header("Range", "bytes=0-9").header("If-Range", "W/\"v1\""));
+    assert_eq!((weak.status, plain(&weak)), (200, text()), "RFC 9110 §13.1.5: a weak tag vouches for no bytes");
+    let head = client.send(&Request::new("HEAD", "/").header("Accept-Encoding", "gzip"));
+    assert_eq!((head.status, head.header("content-encoding"), head.body.len()), (200, Some("gzip"), 0));
+    gateway.admin(Request::post("/cache/purge?everything", ""));
+    assert_eq!(bytes(), 0.0);
+}
+
+#[test]
+fn an_answer_that_is_kept_as_it_goes_out_is_compressed_to_its_end() {
+    let origin = Origin::start(|request| {
+        let answer = Answer::status(200).header("Content-Type", JSON).header("ETag", "\"v\"").header("Age", "9");
+        let answer = answer.header("Cache-Control", "max-age=1");
+        match (request.target.as_str(), request.header("if-none-match")) {
+            (_, Some(_)) => Answer::status(304).header("Cache-Control", "max-age=1").header("Age", "9"),
+            ("/chunked", _) => answer.body(text()).body("end").chunked(),
+            _ => answer.body(text()).body("end"),
+        }
+    });
+    let gateway =
+        Gateway::start(&format!("routes: {{ /**: {{ to: {}, cache: {{}}, compress: true }} }}", origin.url()));
+    let mut client = gateway.connect();
+    for target in ["/chunked", "/length"] {
+        for accept in ["gzip", "br", "zstd", "gzip"] {
+            let response = client.send(&Request::get(target).header("Accept-Encoding", accept));
+            assert_eq!(plain(&response), text() + "end", "{target} {accept} {:?}", response.header("cache-status"));
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_and_long_or_changed_otherwise_is_compressed_as_it_goes_out() {
+    let long = text().repeat(30);
+    let sent = long.clone();
+    let origin = Origin::start(move |_| Answer::ok(sent.clone()).header("Content-Type", JSON));
+    let gateway = Gateway::start(&format!("routes: {{ /**: {{ to: {}, cache: 1h, compress: true }} }}", origin.url()));
+    for _ in 0..3 {
+        let response = gateway.send(&asking("gzip"));
+        assert!(plain(&response) == long && response.header("content-length").is_none());
+    }
+    assert_eq!(origin.requests().len(), 1);
+}

@@ -5,6 +5,8 @@ mod answer;
 mod api_key;
 mod basic;
 mod cache;
+mod cache_disk;
+mod cache_h2;
 mod compress;
 mod connections;
 mod consumers;

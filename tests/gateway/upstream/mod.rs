@@ -7,6 +7,7 @@ mod calls;
 mod fallback;
 mod flood;
 mod health;
+mod hedge;
 mod mirror;
 mod odd;
 mod overload;

@@ -1,10 +1,15 @@
-//! Where answers are kept: in memory, in shards, within a bound of bytes.
+//! Where answers are kept: in memory, in shards, within a bound of bytes; some of them in files too, and of these perhaps
+//! the head alone in memory.
 //!
 //! A look-up takes one shard's lock for reading. When room runs out, a few objects picked at random are compared by how
 //! often they were asked for lately and the least wanted of them goes; what has just arrived and is wanted less than that
 //! is not kept at all, so that a scan does not push out what is asked for again and again.
 //! Locks are taken in one order: a shard's, then the index's.
 
+mod files;
+mod room;
+
+use super::disk::Disk;
 use super::index::{Index, Labels};
 use super::key::Key;
 use super::object::Object;
@@ -13,7 +18,7 @@ use super::shard::{Entry, Shard, Slot};
 use super::shunned::Shunned;
 use super::sketch::Sketch;
 use ahash::RandomState;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
@@ -36,10 +41,21 @@ pub struct Store {
     pub shunned: Shunned,
     capacity: AtomicU64,
     bytes: AtomicU64,
+    /// Of these, what is taken by objects whose bodies are in files alone.
+    heads: AtomicU64,
     objects: AtomicU64,
+    disk: ArcSwapOption<Disk>,
+    files: Files,
     evicted: AtomicU64,
     purged: AtomicU64,
     random: AtomicU64,
+}
+
+/// What is in files.
+#[derive(Default)]
+struct Files {
+    bytes: AtomicU64,
+    count: AtomicU64,
 }
 
 /// What a store holds and has done.
@@ -75,7 +91,10 @@ impl Store {
             shunned: Shunned::default(),
             capacity: AtomicU64::new(capacity),
             bytes: AtomicU64::new(0),
+            heads: AtomicU64::new(0),
             objects: AtomicU64::new(0),
+            disk: ArcSwapOption::empty(),
+            files: Files::default(),
             evicted: AtomicU64::new(0),
             purged: AtomicU64::new(0),
             random: AtomicU64::new(0x2545_F491_4F6C_DD1D),
@@ -131,19 +150,7 @@ impl Store {
         {
             let mut shard = lock.write();
             self.clear_the_way(&mut shard, key, object);
-            let place = shard.entries.len();
-            shard.entries.push(Entry { key: Arc::clone(key), object: Arc::clone(object), weight: 0 });
-            self.objects.fetch_add(1, Relaxed);
-            let vary = &object.facts.vary;
-            let slot = shard.slots.entry(Arc::clone(key)).or_insert_with(|| Slot {
-                vary: vary.clone(),
-                labels: Labels { tags: Vec::new(), ..labels.clone() },
-                places: SmallVec::new(),
-            });
-            slot.places.push(place);
-            let new: Vec<_> = labels.tags.iter().filter(|tag| !slot.labels.tags.contains(tag)).cloned().collect();
-            slot.labels.tags.extend(new);
-            self.index.lock().add(key, &slot.labels);
+            self.enter(&mut shard, key, object, &labels);
         }
         // After it is in: a purge that came before this look has seen it, one that comes after finds it.
         if self.purges.took_since(epoch, &labels) {
@@ -151,6 +158,22 @@ impl Store {
             return Placed::No;
         }
         Placed::Yes
+    }
+
+    /// Enters an object at its key.
+    fn enter(&self, shard: &mut Shard, key: &Arc<Key>, object: &Arc<Object>, labels: &Labels) {
+        let place = shard.entries.len();
+        shard.entries.push(Entry { key: Arc::clone(key), object: Arc::clone(object), weight: 0 });
+        self.objects.fetch_add(1, Relaxed);
+        let slot = shard.slots.entry(Arc::clone(key)).or_insert_with(|| Slot {
+            vary: object.facts.vary.clone(),
+            labels: Labels { tags: Vec::new(), ..labels.clone() },
+            places: SmallVec::new(),
+        });
+        slot.places.push(place);
+        let new: Vec<_> = labels.tags.iter().filter(|tag| !slot.labels.tags.contains(tag)).cloned().collect();
+        slot.labels.tags.extend(new);
+        self.index.lock().add(key, &slot.labels);
     }
 
     /// Takes out what the object replaces: the same variance, and all that vary by other fields.
@@ -173,11 +196,9 @@ impl Store {
         {
             let mut shard = lock.write();
             let Some(entry) = shard.entry_mut(key, object) else { return Placed::No };
-            let weight = object.weight();
-            self.bytes.fetch_add(weight, Relaxed);
-            self.bytes.fetch_sub(entry.weight, Relaxed);
-            entry.weight = weight;
+            self.put(entry, Arc::clone(object));
         }
+        self.write_down(key, object);
         self.make_room(Some((key, object)));
         Placed::Yes
     }
@@ -196,24 +217,47 @@ impl Store {
         let Some(lock) = self.shard(key) else { return Placed::No };
         let mut shard = lock.write();
         let Some(entry) = shard.entry_mut(key, old) else { return Placed::No };
-        let weight = new.weight();
-        self.bytes.fetch_add(weight, Relaxed);
-        self.bytes.fetch_sub(entry.weight, Relaxed);
-        (entry.object, entry.weight) = (Arc::new(new), weight);
+        // The file tells of what was before the renewal: after a restart it is asked after once more.
+        new.share_file(&entry.object);
+        self.put(entry, Arc::new(new));
         Placed::Yes
     }
 
-    /// Takes out what a purge takes; answers with how many objects that were.
+    /// An object takes more memory than before, or less.
+    pub(super) fn weigh_again(&self, key: &Arc<Key>, object: &Arc<Object>) {
+        if let Some(lock) = self.shard(key)
+            && let Some(entry) = lock.write().entry_mut(key, object)
+        {
+            self.put(entry, Arc::clone(object));
+        }
+        self.make_room(None);
+    }
+
+    /// Puts an object in the place of an entry's, and counts what it takes.
+    fn put(&self, entry: &mut Entry, object: Arc<Object>) {
+        let weight = object.weight();
+        self.bytes.fetch_add(weight, Relaxed);
+        self.bytes.fetch_sub(entry.weight, Relaxed);
+        if !object.body.is_here() {
+            self.heads.fetch_add(weight, Relaxed);
+        }
+        if !entry.object.body.is_here() {
+            self.heads.fetch_sub(entry.weight, Relaxed);
+        }
+        (entry.object, entry.weight) = (object, weight);
+    }
+
+    /// Takes out what a purge takes, their files too; answers with how many objects that were.
     pub fn purge(&self, purge: &Purge) -> u64 {
         self.purges.add(purge.clone());
+        self.note_down(purge);
         let before = self.objects.load(Relaxed);
         if *purge == Purge::Everything {
             for lock in &self.shards {
                 let mut shard = lock.write();
                 let taken = std::mem::take(&mut *shard);
                 self.index.lock().remove_all(taken.slots.iter().map(|(key, slot)| (key, &slot.labels)));
-                self.bytes.fetch_sub(taken.entries.iter().map(|entry| entry.weight).sum(), Relaxed);
-                self.objects.fetch_sub(taken.entries.len() as u64, Relaxed);
+                taken.entries.iter().for_each(|entry| self.uncount(entry));
             }
             self.purged.fetch_add(before, Relaxed);
             return before;
@@ -247,43 +291,14 @@ impl Store {
         self.shards.get((key.hash64() >> 48) as usize % SHARDS)
     }
 
-    /// Takes objects out until there is room. `newcomer` goes itself where it is wanted less than what would have to.
-    fn make_room(&self, newcomer: Option<(&Arc<Key>, &Arc<Object>)>) {
-        let sketch = self.sketch.load();
-        let wanted = newcomer.map(|(key, _)| sketch.estimate(key.hash64()));
-        let mut empty = 0;
-        while self.bytes.load(Relaxed) > self.capacity.load(Relaxed) && empty < SHARDS * 2 {
-            let random = self.next_random();
-            let Some(lock) = self.shards.get(random as usize % SHARDS) else { return };
-            let mut shard = lock.write();
-            let Some((place, least)) = shard.least_wanted(random >> 8, &sketch, newcomer.map(|(_, object)| object))
-            else {
-                empty += 1;
-                continue;
-            };
-            empty = 0;
-            if wanted.is_some_and(|wanted| wanted < least) {
-                break;
-            }
-            self.remove_at(&mut shard, place);
-            self.evicted.fetch_add(1, Relaxed);
+    /// An entry is no longer there, nor is its file.
+    fn uncount(&self, entry: &Entry) {
+        self.bytes.fetch_sub(entry.weight, Relaxed);
+        if !entry.object.body.is_here() {
+            self.heads.fetch_sub(entry.weight, Relaxed);
         }
-        if let Some((key, object)) = newcomer
-            && self.bytes.load(Relaxed) > self.capacity.load(Relaxed)
-        {
-            self.take_out(key, object);
-            self.evicted.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn next_random(&self) -> u64 {
-        // Two threads that meet get the same number, which does no harm.
-        let mut state = self.random.load(Relaxed);
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        self.random.store(state, Relaxed);
-        state
+        self.objects.fetch_sub(1, Relaxed);
+        self.remove_file(&entry.object);
     }
 
     /// Takes the object at a place out; the last takes its place.
@@ -292,8 +307,7 @@ impl Store {
             return;
         }
         let entry = shard.entries.swap_remove(place);
-        self.bytes.fetch_sub(entry.weight, Relaxed);
-        self.objects.fetch_sub(1, Relaxed);
+        self.uncount(&entry);
         let moved_from = shard.entries.len();
         if let Some(slot) = shard.slots.get_mut(&*entry.key) {
             slot.places.retain(|other| *other != place);

@@ -1,0 +1,233 @@
+//! The folder: names of files, whose they are, and what is left behind by processes that are gone.
+//!
+//! Each process that uses the folder is a *run* with a number of its own and a lock file that it holds as long as it lives.
+//! A file is `7f/RUN-NUMBER`, the folder being the last byte of its number; one that is being written ends in `.new`. Two
+//! runs, as there are during an upgrade, never write the same file. What bears another name is nobody's business here.
+
+use std::collections::HashSet;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What names a file: the run that wrote it, and its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::cache) struct Name {
+    run: u64,
+    number: u64,
+}
+
+/// What lies in the folder.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lying {
+    /// An answer.
+    Whole(Name),
+    /// One that was being written.
+    Unfinished(PathBuf, Name),
+}
+
+/// The folder as one process uses it.
+pub(super) struct Folder {
+    path: PathBuf,
+    run: u64,
+    next: AtomicU64,
+    /// Held as long as this run lives.
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens the folder for a run of that number; makes it where it is missing.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: &Path, run: u64) -> io::Result<Self> {
+        make(path)?;
+        // Locked before it has the name others look for: they never find it free.
+        let (beside, name) = (path.join(format!("{run:016x}.lock.new")), lock_name(path, run));
+        let lock = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        lock.try_lock().map_err(io::Error::other)?;
+        std::fs::rename(&beside, &name)?;
+        Ok(Self { path: path.to_owned(), run, next: AtomicU64::new(0), _lock: lock })
+    }
+
+    /// A name that no other file has.
+    pub fn name(&self) -> Name {
+        Name { run: self.run, number: self.next.fetch_add(1, Relaxed) }
+    }
+
+    /// Where a file of that name is.
+    pub fn file(&self, name: Name) -> PathBuf {
+        self.path.join(format!("{:02x}", name.number & 0xff)).join(format!("{:016x}-{:016x}", name.run, name.number))
+    }
+
+    /// Writes a file whole: beside its place, and renamed.
+    ///
+    /// # Errors
+    /// What the system says; nothing is left then.
+    pub fn write<T>(&self, name: Name, write: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+        let path = self.file(name);
+        let beside = path.with_extension("new");
+        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+            make(folder)?;
+        }
+        let written = (|| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            let result = write(&mut file)?;
+            std::fs::rename(&beside, &path)?;
+            Ok(result)
+        })();
+        if written.is_err() {
+            let _ = std::fs::remove_file(&beside);
+        }
+        written
+    }
+
+    /// A small file of the folder itself, which is no answer.
+    pub fn note(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// All answers, whole or not.
+    pub fn list(&self) -> impl Iterator<Item = Lying> {
+        let folders = (0..=0xff_u8).map(|number| self.path.join(format!("{number:02x}")));
+        let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        entries.filter_map(|entry| {
+            let entry = entry.ok().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))?;
+            let written = entry.file_name();
+            let text = written.to_str()?;
+            match text.strip_suffix(".new") {
+                Some(text) => Some(Lying::Unfinished(entry.path(), parse(text)?)),
+                None => Some(Lying::Whole(parse(text)?)),
+            }
+        })
+    }
+
+    /// Whether the process of a file's run still lives.
+    pub fn lives(&self, name: Name) -> bool {
+        name.run == self.run || is_held(&lock_name(&self.path, name.run))
+    }
+
+    /// Removes what the dead have left: what they had not finished, and of their answers those that are not among `known`,
+    /// which a predecessor wrote after this run had looked. Answers whether other runs still live.
+    pub fn sweep(&self, known: impl FnOnce() -> HashSet<Name>) -> bool {
+        let (mut living, mut dead) = (false, HashSet::new());
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let run = entry.file_name().to_str().and_then(|name| number(name.strip_suffix(".lock")?));
+            match run.filter(|run| *run != self.run) {
+                Some(_) if is_held(&entry.path()) => living = true,
+                Some(run) => drop(dead.insert(run)),
+                None => {}
+            }
+        }
+        if dead.is_empty() {
+            return living;
+        }
+        let known = known();
+        for lying in self.list() {
+            match lying {
+                Lying::Whole(name) if dead.contains(&name.run) && !known.contains(&name) => {
+                    let _ = std::fs::remove_file(self.file(name));
+                }
+                Lying::Unfinished(path, name) if dead.contains(&name.run) => drop(std::fs::remove_file(path)),
+                _ => {}
+            }
+        }
+        for run in dead {
+            let _ = std::fs::remove_file(lock_name(&self.path, run));
+        }
+        living
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let known = path.exists();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let mode = std::fs::metadata(path)?.permissions().mode();
+    if known && mode & 0o022 != 0 {
+        return Err(io::Error::other("others may write there: what lies in it could not be believed"));
+    }
+    Ok(())
+}
+
+fn lock_name(path: &Path, run: u64) -> PathBuf {
+    path.join(format!("{run:016x}.lock"))
+}
+
+/// Whether somebody holds a lock file. One that is not there is held by nobody.
+fn is_held(path: &Path) -> bool {
+    let Ok(file) = OpenOptions::new().write(true).open(path) else { return false };
+    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+}
+
+fn number(text: &str) -> Option<u64> {
+    (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten()
+}
+
+fn parse(text: &str) -> Option<Name> {
+    let (run, number_) = text.split_once('-')?;
+    Some(Name { run: number(run)?, number: number(number_)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn put(folder: &Folder, text: &str) -> Name {
+        let name = folder.name();
+        folder.write(name, |file| file.write_all(text.as_bytes())).unwrap();
+        name
+    }
+
+    #[test]
+    fn files_are_the_users_alone_and_others_stay_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        let folder = Folder::open(&path, 1).unwrap();
+        let name = put(&folder, "text");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder.file(name)), mode(&path)), (0o600, 0o700));
+        let strange = ["00/notes.txt", "00/0000000000000001-1", "notes"].map(|name| path.join(name));
+        strange.iter().for_each(|path| std::fs::write(path, "x").unwrap());
+        assert_eq!(folder.list().collect::<Vec<_>>(), [Lying::Whole(name)]);
+        folder.sweep(HashSet::new);
+        assert!(strange.iter().all(|path| path.exists()));
+    }
+
+    #[test]
+    fn what_failed_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path(), 1).unwrap();
+        let failed = folder.write(folder.name(), |file| {
+            file.write_all(b"half")?;
+            Err::<(), _>(io::Error::other("full"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(folder.list().count(), 0);
+    }
+
+    #[test]
+    fn a_run_leaves_the_living_alone_and_clears_up_after_the_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Folder::open(dir.path(), 1).unwrap();
+        let (kept, later) = (put(&old, "kept"), put(&old, "later"));
+        std::fs::write(old.file(later).with_extension("new"), "half").unwrap();
+        let new = Folder::open(dir.path(), 2).unwrap();
+        let own = put(&new, "own");
+        assert!(new.lives(kept) && new.sweep(HashSet::new), "it lives");
+        assert_eq!(new.list().count(), 4);
+        drop(old); // its lock is free: that of one that was killed is no other
+        assert!(!new.lives(kept) && !new.sweep(|| [kept].into()));
+        let left: HashSet<Lying> = new.list().collect();
+        assert_eq!(left, [Lying::Whole(kept), Lying::Whole(own)].into());
+        assert!(!dir.path().join("0000000000000001.lock").exists());
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(Folder::open(dir.path(), 1).is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! Purges of all gateways that share a state: what one takes out, all do.
+
+use super::disk::Disk;
+use super::purge::Purge;
+use super::storage::Cache;
+use super::store::Store;
+use crate::shared_state::{Follower, Place, Purges};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long the answer to a purge waits for the store to hear of it.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// How far a purge has come when it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// This gateway shares nothing.
+    Alone,
+    /// All gateways know of it, and who is away will.
+    All,
+    /// The shared state is out of reach: the others hear of it when it is back.
+    Later,
+}
+
+impl Cache {
+    /// Shares purges by these from now on, or with nobody. What lies on the disk waits until it is known what was purged
+    /// in the meantime.
+    pub fn share(&self, purges: Option<&Arc<Purges>>) {
+        let (disk, shared) = (self.store.disk(), self.shared.load());
+        let goes_on = match (&*shared, purges) {
+            (Some(before), Some(purges)) => Arc::ptr_eq(&before.0, purges) && same(before.1.as_ref(), disk.as_ref()),
+            _ => false,
+        };
+        if goes_on {
+            return;
+        }
+        if let Some(shared) = &*shared {
+            shared.0.leave();
+        }
+        self.shared.store(purges.map(|purges| Arc::new((Arc::clone(purges), disk.clone()))));
+        match purges {
+            None => disk.iter().for_each(|disk| disk.may_scan()),
+            Some(purges) => {
+                let from = disk.as_ref().and_then(|disk| Place::of_text(&disk.position()?));
+                purges.follow(Box::new(Following(Arc::downgrade(&self.store))), from);
+            }
+        }
+    }
+
+    /// Whether others are told of purges.
+    pub fn is_shared(&self) -> bool {
+        self.shared.load().is_some()
+    }
+
+    /// Takes out what a purge takes, here and everywhere; answers with how many objects that were here.
+    pub fn purge(&self, purge: &Purge) -> u64 {
+        let count = self.store.purge(purge);
+        if let Some(shared) = &*self.shared.load() {
+            shared.0.publish(&purge.to_text());
+        }
+        count
+    }
+
+    /// Waits until what was purged is gone from the disk too, and others know of it: it does not come back, whatever
+    /// happens to this process.
+    pub async fn settled(&self) -> Reach {
+        if let Some(disk) = self.store.disk() {
+            disk.flushed(super::storage::SETTLING).await;
+        }
+        let Some(shared) = self.shared.load_full() else { return Reach::Alone };
+        if shared.0.all_told(TELLING).await { Reach::All } else { Reach::Later }
+    }
+}
+
+fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// With whom purges are shared, and the disk that was there when that began.
+pub(super) type Shared = (Arc<Purges>, Option<Arc<Disk>>);
+
+/// Takes out what others have purged.
+struct Following(Weak<Store>);
+
+impl Follower for Following {
+    fn purged(&self, what: &str) {
+        if let Some(store) = self.0.upgrade() {
+            store.purge(&Purge::of_text(what));
+        }
+    }
+
+    fn lost(&self) {
+        if let Some(store) = self.0.upgrade() {
+            log::info!("cache: what other gateways have purged is not known: everything is taken out");
+            store.purge(&Purge::Everything);
+        }
+    }
+
+    fn reached(&self, place: &Place) {
+        if let Some(disk) = self.0.upgrade().and_then(|store| store.disk()) {
+            disk.remember_position(place.to_text());
+            disk.may_scan();
+        }
+    }
+}
