@@ -2,7 +2,7 @@
 
 use super::{
     BodyDecision, BodyPiece, BodyWork, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, OnResponseBody,
-    OnUpstreamRequest, Seen, Stage,
+    OnUpstreamAnswer, OnUpstreamRequest, Seen, Stage,
 };
 use crate::observe::metrics::{LimitMetrics, ProviderMetrics};
 use crate::reply::Reply;
@@ -17,6 +17,7 @@ pub struct ChainBuilder {
     on_upstream_request: Vec<(Stage, Arc<dyn OnUpstreamRequest>)>,
     on_response: Vec<ResponseHook>,
     on_response_body: Vec<BodyHook>,
+    on_upstream_answer: Option<Arc<dyn OnUpstreamAnswer>>,
     providers: Box<[Arc<ProviderMetrics>]>,
     remembers: bool,
     counted: Counted,
@@ -54,6 +55,11 @@ impl ChainBuilder {
         self.on_upstream_request.push((stage, hook));
     }
 
+    /// Sets the hook on the answers of upstreams.
+    pub fn on_upstream_answer(&mut self, hook: Arc<dyn OnUpstreamAnswer>) {
+        self.on_upstream_answer = Some(hook);
+    }
+
     /// Adds a hook on the body of the answer.
     pub fn on_response_body(&mut self, stage: Stage, seen: Seen, hook: Arc<dyn OnResponseBody>) {
         self.on_response_body.push((stage, seen, hook));
@@ -82,6 +88,7 @@ impl ChainBuilder {
             on_upstream_request: self.on_upstream_request.into_iter().map(|(_, hook)| hook).collect(),
             on_response: self.on_response.into(),
             on_response_body: self.on_response_body.into(),
+            on_upstream_answer: self.on_upstream_answer,
             providers: self.providers,
             remembers: self.remembers,
             counted: (!self.counted.is_empty()).then(|| Box::new(self.counted)),
@@ -103,6 +110,7 @@ pub struct Chain {
     on_upstream_request: Box<[Arc<dyn OnUpstreamRequest>]>,
     on_response: Box<[ResponseHook]>,
     on_response_body: Box<[BodyHook]>,
+    on_upstream_answer: Option<Arc<dyn OnUpstreamAnswer>>,
     providers: Box<[Arc<ProviderMetrics>]>,
     remembers: bool,
     counted: Option<Box<Counted>>,
@@ -206,6 +214,11 @@ impl Chain {
         Ok(BodyWork::Leave)
     }
 
+    /// The hook on the answers of upstreams.
+    pub fn on_upstream_answer(&self) -> Option<&dyn OnUpstreamAnswer> {
+        self.on_upstream_answer.as_deref()
+    }
+
     /// Whether the route changes requests as they leave.
     pub fn changes_upstream_requests(&self) -> bool {
         !self.on_upstream_request.is_empty()
@@ -270,8 +283,9 @@ impl Chain {
 
     /// The lines of the policies that act on answers alone.
     pub fn describe_responses(&self) -> Vec<String> {
+        let errors = self.on_upstream_answer.iter().flat_map(|hook| hook.describe());
         let heads = self.on_response.iter().filter_map(|(_, _, hook)| hook.describe_response());
-        heads.chain(self.on_response_body.iter().flat_map(|(_, _, hook)| hook.describe())).collect()
+        errors.chain(heads).chain(self.on_response_body.iter().flat_map(|(_, _, hook)| hook.describe())).collect()
     }
 
     /// Runs the hook on the head at `position`, for an explanation; `None` past the last.

@@ -25,6 +25,10 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx, exchang
     ctx.exchange.origin = Some(Arc::clone(&origin));
     let (body, wants) = ClientBody::new();
     let mut client = Client::new(session, wants);
+    if let Some(ahead) = &mut ctx.exchange.ahead {
+        ahead.hand_over();
+        client.ended = false;
+    }
     let answering = exchange.answer(incoming(gate, session, ctx, (body, origin)));
     match answered(answering, session, ctx, &mut client).await? {
         Ok(Answer::Whole(fixed)) => write(session, ctx, fixed).await,
@@ -165,7 +169,10 @@ impl Client {
             self.told = true;
             session.as_mut().write_continue_response().await?;
         }
-        let mut piece = session.as_mut().read_body_or_idle(false).await.map_err(Error::into_down)?;
+        let mut piece = match session.as_mut().is_body_done() {
+            true => None, // it has been read before
+            false => session.as_mut().read_body_or_idle(false).await.map_err(Error::into_down)?,
+        };
         self.ended = piece.is_none() || session.as_mut().is_body_done();
         request_body_filter::run(session, &mut piece, self.ended, ctx).await?;
         // An empty piece says nothing, unless it is the last.

@@ -22,6 +22,7 @@ mod logging;
 mod mirror;
 mod proxy_upstream_filter;
 mod random;
+mod read_ahead;
 mod recode;
 mod renewal;
 mod request_body_filter;

@@ -5,7 +5,7 @@ use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random, fallback};
 use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint, shown};
 use crate::reply::{Reason, Reply};
-use crate::routing::Target as Asked;
+use crate::routing::{Reading, Target as Asked};
 use crate::snapshot::{Action, Choice, Draw};
 use crate::upstream::Ask;
 use http::header;
@@ -119,6 +119,7 @@ pub fn split(session: &Session, ctx: &mut ProxyCtx, ticket: u64) -> Option<usize
         method: request.method.as_str(),
         query: request.uri.query(),
         headers: &request.headers,
+        body: Reading::Unfit,
     };
     if let Some(forced) = target.forced(&asked) {
         return Some(forced);

@@ -4,7 +4,10 @@ use super::{Action, Backoff, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
-use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
+use crate::routing::{
+    Captures, Found, Reading, RouteRule, Step, Subject, Target, Verdict, content, normalise, normalise_host,
+    split_target,
+};
 use crate::upstream::{Balance, CheckKind, EjectionSpec, HashOn, OverloadSpec, UpstreamSpec};
 use crate::value::{ByteSize, Priority};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -21,6 +24,8 @@ pub struct Question {
     pub url: String,
     /// Header fields.
     pub headers: Vec<(String, String)>,
+    /// The body; none where it is empty.
+    pub body: String,
     /// The client's address; that of this machine where none is given.
     pub client: Option<IpAddr>,
 }
@@ -61,13 +66,22 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
         let hosts = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
         let _ = writeln!(out, "route {}{hosts} -> {}", name_of(route), action(route));
-        let policies = route.chain.describe().into_iter().chain(route.chain.describe_upstream_requests());
+        let asked = bodies(rule);
+        let policies = asked.into_iter().chain(route.chain.describe());
+        let policies = policies.chain(route.chain.describe_upstream_requests());
         let policies = policies.chain(route.chain.describe_responses());
         for line in policies.chain(frame(route)) {
             let _ = writeln!(out, "    {line}");
         }
     }
     out
+}
+
+/// What a route asks of bodies.
+fn bodies(rule: &RouteRule) -> Option<String> {
+    let asked = rule.predicates.iter().filter(|predicate| matches!(predicate.subject, Subject::Body(_)));
+    let asked: Vec<String> = asked.map(ToString::to_string).collect();
+    (!asked.is_empty()).then(|| format!("for {}; bodies up to 64KiB are read to tell", asked.join(" and ")))
 }
 
 /// The endpoints of an upstream, and how they are chosen and checked.
@@ -241,8 +255,20 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
     if path.as_str() != target.path {
         let _ = writeln!(out, "    written as {}", target.path);
     }
-    let lookup =
-        Target { host: &host, path: path.as_str(), method: &asked.method, query: target.query, headers: &headers };
+    let said = content(&headers, asked.body.as_bytes());
+    let body = said.as_ref().map_or(Reading::Unfit, Reading::Read);
+    if !asked.body.is_empty() {
+        let known = if said.is_some() { "" } else { ", of which nothing can be read" };
+        let _ = writeln!(out, "    a body of {} bytes{known}", asked.body.len());
+    }
+    let lookup = Target {
+        host: &host,
+        path: path.as_str(),
+        method: &asked.method,
+        query: target.query,
+        headers: &headers,
+        body,
+    };
     let lookup = match snapshot.sought(&lookup) {
         Ok(sought) => sought,
         Err(reply) => {
@@ -264,7 +290,7 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
             let methods: Vec<&str> = allowed.iter().collect();
             let _ = writeln!(out, "answer 405 method-not-allowed, Allow: {}", methods.join(", "));
         }
-        Found::Route(number) => {
+        Found::Route(number) | Found::Unread(number) => {
             if let Some(route) = snapshot.routes.get(number) {
                 winner(&mut out, snapshot, (number, route), (path.as_str(), &captures), path.has_encoded_slash());
                 let mut view = RequestView {

@@ -12,7 +12,7 @@ use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Cred
 use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::csrf::Csrf;
 use crate::policy::ip::{Addresses, IpConfig};
-use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit, transform};
+use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit, errors, transform};
 use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::snapshot::inline::InlineProviders;
 use crate::value::{OrOff, Spanned, suggest};
@@ -209,6 +209,9 @@ impl Compiling<'_> {
     fn changes(&mut self, policies: Policies<'_>, route: &LimitedRoute<'_>, chain: &mut ChainBuilder) {
         let written = (transform::rules(policies.request), transform::rules(policies.response));
         let scope = self.scope(route);
+        if let Some(OrOff::On(errors)) = policies.errors {
+            errors::attach(errors, &scope, chain, &mut self.setup());
+        }
         transform::attach(written, scope, chain, &mut self.setup());
         if let Some(OrOff::On(compress)) = policies.compress {
             compress.attach(chain, &mut self.setup());

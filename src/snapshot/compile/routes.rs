@@ -17,6 +17,7 @@ use crate::routing::{
 use crate::snapshot::areas::Area;
 use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Sticky, Target};
 use crate::upstream::{Protocol, Upstream};
+use crate::value::json::Pointer;
 use crate::value::{Named, OrOff, Place, Spanned, suggest};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -168,7 +169,18 @@ impl<'a> Compiling<'a> {
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
-        self.told(&written.header, &written.query, &written.cookie)
+        let mut all = self.told(&written.header, &written.query, &written.cookie);
+        for (at, value) in written.body.iter() {
+            match Pointer::parse(&at.value) {
+                Ok(pointer) => all.extend(self.predicate(at, Subject::Body(pointer), value)),
+                Err(_) => {
+                    self.problems
+                        .error(at.place, format!("`{}` is no JSON pointer", at.value))
+                        .hint("write one such as `/order/type`; a field of a form is `/type`");
+                }
+            }
+        }
+        all
     }
 
     /// What sends a request to one of several upstreams.
