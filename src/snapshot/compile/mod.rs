@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod affinity;
 mod answers;
 mod caching;
 mod combine;
@@ -15,6 +16,7 @@ mod process;
 mod replies;
 mod retries;
 mod routes;
+mod subsets;
 mod traffic;
 mod upstreams;
 
@@ -26,7 +28,7 @@ use crate::config::{Failed, Loaded};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
 use crate::policy::Tend;
-use crate::policy::limit::{Limit, LimitStore, Plans, Usage};
+use crate::policy::limit::{Attached, LimitStore, Plans, Usage};
 use crate::request::{IDENTITY_FIELDS, TrustedProxies};
 use crate::shared_state::SharedState;
 use crate::value::{Problems, Sources};
@@ -68,7 +70,7 @@ struct Compiling<'a> {
     shared: Option<Arc<SharedState>>,
     plans: Arc<Plans>,
     /// All limits of routes.
-    limited: Vec<Arc<Limit>>,
+    limited: Attached,
     areas: Vec<Area>,
     pools: pool::Pools,
 }
@@ -106,7 +108,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         redacted: Vec::new(),
         shared: None,
         plans: Arc::default(),
-        limited: Vec::new(),
+        limited: Attached::default(),
         areas: Vec::new(),
         pools: pool::Pools::default(),
     };

@@ -295,10 +295,15 @@ impl<'a> Compiling<'a> {
         let mut endpoints: Vec<(EndpointConfig, Place)> = Vec::new();
         match &written.value {
             TargetConfig::Upstream(upstream) => {
-                choices.push((self.named(road, upstream, written.place)?, 1, Vec::new()));
+                choices.push((self.named(road, upstream, written.place)?, None, 1, Vec::new()));
             }
             TargetConfig::Url(url) => {
-                let endpoint = EndpointConfig { url: url.clone(), weight: Spanned::nowhere(1), zone: None };
+                let endpoint = EndpointConfig {
+                    url: url.clone(),
+                    weight: Spanned::nowhere(1),
+                    zone: None,
+                    labels: Named::default(),
+                };
                 endpoints.push((endpoint, written.place));
             }
             TargetConfig::List(entries) => {
@@ -308,7 +313,9 @@ impl<'a> Compiling<'a> {
                         TargetEntry::Upstream(weighted) => {
                             let upstream = self.named(road, &weighted.upstream, weighted.upstream.place);
                             let when = weighted.when.as_ref().map(|when| self.when(when)).unwrap_or_default();
-                            choices.extend(upstream.map(|upstream| (upstream, weighted.weight.value, when)));
+                            let Some(upstream) = upstream else { continue };
+                            let subset = weighted.subset.as_ref().and_then(|labels| self.subset(&upstream, labels));
+                            choices.push((upstream, subset, weighted.weight.value, when));
                         }
                     }
                 }
@@ -323,11 +330,17 @@ impl<'a> Compiling<'a> {
         if !endpoints.is_empty() {
             let borrowed: Vec<(&EndpointConfig, Place)> =
                 endpoints.iter().map(|(endpoint, place)| (endpoint, *place)).collect();
-            choices.push((self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?, 1, Vec::new()));
+            choices.push((
+                self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?,
+                None,
+                1,
+                Vec::new(),
+            ));
         }
-        let choices = choices.into_iter().map(|(upstream, weight, when)| Choice {
+        let choices = choices.into_iter().map(|(upstream, subset, weight, when)| Choice {
             metrics: road.handles.upstream(upstream.name()),
             upstream,
+            subset,
             weight,
             when: when.into(),
         });
