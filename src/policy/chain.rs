@@ -116,6 +116,14 @@ pub struct Chain {
     counted: Option<Box<Counted>>,
 }
 
+fn alike<T>(one: &[T], other: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+}
+
+fn is<T: ?Sized>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+}
+
 /// What belongs to the limits of a route.
 #[derive(Clone, Default)]
 struct Counted {
@@ -144,6 +152,21 @@ impl Progress {
 }
 
 impl Chain {
+    /// Whether both have the very same hooks, in the same order. Chains that count are told apart: they count for one route.
+    pub fn is_same(&self, other: &Self) -> bool {
+        alike(&self.on_request, &other.on_request, |(a, one), (b, two)| a == b && is(one, two))
+            && alike(&self.on_request_body, &other.on_request_body, is)
+            && alike(&self.on_upstream_request, &other.on_upstream_request, is)
+            && alike(&self.on_response, &other.on_response, |(a, s, one), (b, t, two)| (a, s) == (b, t) && is(one, two))
+            && alike(&self.on_response_body, &other.on_response_body, |(a, s, one), (b, t, two)| {
+                (a, s) == (b, t) && is(one, two)
+            })
+            && alike(&self.providers, &other.providers, is)
+            && self.remembers == other.remembers
+            && self.counted.is_none()
+            && other.counted.is_none()
+    }
+
     /// Runs the hooks on the head, from where `progress` stands, until one does not say [`Decision::Continue`].
     ///
     /// After [`Decision::Wait`] it is called again when what resumes it has decided to continue.
@@ -358,6 +381,20 @@ mod tests {
         builder.on_request(Stage::Guard, Arc::new(Refuse(Reason::BodyTooLarge)));
         let decision = run(&builder.build(), &mut Progress::default());
         assert_eq!(decision.refusal(), Some(&Reply::new(Reason::BodyTooLarge)));
+    }
+
+    #[test]
+    fn chains_are_the_same_where_their_hooks_are() {
+        let (one, other) = (Arc::new(Refuse(Reason::Overloaded)), Arc::new(Refuse(Reason::Overloaded)));
+        let chain = |hook: &Arc<Refuse>, stage| {
+            let mut builder = ChainBuilder::default();
+            builder.on_request(stage, hook.clone());
+            builder.build()
+        };
+        assert!(chain(&one, Stage::Limit).is_same(&chain(&one, Stage::Limit)));
+        assert!(!chain(&one, Stage::Limit).is_same(&chain(&other, Stage::Limit)));
+        assert!(!chain(&one, Stage::Limit).is_same(&chain(&one, Stage::Guard)));
+        assert!(!chain(&one, Stage::Limit).is_same(&Chain::default()));
     }
 
     #[test]

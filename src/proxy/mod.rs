@@ -1,5 +1,6 @@
 //! The Pingora adapter: what each callback of [`ProxyHttp`] does stands in a file of that name.
 
+mod affinity;
 mod answer;
 mod answer_body;
 mod bodies;

@@ -1,6 +1,7 @@
 //! The head of an answer is about to go to the client, in this gateway's own version of HTTP.
 
 use super::Gate;
+use super::affinity::renewed;
 use super::answer::{answered, waits_for_leave};
 use super::answer_body;
 use super::bodies::{Down, Streams};
@@ -34,6 +35,7 @@ pub fn run(gate: &Gate, session: &mut Session, response: &mut ResponseHeader, ct
     if !interim && ctx.snapshot.caches {
         invalidate(gate, session, response, ctx);
     }
+    let comes_back = if interim { None } else { renewed(gate, session, ctx) };
     let ProxyCtx { snapshot, cx, ids, matched, exchange, cache, .. } = &mut *ctx;
     let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
     let begun = edit_response(response, |parts| {
@@ -66,6 +68,9 @@ pub fn run(gate: &Gate, session: &mut Session, response: &mut ResponseHeader, ct
         }
         for (name, value) in cx.changes.response.drain(..) {
             parts.headers.append(name, value);
+        }
+        if let Some(field) = comes_back {
+            parts.headers.append(header::SET_COOKIE, field);
         }
         if has_no_body(session, parts.status) {
             cx.changes.ledger.held.clear(); // this is the last of the answer

@@ -143,7 +143,7 @@ fn rewrite_path<'r>(
     let (path, query, prefix) = match &forward.rewrite {
         Rewrite::Keep => return Ok(None),
         Rewrite::Strip { segments, prefix } => {
-            (after_segments(parts.uri.path(), *segments).to_owned(), parts.uri.query(), Some(prefix))
+            (after_segments(parts.uri.path(), *segments).to_owned(), parts.uri.query(), Some(&**prefix))
         }
         Rewrite::Template(template) => {
             let mut path = String::with_capacity(64);

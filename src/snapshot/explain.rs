@@ -8,7 +8,7 @@ use crate::routing::{
     Captures, Found, Reading, RouteRule, Step, Subject, Target, Verdict, content, normalise, normalise_host,
     split_target,
 };
-use crate::upstream::{Balance, CheckKind, HashOn, OverloadSpec, UpstreamSpec};
+use crate::upstream::{Balance, CheckKind, EjectionSpec, HashOn, OverloadSpec, UpstreamSpec};
 use crate::value::{ByteSize, Priority};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
@@ -86,9 +86,13 @@ fn bodies(rule: &RouteRule) -> Option<String> {
 
 /// The endpoints of an upstream, and how they are chosen and checked.
 fn pool(spec: &UpstreamSpec) -> String {
-    let endpoints = spec.endpoints.iter().map(|endpoint| match endpoint.weight.get() {
-        1 => endpoint.label.clone(),
-        weight => format!("{} (weight {weight})", endpoint.label),
+    let endpoints = spec.endpoints.iter().map(|endpoint| {
+        let weight = Some(endpoint.weight.get()).filter(|weight| *weight != 1).map(|weight| format!("weight {weight}"));
+        let told = weight.into_iter().chain(endpoint.labels.iter().map(|(name, value)| format!("{name}={value}")));
+        match told.collect::<Vec<_>>().join(", ") {
+            told if told.is_empty() => endpoint.label.clone(),
+            told => format!("{} ({told})", endpoint.label),
+        }
     });
     let mut text = endpoints.collect::<Vec<_>>().join(", ");
     let balance = match &spec.balance {
@@ -117,12 +121,28 @@ fn pool(spec: &UpstreamSpec) -> String {
     };
     let warming = spec.slow_start.map(|span| format!("slow start over {span:?}")).unwrap_or_default();
     let zone = spec.zone.as_ref().map(|zone| format!("zone {} preferred", zone.own)).unwrap_or_default();
-    for part in
-        [balance, checked.unwrap_or_default(), overload, breaker, warming, zone].iter().filter(|part| !part.is_empty())
-    {
+    let affinity = spec.affinity.as_ref().map(|own| format!("affinity by cookie {}", own.cookie)).unwrap_or_default();
+    let zone = if zone.is_empty() { zone } else { format!("{zone}{}", spill(spec)) };
+    let ejection = match &spec.ejection {
+        None => "no ejection".to_owned(),
+        Some(usual) if *usual == EjectionSpec::USUAL => String::new(),
+        Some(own) => format!("ejection after {} failures, for {:?}", own.after, own.base),
+    };
+    let most = spec.max_in_flight.map(|most| format!("at most {most} in flight")).unwrap_or_default();
+    let panic = Some(spec.panic_threshold * 100.0).filter(|share| (share - 50.0).abs() > 0.01);
+    let panic = panic.map(|share| format!("all used with less than {share}% of them well")).unwrap_or_default();
+    let checked = checked.unwrap_or_default();
+    let parts = [balance, affinity, checked, ejection, panic, most, overload, breaker, warming, zone];
+    for part in parts.iter().filter(|part| !part.is_empty()) {
         let _ = write!(text, "; {part}");
     }
     text
+}
+
+/// When others take part beside the endpoints of the preferred zone.
+fn spill(spec: &UpstreamSpec) -> String {
+    let below = spec.zone.as_ref().map(|zone| zone.spill_below * 100.0);
+    below.map(|below| format!(", others below {below}% of it well")).unwrap_or_default()
 }
 
 fn name_of(route: &Route) -> String {
@@ -143,12 +163,12 @@ fn action(route: &Route) -> String {
                 .choices()
                 .iter()
                 .map(|choice| match target.choices().len() {
-                    1 => choice.upstream.name().to_owned(),
+                    1 => choice.to_string(),
                     _ => {
                         let told: Vec<String> = choice.when.iter().map(ToString::to_string).collect();
                         let when =
                             if told.is_empty() { String::new() } else { format!(", or when {}", told.join(" and ")) };
-                        format!("{} (weight {}{when})", choice.upstream.name(), choice.weight)
+                        format!("{choice} (weight {}{when})", choice.weight)
                     }
                 })
                 .collect();

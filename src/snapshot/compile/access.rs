@@ -138,18 +138,18 @@ impl Compiling<'_> {
         &mut self,
         access: &mut Access,
         policies: Policies<'_>,
-        route: LimitedRoute<'_>,
+        route: &LimitedRoute<'_>,
         methods: &Methods,
-    ) -> (Chain, Preflights) {
+    ) -> (Arc<Chain>, Preflights) {
         let mut chain = ChainBuilder::default();
         if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
-            BodyLimit::new(bytes).attach(&mut chain);
+            self.pooled_body_limit(BodyLimit::new(bytes)).attach(&mut chain);
         }
         self.access_policies(access, policies, &mut chain);
         let preflights = self.cors(policies, methods, &mut chain);
-        self.limits(policies, &route, &mut chain);
-        self.changes(policies, &route, &mut chain);
-        (chain.build(), preflights)
+        self.limits(policies, route, &mut chain);
+        self.changes(policies, route, &mut chain);
+        (self.pooled_chain(chain.build()), preflights)
     }
 
     /// Adds the policies that decide who may pass to a route's chain.
