@@ -10,7 +10,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use http::HeaderMap;
 use tollgate::routing::{
-    Captures, Found, HostPattern, RouteKey, RouteRule, Router, Target, Template, normalise, normalise_host,
+    Captures, Found, HostPattern, Reading, RouteKey, RouteRule, Router, Target, Template, normalise, normalise_host,
 };
 
 const KEYS: [&str; 10] = [
@@ -63,7 +63,7 @@ fn look_up(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new(name, hosts * KEYS.len()), |bencher| {
                 bencher.iter(|| {
                     let host = next.next().expect("a host");
-                    let target = Target { host, path, method, query: None, headers: &headers };
+                    let target = Target { host, path, method, query: None, headers: &headers, body: Reading::Unfit };
                     let found = router.find(black_box(&target), &mut captures);
                     debug_assert_eq!(matches!(found, Found::Route(_)), !matches!(name, "no route" | "other method"));
                     found
@@ -113,7 +113,10 @@ fn expand(criterion: &mut Criterion) {
     let rule = RouteRule { hosts: Vec::new(), methods: key.methods, path: key.path, predicates: Vec::new() };
     let router = Router::build(vec![rule]).expect("no conflicts");
     let (path, mut captures, headers) = ("/orders/1234567/items/7", Captures::new(), HeaderMap::new());
-    router.find(&Target { host: "h", path, method: "GET", query: None, headers: &headers }, &mut captures);
+    router.find(
+        &Target { host: "h", path, method: "GET", query: None, headers: &headers, body: Reading::Unfit },
+        &mut captures,
+    );
     let mut out = String::new();
     criterion.bench_function("expand", |bencher| {
         bencher.iter(|| {

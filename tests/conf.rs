@@ -264,6 +264,9 @@ mod tests {
         assert_eq!(get(&gateway, "/reports/1").status, 200);
         assert_eq!(send(main_address(&gateway), &Request::post("/payments", "")).status, 503);
         assert_eq!(get(&gateway, "/health").status, 200);
+        let bought = Request::get("/orders/1").header("X-API-Key", "test");
+        let bought = send(main_address(&gateway), &bought);
+        assert_eq!((bought.status, bought.headers("ratelimit-policy").len()), (200, 2));
     }
 
     #[test]

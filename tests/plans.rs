@@ -52,18 +52,21 @@ mod tests {
         }
     }
 
-    /// `METHOD URL[@CLIENT] [Name: value[ | Name: value]…]`
+    /// `METHOD URL[@CLIENT] [Name: value[ | Name: value]…]`; a `body` in the place of a name is the body.
     fn question(asked: &str) -> Question {
         let mut parts = asked.splitn(3, ' ').map(str::to_owned);
         let mut next = || parts.next().unwrap_or_default();
         let (method, target, headers) = (next(), next(), next());
         let headers = headers.split(" | ").filter_map(|header| header.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.into(), value.into())).collect();
+        let (bodies, headers): (Vec<_>, Vec<_>) = headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .partition(|(name, _): &(String, String)| name == "body");
+        let body = bodies.into_iter().map(|(_, value)| value).collect();
         match target.split_once('@') {
             Some((url, client)) => {
-                Question { method, url: url.into(), headers, client: Some(client.parse().expect("an address")) }
+                Question { method, url: url.into(), headers, body, client: Some(client.parse().expect("an address")) }
             }
-            None => Question { method, url: target, headers, client: None },
+            None => Question { method, url: target, headers, body, client: None },
         }
     }
 

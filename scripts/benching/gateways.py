@@ -12,11 +12,12 @@ EVER = 1_000_000_000  # keep-alive without end, where a program counts requests
 
 @dataclass
 class Policy:
-    """Who may pass, as each gateway is told it; empty where it is not told."""
+    """Who may pass, and how much, as each gateway is told it; empty where it is not told."""
 
     top: str = ""  # lines of our own configuration
     route: str = ""  # and fields of its route
     haproxy: str = ""  # lines of the frontend
+    haproxy_end: str = ""  # and further sections
     envoy: str = ""  # an HTTP filter, with a comma behind it
     nginx: tuple = ("", "")  # lines of `http`, and of each location
 
@@ -134,6 +135,7 @@ frontend front
   default_backend origin
 backend origin
   server one 127.0.0.1:{work.origin} pool-max-conn 1024 pool-purge-delay 60s
+{work.policy.haproxy_end}
 """)
     return [programs["haproxy"], "-db", "-f", file]
 

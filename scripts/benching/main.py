@@ -10,11 +10,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benching import access, gateways, kept, report  # noqa: E402
+from benching import access, gateways, kept, limits, report, transform  # noqa: E402
 from benching.measure import Bench, Plan  # noqa: E402
 from benching.scenarios import SCENARIOS as PLAIN  # noqa: E402
 
-SCENARIOS = PLAIN | access.SCENARIOS | kept.SCENARIOS
+SCENARIOS = PLAIN | access.SCENARIOS | kept.SCENARIOS | limits.SCENARIOS | transform.SCENARIOS
 
 
 # The profile-guided build is asked for by name: the aims are for the same profile on both sides. Varnish, which cannot but

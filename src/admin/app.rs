@@ -94,8 +94,8 @@ impl ServeHttp for Admin {
                 let query = session.req_header().uri.query().map(str::to_owned);
                 cache::purge(&self.shared, query.as_deref()).await
             }
-            (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()),
-            (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path),
+            (&Method::GET, "/usage") => pages::usage(&self.shared, session.req_header().uri.query()).await,
+            (&Method::GET, path) if path.starts_with("/usage/") => pages::usage_of(&self.shared, path).await,
             (&Method::POST, "/reload") => {
                 let powers = Arc::clone(&self.powers);
                 let report = tokio::task::spawn_blocking(move || powers.reload()).await;

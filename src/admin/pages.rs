@@ -83,7 +83,7 @@ pub fn shared(shared: &Shared) -> Response<Vec<u8>> {
 }
 
 /// What consumers have left of their limits, a page at a time: `?from=0&count=100`.
-pub fn usage(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
+pub async fn usage(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
     let (mut from, mut count) = (0, None);
     for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
         match (name, value.parse()) {
@@ -92,14 +92,14 @@ pub fn usage(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
             _ => return text(StatusCode::BAD_REQUEST, "write /usage?from=0&count=100, or /usage/{consumer}\n"),
         }
     }
-    json(StatusCode::OK, &usage_page(&shared.store.load(), from, count))
+    json(StatusCode::OK, &usage_page(&shared.store.load(), from, count).await)
 }
 
 /// What the consumer named at the end of the path has left.
-pub fn usage_of(shared: &Shared, path: &str) -> Response<Vec<u8>> {
+pub async fn usage_of(shared: &Shared, path: &str) -> Response<Vec<u8>> {
     let name = path.strip_prefix("/usage/").unwrap_or_default();
     let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-    match snapshot::usage_of(&shared.store.load(), &name) {
+    match snapshot::usage_of(&shared.store.load(), &name).await {
         Some(left) => json(StatusCode::OK, &left),
         None => text(StatusCode::NOT_FOUND, "there is no consumer of that name\n"),
     }

@@ -19,6 +19,16 @@ pub struct Explain {
     /// Its headers: `-H 'X-Beta: true'`.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// Its body, for routes that are chosen by it: `-d '{"type": 1}'`. JSON unless a header says otherwise.
+    #[arg(
+        short = 'd',
+        long = "data",
+        value_name = "BODY",
+        requires = "url",
+        default_value = "",
+        hide_default_value = true
+    )]
+    body: String,
     /// `text`, or `mermaid`: drawings of the routes that combine several answers.
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "method")]
     format: Format,
@@ -62,7 +72,11 @@ impl Explain {
             };
             headers.push((name.trim().to_owned(), value.trim().to_owned()));
         }
-        match explain_request(&snapshot, &Question { method, url, headers, client: self.client }) {
+        let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if !self.body.is_empty() && !typed {
+            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        }
+        match explain_request(&snapshot, &Question { method, url, headers, body: self.body, client: self.client }) {
             Ok(text) => {
                 super::print(&text);
                 ExitCode::SUCCESS

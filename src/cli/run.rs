@@ -74,6 +74,7 @@ impl LogArguments {
 impl Run {
     /// Runs until the process is told to stop. Exit 1: refused to start.
     pub fn execute(self) -> ExitCode {
+        daemon::keep_signals();
         let log = match self.log.install() {
             Ok(log) => log,
             Err(code) => return code,

@@ -8,6 +8,7 @@ use crate::policy::auth::RouteAuthConfig;
 use crate::policy::compress::CompressConfig;
 use crate::policy::cors::CorsConfig;
 use crate::policy::csrf::CsrfConfig;
+use crate::policy::errors::ErrorsConfig;
 use crate::policy::fault::FaultConfig;
 use crate::policy::ip::IpConfig;
 use crate::policy::limit::{LimitConfig, PlanUse};
@@ -107,6 +108,9 @@ macro_rules! with_defaults {
             /// What is changed about answers on their way down: rules, made one after the other. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub response: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::value::Spanned<$crate::policy::transform::ResponseConfig>>>>,
+            /// How errors of upstreams are told: the first rule for a status decides; `off` lets them pass. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub errors: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::value::Spanned<$crate::policy::errors::ErrorsConfig>>>>,
             /// Which answers are compressed; `off` for none. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub compress: Option<$crate::value::OrOff<$crate::policy::compress::CompressConfig>>,
@@ -142,6 +146,7 @@ macro_rules! with_defaults {
                     security_headers: self.security_headers.as_ref(),
                     request: self.request.as_ref(),
                     response: self.response.as_ref(),
+                    errors: self.errors.as_ref(),
                     compress: self.compress.as_ref(),
                 }
             }
@@ -205,6 +210,8 @@ pub struct Policies<'a> {
     pub request: Option<&'a OrOff<OneOrMany<Spanned<RequestConfig>>>>,
     /// Changes on the way down.
     pub response: Option<&'a OrOff<OneOrMany<Spanned<ResponseConfig>>>>,
+    /// Errors of upstreams.
+    pub errors: Option<&'a OrOff<OneOrMany<Spanned<ErrorsConfig>>>>,
     /// Compression.
     pub compress: Option<&'a OrOff<CompressConfig>>,
 }
@@ -246,6 +253,7 @@ impl<'a> Policies<'a> {
             security_headers: self.security_headers.or(outer.security_headers),
             request: self.request.or(outer.request),
             response: self.response.or(outer.response),
+            errors: self.errors.or(outer.errors),
             compress: self.compress.or(outer.compress),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
+mod affinity;
 mod check;
 mod combine;
 mod consumer;
@@ -20,6 +21,7 @@ mod target;
 mod upstream;
 pub mod yaml;
 
+pub use affinity::AffinityConfig;
 pub use check::weight as check_weight;
 pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};

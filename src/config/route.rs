@@ -80,6 +80,9 @@ pub struct MatchConfig {
     pub query: Named<ValueMatch>,
     /// Cookies, by name.
     pub cookie: Named<ValueMatch>,
+    /// Parts of the body, by JSON pointer: `/order/type`. Of a form the fields: `/type`. Bodies up to 64KiB are read; for
+    /// larger ones, and for those that are not what their type says, none of this holds.
+    pub body: Named<ValueMatch>,
 }
 
 /// What a value must be: exactly one of these.

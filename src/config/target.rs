@@ -38,6 +38,9 @@ pub struct WeightedUpstream {
     /// Its share, relative to the others; 0 takes it out, save for requests that `when` sends there. Default 1.
     #[serde(default = "one")]
     pub weight: Spanned<u32>,
+    /// The endpoints of it that these requests are for: those that have all of these labels. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subset: Option<Box<Spanned<Named<String>>>>,
     /// Requests that go there whatever the shares: all of it must hold. Of several entries the first counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Box<Spanned<WhenConfig>>>,

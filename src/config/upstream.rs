@@ -1,7 +1,8 @@
 //! Upstreams as they are written.
 
+use super::AffinityConfig;
 use crate::value::form::{short_form, text_form, with_short_form};
-use crate::value::{Duration, Invalid, OrOff, Percent, Scheme, Spanned, Url};
+use crate::value::{Duration, Invalid, Named, OrOff, Percent, Scheme, Spanned, Url};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -17,6 +18,9 @@ pub struct UpstreamConfig {
     pub discover: Option<Spanned<DiscoverConfig>>,
     /// How one of several is chosen. Default round_robin.
     pub balance: BalanceConfig,
+    /// Session affinity: a cookie that brings a client back to the endpoint that has served it. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Spanned<AffinityConfig>>,
     /// Active health checks. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthConfig>,
@@ -78,6 +82,9 @@ pub struct EndpointConfig {
     /// The zone it is in. Those in the gateway's own zone are preferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// What tells it from its neighbours, for `subset` of routes.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    pub labels: Named<String>,
 }
 
 fn one() -> Spanned<u32> {
@@ -88,7 +95,7 @@ impl FromStr for EndpointConfig {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        Ok(Self { url: text.parse()?, weight: one(), zone: None })
+        Ok(Self { url: text.parse()?, weight: one(), zone: None, labels: Named::default() })
     }
 }
 short_form!(EndpointConfig, "a URL, or a map with url and weight");

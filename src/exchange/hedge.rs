@@ -108,7 +108,7 @@ impl Hedge {
     fn may_ask_another(&self, question: &Question) -> Option<EndpointId> {
         let (now, worker, upstream) = (question.calls.now(), question.origin.worker, &question.to.upstream);
         let asked = question.origin.ledger.last().map(|(_, endpoint)| endpoint.id());
-        let Some(asked) = asked.filter(|asked| upstream.has_other(&[*asked], now)) else {
+        let Some(asked) = asked.filter(|asked| upstream.has_other(&[*asked], question.to.subset, now)) else {
             self.metrics.hedged(worker, HedgeOutcome::Alone);
             return None;
         };

@@ -78,6 +78,18 @@ pub trait OnUpstreamRequest: Send + Sync {
     fn describe(&self) -> Vec<String>;
 }
 
+/// When the head of an upstream's answer has arrived, before any other hook on answers.
+pub trait OnUpstreamAnswer: Send + Sync {
+    /// Says whether the answer passes ([`BodyWork::Leave`]), or is looked at as a whole before a refusal takes its place.
+    ///
+    /// # Errors
+    /// The refusal that takes its place at once.
+    fn on_upstream_answer(&self, cx: &mut RequestCx, answer: &mut ResponseView<'_>) -> Result<BodyWork, Box<Reply>>;
+
+    /// The policy in lines of the plan.
+    fn describe(&self) -> Vec<String>;
+}
+
 /// When the head of an answer with a body is about to go to the client, after all hooks on heads.
 pub trait OnResponseBody: Send + Sync {
     /// Says what is done to the body, and changes the head accordingly. Asked for answers without a body too (to HEAD,

@@ -23,10 +23,9 @@ impl BodyLimit {
     }
 
     /// Adds the policy's hooks to a route.
-    pub fn attach(self, chain: &mut ChainBuilder) {
-        let hook = Arc::new(self);
-        chain.on_request(Stage::Guard, hook.clone());
-        chain.on_request_body(Stage::Guard, hook);
+    pub fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
+        chain.on_request(Stage::Guard, Arc::<Self>::clone(&self));
+        chain.on_request_body(Stage::Guard, self);
     }
 
     /// The refusal of a body of that length, if it is too long.

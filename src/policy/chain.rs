@@ -2,7 +2,7 @@
 
 use super::{
     BodyDecision, BodyPiece, BodyWork, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, OnResponseBody,
-    OnUpstreamRequest, Seen, Stage,
+    OnUpstreamAnswer, OnUpstreamRequest, Seen, Stage,
 };
 use crate::observe::metrics::{LimitMetrics, ProviderMetrics};
 use crate::reply::Reply;
@@ -17,6 +17,7 @@ pub struct ChainBuilder {
     on_upstream_request: Vec<(Stage, Arc<dyn OnUpstreamRequest>)>,
     on_response: Vec<ResponseHook>,
     on_response_body: Vec<BodyHook>,
+    on_upstream_answer: Option<Arc<dyn OnUpstreamAnswer>>,
     providers: Box<[Arc<ProviderMetrics>]>,
     remembers: bool,
     counted: Counted,
@@ -54,6 +55,11 @@ impl ChainBuilder {
         self.on_upstream_request.push((stage, hook));
     }
 
+    /// Sets the hook on the answers of upstreams.
+    pub fn on_upstream_answer(&mut self, hook: Arc<dyn OnUpstreamAnswer>) {
+        self.on_upstream_answer = Some(hook);
+    }
+
     /// Adds a hook on the body of the answer.
     pub fn on_response_body(&mut self, stage: Stage, seen: Seen, hook: Arc<dyn OnResponseBody>) {
         self.on_response_body.push((stage, seen, hook));
@@ -82,6 +88,7 @@ impl ChainBuilder {
             on_upstream_request: self.on_upstream_request.into_iter().map(|(_, hook)| hook).collect(),
             on_response: self.on_response.into(),
             on_response_body: self.on_response_body.into(),
+            on_upstream_answer: self.on_upstream_answer,
             providers: self.providers,
             remembers: self.remembers,
             counted: (!self.counted.is_empty()).then(|| Box::new(self.counted)),
@@ -103,9 +110,18 @@ pub struct Chain {
     on_upstream_request: Box<[Arc<dyn OnUpstreamRequest>]>,
     on_response: Box<[ResponseHook]>,
     on_response_body: Box<[BodyHook]>,
+    on_upstream_answer: Option<Arc<dyn OnUpstreamAnswer>>,
     providers: Box<[Arc<ProviderMetrics>]>,
     remembers: bool,
     counted: Option<Box<Counted>>,
+}
+
+fn alike<T>(one: &[T], other: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+}
+
+fn is<T: ?Sized>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
 }
 
 /// What belongs to the limits of a route.
@@ -136,6 +152,21 @@ impl Progress {
 }
 
 impl Chain {
+    /// Whether both have the very same hooks, in the same order. Chains that count are told apart: they count for one route.
+    pub fn is_same(&self, other: &Self) -> bool {
+        alike(&self.on_request, &other.on_request, |(a, one), (b, two)| a == b && is(one, two))
+            && alike(&self.on_request_body, &other.on_request_body, is)
+            && alike(&self.on_upstream_request, &other.on_upstream_request, is)
+            && alike(&self.on_response, &other.on_response, |(a, s, one), (b, t, two)| (a, s) == (b, t) && is(one, two))
+            && alike(&self.on_response_body, &other.on_response_body, |(a, s, one), (b, t, two)| {
+                (a, s) == (b, t) && is(one, two)
+            })
+            && alike(&self.providers, &other.providers, is)
+            && self.remembers == other.remembers
+            && self.counted.is_none()
+            && other.counted.is_none()
+    }
+
     /// Runs the hooks on the head, from where `progress` stands, until one does not say [`Decision::Continue`].
     ///
     /// After [`Decision::Wait`] it is called again when what resumes it has decided to continue.
@@ -206,6 +237,11 @@ impl Chain {
         Ok(BodyWork::Leave)
     }
 
+    /// The hook on the answers of upstreams.
+    pub fn on_upstream_answer(&self) -> Option<&dyn OnUpstreamAnswer> {
+        self.on_upstream_answer.as_deref()
+    }
+
     /// Whether the route changes requests as they leave.
     pub fn changes_upstream_requests(&self) -> bool {
         !self.on_upstream_request.is_empty()
@@ -270,8 +306,9 @@ impl Chain {
 
     /// The lines of the policies that act on answers alone.
     pub fn describe_responses(&self) -> Vec<String> {
+        let errors = self.on_upstream_answer.iter().flat_map(|hook| hook.describe());
         let heads = self.on_response.iter().filter_map(|(_, _, hook)| hook.describe_response());
-        heads.chain(self.on_response_body.iter().flat_map(|(_, _, hook)| hook.describe())).collect()
+        errors.chain(heads).chain(self.on_response_body.iter().flat_map(|(_, _, hook)| hook.describe())).collect()
     }
 
     /// Runs the hook on the head at `position`, for an explanation; `None` past the last.
@@ -344,6 +381,20 @@ mod tests {
         builder.on_request(Stage::Guard, Arc::new(Refuse(Reason::BodyTooLarge)));
         let decision = run(&builder.build(), &mut Progress::default());
         assert_eq!(decision.refusal(), Some(&Reply::new(Reason::BodyTooLarge)));
+    }
+
+    #[test]
+    fn chains_are_the_same_where_their_hooks_are() {
+        let (one, other) = (Arc::new(Refuse(Reason::Overloaded)), Arc::new(Refuse(Reason::Overloaded)));
+        let chain = |hook: &Arc<Refuse>, stage| {
+            let mut builder = ChainBuilder::default();
+            builder.on_request(stage, hook.clone());
+            builder.build()
+        };
+        assert!(chain(&one, Stage::Limit).is_same(&chain(&one, Stage::Limit)));
+        assert!(!chain(&one, Stage::Limit).is_same(&chain(&other, Stage::Limit)));
+        assert!(!chain(&one, Stage::Limit).is_same(&chain(&one, Stage::Guard)));
+        assert!(!chain(&one, Stage::Limit).is_same(&Chain::default()));
     }
 
     #[test]

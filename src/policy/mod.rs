@@ -14,6 +14,7 @@ pub mod coding;
 pub mod compress;
 pub mod cors;
 pub mod csrf;
+pub mod errors;
 pub mod fault;
 mod hook;
 pub mod ip;
@@ -26,7 +27,10 @@ mod stage;
 pub mod transform;
 mod watch;
 
-pub use body::{BodyStream, BodyWork, Changed, KeptAs, OnResponseBody, OnUpstreamRequest, WholeBody, forget_length};
+pub use body::{
+    BodyStream, BodyWork, Changed, KeptAs, OnResponseBody, OnUpstreamAnswer, OnUpstreamRequest, WholeBody,
+    forget_length,
+};
 pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{
     BodyDecision, BodyPiece, Decision, OnRefusal, OnRequest, OnRequestBody, OnResponse, Resume, Seen, Wait,

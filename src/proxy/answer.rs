@@ -8,7 +8,7 @@ use super::fields::{X_REQUEST_ID, edit_response};
 use crate::exchange::grpc_web::WebType;
 use crate::reply::{Fixed, Form, Keep, Reason, Rendered, Reply, Templates, render};
 use crate::request::{Answered, Body, Maker, ResponseView};
-use crate::routing::Target;
+use crate::routing::{Reading, Target};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora_core::Result;
@@ -69,6 +69,7 @@ fn unrouted<'c>(session: &Session, ctx: &'c ProxyCtx) -> &'c Arc<Templates> {
         method: header.method.as_str(),
         query: header.uri.query(),
         headers: &header.headers,
+        body: Reading::Unfit,
     };
     ctx.snapshot.areas.find(&target).unwrap_or(&ctx.snapshot.replies)
 }

@@ -4,7 +4,7 @@ use super::answer::{answered, write_refusal};
 use super::bodies::{Bodies, Down, Gathering, Held, Streams};
 use super::ctx::ProxyCtx;
 use super::fields::edit_response;
-use crate::policy::{BodyWork, Chain, Progress};
+use crate::policy::{BodyWork, Chain, Progress, WholeBody};
 use crate::reply::{Reason, Reply};
 use crate::request::{Maker, RequestCx, ResponseView};
 use bytes::Bytes;
@@ -48,10 +48,7 @@ pub fn begin(
                 if declared(&parts.headers).is_some_and(|length| length > whole.bound()) {
                     return Err(whole.too_large());
                 }
-                let gathered = Gathering::new(whole.bound());
-                let head = ResponseHeader::from(http::Response::new(()).into_parts().0);
-                let held = Held { head, gathered, before: streams, whole, next, complete: false };
-                bodies.down = Down::Held(Box::new(held));
+                bodies.down = held(whole, streams, next);
                 return Ok(());
             }
         }
@@ -60,6 +57,13 @@ pub fn begin(
         bodies.down = Down::Streaming(streams);
     }
     Ok(())
+}
+
+/// An answer that is kept until that has been done to its body, as it is after `before`; the hook at `next` goes on.
+pub fn held(whole: Box<dyn WholeBody>, before: Streams, next: usize) -> Down {
+    let gathered = Gathering::new(whole.bound());
+    let head = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    Down::Held(Box::new(Held { head, gathered, before, whole, next, complete: false }))
 }
 
 fn declared(headers: &HeaderMap) -> Option<u64> {

@@ -1,8 +1,10 @@
 //! The state of one request between Pingora's callbacks.
 
 use super::bodies::Bodies;
+use super::early_request_filter::Slash;
 use super::fallback::StandIn;
 use super::mirror::Mirroring;
+use super::read_ahead::Ahead;
 use super::request_cache_filter::CacheState;
 pub use crate::exchange::call::Flow;
 use crate::exchange::call::Origin;
@@ -57,6 +59,8 @@ pub struct Matched {
     pub captures: Captures,
     /// The host, in normal form.
     pub host: Box<str>,
+    /// Where the route depends on the body: whether an encoded slash stands in the path, for when it is known.
+    pub undecided: Option<Slash>,
     /// The refusal to answer once answering is possible.
     pub refusal: Option<Box<Reply>>,
     /// How far the route's policies have come.
@@ -107,6 +111,8 @@ pub struct Exchange {
     pub grpc_web: Translation,
     /// What policies do to the bodies.
     pub bodies: Bodies,
+    /// What was read of the body before its route was known.
+    pub ahead: Option<Box<Ahead>>,
     /// What stands in for the upstream.
     pub standin: StandIn,
     /// The copy of it for another upstream.
@@ -186,6 +192,7 @@ impl Exchange {
             interim: 0,
             grpc_web: Translation::Off,
             bodies: Bodies::default(),
+            ahead: None,
             standin: StandIn::default(),
             mirror: Mirroring::Undecided,
             origin: None,

@@ -14,8 +14,9 @@ use crate::request::{
     Body, CERTIFICATE_FIELDS, Client, ClientCertificate, IDENTITY_FIELDS, METHOD_FIELDS, ORIGIN_FIELDS, Scheme,
     is_certificate_field, may_look_alike, remove_inbound, remove_lookalikes, remove_nominations,
 };
-use crate::routing::{Found, Target, normalise, normalise_host, split_target};
+use crate::routing::{Found, Reading, Target, normalise, normalise_host, split_target};
 use crate::snapshot::EncodedSlash;
+use crate::value::json::Json;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri, Version, header, request::Parts};
 use pingora_proxy::Session;
@@ -52,7 +53,10 @@ pub fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) {
         name_request(parts, ctx);
         match read_target(parts, raw_target.as_deref(), ctx) {
             Err(reply) => Some(reply),
-            Ok(slash) => find_route(parts, ctx, slash).err(),
+            Ok(slash) => {
+                let body = if ctx.cx.body == Body::None { Reading::Read(&Json::Null) } else { Reading::Unread };
+                find_route(parts, ctx, slash, body).err()
+            }
         }
     });
     let too_fast = gate.guards.requests.as_ref().and_then(|guard| {
@@ -186,9 +190,11 @@ fn is_sound_id(id: &HeaderValue) -> bool {
 }
 
 /// Whether an encoded slash stands in the path.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Slash {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slash {
+    /// It does not.
     Absent,
+    /// It does.
     Encoded,
 }
 
@@ -248,13 +254,18 @@ fn single_host(headers: &HeaderMap) -> Result<Option<&str>, Reply> {
         .transpose()
 }
 
-fn find_route(parts: &Parts, ctx: &mut ProxyCtx, slash: Slash) -> Result<(), Reply> {
+/// Finds the route that takes the request, so far as that can be told without its body.
+///
+/// # Errors
+/// There is none, or it refuses the path.
+pub fn find_route(parts: &Parts, ctx: &mut ProxyCtx, slash: Slash, body: Reading<'_>) -> Result<(), Reply> {
     let target = Target {
         host: &ctx.matched.host,
         path: parts.uri.path(),
         method: parts.method.as_str(),
         query: parts.uri.query(),
         headers: &parts.headers,
+        body,
     };
     if target.method == "PURGE"
         && let Some(number) = ctx.snapshot.purgeable(&target, ctx.cx.client.address)
@@ -268,7 +279,11 @@ fn find_route(parts: &Parts, ctx: &mut ProxyCtx, slash: Slash) -> Result<(), Rep
             let methods: Vec<&str> = allowed.iter().collect();
             Err(Reply::new(Reason::MethodNotAllowed).allow(methods.join(", ")))
         }
-        Found::Route(number) => {
+        Found::Unread(_) if ctx.cx.body != Body::None => {
+            ctx.matched.undecided = Some(slash);
+            Ok(())
+        }
+        Found::Route(number) | Found::Unread(number) => {
             ctx.matched.route = Some(number);
             let refused = ctx.route().is_some_and(|route| route.encoded_slash == EncodedSlash::Refuse);
             if slash == Slash::Encoded && refused {

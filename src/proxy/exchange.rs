@@ -24,7 +24,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx, exchang
     let origin = Arc::new(origin(gate, session, ctx));
     ctx.exchange.origin = Some(Arc::clone(&origin));
     let (body, wants) = ClientBody::new();
-    let mut client = Client::new(session, wants);
+    let mut client = Client::new(session, ctx, wants);
     let answering = exchange.answer(incoming(gate, session, ctx, (body, origin)));
     match answered(answering, session, ctx, &mut client).await? {
         Ok(Answer::Whole(fixed)) => write(session, ctx, fixed).await,
@@ -127,8 +127,12 @@ pub struct Client {
 
 impl Client {
     /// The client, and the questions for its body.
-    pub fn new(session: &mut Session, wants: UnboundedReceiver<Want>) -> Self {
-        let ended = session.as_mut().is_body_done();
+    pub fn new(session: &mut Session, ctx: &mut ProxyCtx, wants: UnboundedReceiver<Want>) -> Self {
+        let mut ended = session.as_mut().is_body_done();
+        if let Some(ahead) = &mut ctx.exchange.ahead {
+            ahead.hand_over();
+            ended = false;
+        }
         let told = !session.req_header().headers.contains_key(header::EXPECT);
         Self { wants, asking: true, want: None, ended, told }
     }
@@ -165,7 +169,10 @@ impl Client {
             self.told = true;
             session.as_mut().write_continue_response().await?;
         }
-        let mut piece = session.as_mut().read_body_or_idle(false).await.map_err(Error::into_down)?;
+        let mut piece = match session.as_mut().is_body_done() {
+            true => None, // it has been read before
+            false => session.as_mut().read_body_or_idle(false).await.map_err(Error::into_down)?,
+        };
         self.ended = piece.is_none() || session.as_mut().is_body_done();
         request_body_filter::run(session, &mut piece, self.ended, ctx).await?;
         // An empty piece says nothing, unless it is the last.

@@ -8,7 +8,7 @@ use super::failure::is_idempotent;
 use super::fields::edit_request;
 use super::upstream_request_filter::named_host;
 use super::{Gate, Random, fallback, mirror, upstream_peer, upstream_request_filter};
-use crate::exchange::call::{CallError, Callee, Origin};
+use crate::exchange::call::{CallError, Callee, Origin, Retries};
 use crate::exchange::hedge::{Hedge, Question};
 use crate::exchange::{Answer, ClientBody};
 use crate::observe::metrics::FallbackKind;
@@ -78,7 +78,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         fields: std::mem::take(&mut http::request::Parts::from(head).headers),
         host,
         body: Bytes::new(),
-        retries: route.retries.clone(),
+        retries: Retries::clone(&route.retries),
     };
     asked(gate, session, ctx, (hedge, question, standby(route))).await?;
     Ok(true)
@@ -97,7 +97,7 @@ async fn asked(
 ) -> Result<()> {
     let has_body = ctx.cx.body != Body::None;
     let (mut body, wants) = ClientBody::new();
-    let mut client = Client::new(session, wants);
+    let mut client = Client::new(session, ctx, wants);
     let turned = Arc::new(AtomicBool::new(false));
     let turns = Arc::clone(&turned);
     let answering = Box::pin(async move {

@@ -1,5 +1,6 @@
 //! The Pingora adapter: what each callback of [`ProxyHttp`] does stands in a file of that name.
 
+mod affinity;
 mod answer;
 mod answer_body;
 mod bodies;
@@ -21,6 +22,7 @@ mod logging;
 mod mirror;
 mod proxy_upstream_filter;
 mod random;
+mod read_ahead;
 mod recode;
 mod renewal;
 mod request_body_filter;

@@ -12,6 +12,9 @@ use pingora_proxy::Session;
 
 /// Runs the moment; `end` with the last piece. A refusal ends the exchange; `fail_to_proxy` writes it.
 pub async fn run(session: &mut Session, body: &mut Option<Bytes>, end: bool, ctx: &mut ProxyCtx) -> Result<()> {
+    if let Some(ahead) = &mut ctx.exchange.ahead {
+        ahead.put_before(body);
+    }
     let bytes = body.as_deref().unwrap_or_default();
     if end || !bytes.is_empty() {
         decide(session, BodyPiece { bytes, last: end }, ctx)?;

@@ -7,7 +7,7 @@ use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
 use super::invalidation::purge;
-use super::{Gate, Random, deadline, exchange, fallback, hedge, upstream_peer};
+use super::{Gate, Random, deadline, exchange, fallback, hedge, read_ahead, upstream_peer};
 use crate::exchange::Redirect;
 use crate::policy::transform::{Facts, Standing, Value};
 use crate::policy::{Decision, Resume, Wait};
@@ -35,6 +35,9 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
             Box::pin(write(session, ctx, done)).await?;
             return Ok(true);
         }
+    }
+    if ctx.matched.undecided.is_some() {
+        Box::pin(read_ahead::decide(gate, session, ctx)).await?;
     }
     if let Some(reply) = ctx.matched.refusal.take() {
         Box::pin(write_refusal(session, ctx, &reply)).await?;

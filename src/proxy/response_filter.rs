@@ -1,15 +1,17 @@
 //! The head of an answer is about to go to the client, in this gateway's own version of HTTP.
 
 use super::Gate;
+use super::affinity::renewed;
 use super::answer::{answered, waits_for_leave};
 use super::answer_body;
-use super::bodies::Down;
+use super::bodies::{Down, Streams};
 use super::ctx::{ProxyCtx, Purpose};
 use super::fence::{After, Fence};
 use super::fields::{X_REQUEST_ID, edit_response};
 use super::invalidation::invalidate;
 use super::recode;
 use super::request_cache_filter::tell;
+use crate::policy::BodyWork;
 use crate::reply::Reply;
 use crate::request::{Body, Maker, ResponseView, remove_hop_by_hop};
 use http::{HeaderValue, Method, StatusCode, Version, header};
@@ -33,6 +35,7 @@ pub fn run(gate: &Gate, session: &mut Session, response: &mut ResponseHeader, ct
     if !interim && ctx.snapshot.caches {
         invalidate(gate, session, response, ctx);
     }
+    let comes_back = if interim { None } else { renewed(gate, session, ctx) };
     let ProxyCtx { snapshot, cx, ids, matched, exchange, cache, .. } = &mut *ctx;
     let chain = matched.route.and_then(|number| snapshot.routes.get(number)).map(|route| &route.chain);
     let begun = edit_response(response, |parts| {
@@ -51,17 +54,23 @@ pub fn run(gate: &Gate, session: &mut Session, response: &mut ResponseHeader, ct
         if let Some(state) = cache {
             tell(state, session, &mut parts.headers);
         }
+        let (request, status) = (answered(session), parts.status.as_u16());
+        let mut view = ResponseView { request, status, maker: Maker::Upstream, headers: &mut parts.headers };
+        let hook = chain.and_then(|chain| chain.on_upstream_answer()).filter(|_| !upgraded);
+        if let Some(hook) = hook
+            && let BodyWork::Whole(whole) = hook.on_upstream_answer(cx, &mut view)?
+        {
+            exchange.bodies.down = answer_body::held(whole, Streams::default(), usize::MAX);
+            return Ok(());
+        }
         if let Some(chain) = chain.filter(|chain| chain.changes_responses()) {
-            let mut view = ResponseView {
-                request: answered(session),
-                status: parts.status.as_u16(),
-                maker: Maker::Upstream,
-                headers: &mut parts.headers,
-            };
             chain.on_response(matched.progress, cx, &mut view);
         }
         for (name, value) in cx.changes.response.drain(..) {
             parts.headers.append(name, value);
+        }
+        if let Some(field) = comes_back {
+            parts.headers.append(header::SET_COOKIE, field);
         }
         if has_no_body(session, parts.status) {
             cx.changes.ledger.held.clear(); // this is the last of the answer

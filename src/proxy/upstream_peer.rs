@@ -3,9 +3,9 @@
 use super::answer::is_short;
 use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random, fallback};
-use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint};
+use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint, shown};
 use crate::reply::{Reason, Reply};
-use crate::routing::Target as Asked;
+use crate::routing::{Reading, Target as Asked};
 use crate::snapshot::{Action, Choice, Draw};
 use crate::upstream::Ask;
 use http::header;
@@ -81,11 +81,14 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
         choice.upstream.budget().count_request(now);
     }
     let (request, client) = (session.req_header(), ctx.cx.client.address);
-    let hash = hash(&choice.upstream.spec().balance, client, request.uri.path(), &request.headers);
+    let spec = choice.upstream.spec();
+    let hash = hash(&spec.balance, client, request.uri.path(), &request.headers);
+    let shown = shown(spec, &request.headers);
     let priority = ctx.route().map(|route| route.priority).unwrap_or_default();
     // How long a long body takes to come is the client's doing. Calls of gRPC never say how long theirs is.
     let untimed = ctx.exchange.flow == Flow::Bounded && !is_short(ctx.cx.body);
-    let ask = Ask { hash, tried: &ctx.exchange.tried, now, random, priority, untimed };
+    let (tried, subset) = (&*ctx.exchange.tried, choice.subset);
+    let ask = Ask { hash, shown: shown.as_deref(), subset, tried, now, random, priority, untimed };
     let picked = match choice.upstream.pick(&ask) {
         Ok(picked) => picked,
         Err(why) => {
@@ -116,6 +119,7 @@ pub fn split(session: &Session, ctx: &mut ProxyCtx, ticket: u64) -> Option<usize
         method: request.method.as_str(),
         query: request.uri.query(),
         headers: &request.headers,
+        body: Reading::Unfit,
     };
     if let Some(forced) = target.forced(&asked) {
         return Some(forced);

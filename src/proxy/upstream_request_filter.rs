@@ -62,6 +62,9 @@ pub fn run(gate: &Gate, session: &Session, request: &mut RequestHeader, ctx: &mu
             parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
         exchange.bodies = Bodies::default();
+        if let Some(ahead) = &mut exchange.ahead {
+            ahead.again();
+        }
         if route.chain.changes_upstream_requests() {
             exchange.bodies.up = change(&route.chain, session, parts, cx)?;
             exchange.bodies.method = Some(parts.method.clone());
@@ -140,7 +143,7 @@ fn rewrite_path<'r>(
     let (path, query, prefix) = match &forward.rewrite {
         Rewrite::Keep => return Ok(None),
         Rewrite::Strip { segments, prefix } => {
-            (after_segments(parts.uri.path(), *segments).to_owned(), parts.uri.query(), Some(prefix))
+            (after_segments(parts.uri.path(), *segments).to_owned(), parts.uri.query(), Some(&**prefix))
         }
         Rewrite::Template(template) => {
             let mut path = String::with_capacity(64);

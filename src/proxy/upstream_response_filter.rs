@@ -3,9 +3,9 @@
 
 use super::ctx::{Flow, ProxyCtx};
 use super::mirror;
-use super::retry::{may_retry, retry_after};
+use super::retry::may_retry;
 use super::{Gate, fallback, upstream_peer};
-use crate::exchange::call::has_known_framing;
+use crate::exchange::call::{has_known_framing, retry_after};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::snapshot::RetryCause;

@@ -37,6 +37,12 @@ pub struct Extra {
     pub members: Map<String, Value>,
     /// The status in place of the reason's.
     pub status: Option<StatusCode>,
+    /// The title in place of the reason's.
+    pub title: Option<Box<str>>,
+    /// The type of the problem in place of the reason's.
+    pub kind: Option<Box<str>>,
+    /// Members whose values are written in JSON already, to the last digit.
+    pub written: Box<[(Box<str>, Box<str>)]>,
 }
 
 /// A refusal or failure the gateway answers itself.
@@ -99,6 +105,34 @@ impl Reply {
     pub fn status(mut self, status: StatusCode) -> Self {
         self.extra.get_or_insert_default().status = Some(status);
         self
+    }
+
+    /// The same reply with a title of its own.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<Box<str>>) -> Self {
+        self.extra.get_or_insert_default().title = Some(title.into());
+        self
+    }
+
+    /// The same reply as a problem of a type of its own.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<Box<str>>) -> Self {
+        self.extra.get_or_insert_default().kind = Some(kind.into());
+        self
+    }
+
+    /// What it is called.
+    pub fn called(&self) -> &str {
+        let own = self.extra.as_ref().and_then(|extra| extra.title.as_deref());
+        own.unwrap_or_else(|| self.reason.title())
+    }
+
+    /// The type of the problem.
+    pub fn of_kind(&self) -> Cow<'_, str> {
+        match self.extra.as_ref().and_then(|extra| extra.kind.as_deref()) {
+            Some(kind) => Cow::Borrowed(kind),
+            None => Cow::Owned(format!("urn:tollgate:problem:{}", self.reason.slug())),
+        }
     }
 
     /// The same reply asking for that many seconds of patience.

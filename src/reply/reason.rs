@@ -157,6 +157,9 @@ reasons! {
     /// The body of the endpoint's answer is too large, or not what it says, so that it cannot be changed as the route asks.
     UpstreamBody = "upstream-body", 502, grpc 14, Upstream, Close, "http_protocol_error", "Bad gateway",
         "The service behind this route gave an answer that cannot be translated.";
+    /// The endpoint's answer is an error, and is told as the api tells errors.
+    UpstreamError = "upstream-error", 502, grpc 2, Upstream, Open, "http_protocol_error", "Bad gateway",
+        "The service behind this route answered with an error.";
     /// A service that answers a part of a combined answer refused it, or did not say what another part needs.
     PartFailed = "part-failed", 502, grpc 14, Upstream, Open, "http_protocol_error", "Bad gateway",
         "A service behind this route could not answer its part.";

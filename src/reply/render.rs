@@ -131,8 +131,8 @@ fn push_text(fields: &mut SmallVec<[(HeaderName, HeaderValue); 6]>, name: Header
 /// Problem details (RFC 9457 §3), with the members a reason adds.
 fn problem(reply: &Reply, status: StatusCode, request_id: &str) -> String {
     let mut members = serde_json::json!({
-        "type": format!("urn:tollgate:problem:{}", reply.reason.slug()),
-        "title": reply.reason.title(),
+        "type": reply.of_kind(),
+        "title": reply.called(),
         "status": status.as_u16(),
         "detail": reply.detail,
         "instance": format!("urn:uuid:{request_id}"),
@@ -150,19 +150,28 @@ fn problem(reply: &Reply, status: StatusCode, request_id: &str) -> String {
         }
     }
     let mut body = members.to_string();
+    for (name, json) in reply.extra.iter().flat_map(|extra| &extra.written) {
+        body.pop();
+        body.push(',');
+        body.push_str(&serde_json::Value::from(&**name).to_string());
+        body.push(':');
+        body.push_str(json);
+        body.push('}');
+    }
     body.push('\n');
     body
 }
 
 fn html(reply: &Reply, status: StatusCode, request_id: &str) -> String {
     let mut body = String::with_capacity(512);
-    let title = reply.reason.title();
+    let mut title = String::new();
+    push_markup(&mut title, reply.called());
     body.push_str("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>");
     body.push_str(status.as_str());
     body.push(' ');
-    body.push_str(title);
+    body.push_str(&title);
     body.push_str("</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em}small{color:#666}</style><h1>");
-    body.push_str(title);
+    body.push_str(&title);
     body.push_str("</h1><p>");
     push_markup(&mut body, &reply.detail);
     body.push_str("</p><p><small>");
@@ -174,7 +183,7 @@ fn html(reply: &Reply, status: StatusCode, request_id: &str) -> String {
 }
 
 fn text(reply: &Reply, status: StatusCode, request_id: &str) -> String {
-    format!("{} {}\n{}\nrequest {request_id}\n", status.as_str(), reply.reason.title(), reply.detail)
+    format!("{} {}\n{}\nrequest {request_id}\n", status.as_str(), reply.called(), reply.detail)
 }
 
 /// `grpc-message` is percent-encoded: everything outside printable ASCII, and `%` itself

@@ -93,13 +93,10 @@ impl Template {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Value(Variable::Status) => out.push_str(status.as_str()),
-                Piece::Value(Variable::Title) => self.escape.write(&mut out, reply.reason.title()),
+                Piece::Value(Variable::Title) => self.escape.write(&mut out, reply.called()),
                 Piece::Value(Variable::Detail) => self.escape.write(&mut out, &reply.detail),
                 Piece::Value(Variable::Reason) => out.push_str(reply.reason.slug()),
-                Piece::Value(Variable::Type) => {
-                    out.push_str("urn:tollgate:problem:");
-                    out.push_str(reply.reason.slug());
-                }
+                Piece::Value(Variable::Type) => self.escape.write(&mut out, &reply.of_kind()),
                 Piece::Value(Variable::RequestId) => self.escape.write(&mut out, request_id),
             }
         }

@@ -1,4 +1,4 @@
-//! Conditions beside path and method: a header field, a query parameter or a cookie.
+//! Conditions beside path and method: a header field, a query parameter, a cookie, or a part of the body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,8 +6,9 @@ use std::fmt;
 use http::HeaderName;
 use http::header::COOKIE;
 
-use super::{Expression, PatternError, Target};
+use super::{Expression, PatternError, Reading, Target};
 use crate::request::cookies;
+use crate::value::json::{Json, Pointer};
 
 /// One condition of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,20 @@ pub enum Subject {
     Query(Box<str>),
     /// The values of a cookie (RFC 6265 §4.2.1), without the double quotes around it.
     Cookie(Box<str>),
+    /// What stands in the body at a pointer (RFC 6901), scalars as texts; of a list each of its scalars. A form is an object
+    /// of texts.
+    Body(Pointer),
+}
+
+/// Whether a condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// The body has not been read yet.
+    Unread,
 }
 
 impl Subject {
@@ -56,8 +71,12 @@ pub enum Test {
 }
 
 impl Predicate {
-    /// Whether a request passes.
+    /// Whether a request passes; what is not known yet does not.
     pub fn holds(&self, target: &Target<'_>) -> bool {
+        let unfit = matches!(self.subject, Subject::Body(_)) && !matches!(target.body, Reading::Read(_));
+        if unfit {
+            return false;
+        }
         let mut present = false;
         let mut passed = false;
         self.subject.each_value(target, &mut |value| {
@@ -68,6 +87,15 @@ impl Predicate {
             Test::Absent => !present,
             Test::Present => present,
             Test::Exact(_) | Test::Prefix(_) | Test::Regex(_) => passed,
+        }
+    }
+
+    /// Whether a request passes, so far as that is known.
+    pub fn judge(&self, target: &Target<'_>) -> Holds {
+        match &self.subject {
+            Subject::Body(_) if matches!(target.body, Reading::Unread) => Holds::Unread,
+            _ if self.holds(target) => Holds::Yes,
+            _ => Holds::No,
         }
     }
 
@@ -117,8 +145,25 @@ impl Subject {
             Self::Header(name) => target.headers.each(name, &mut |value| visit(Cow::Borrowed(value))),
             Self::Query(name) => each_parameter(target.query.unwrap_or_default(), name, visit),
             Self::Cookie(name) => target.headers.each(&COOKIE, &mut |line| each_cookie(line, name, visit)),
+            Self::Body(pointer) => {
+                let Reading::Read(body) = target.body else { return };
+                match pointer.of(body) {
+                    Some(Json::Array(items)) => items.iter().for_each(|item| visit_scalar(item, visit)),
+                    Some(value) => visit_scalar(value, visit),
+                    None => {}
+                }
+            }
         }
     }
+}
+
+/// Visits a value of a body; what is no scalar is there, and equals no text.
+fn visit_scalar(value: &Json, visit: &mut dyn FnMut(Cow<'_, [u8]>)) {
+    let text = match value {
+        Json::Null => "null",
+        other => other.scalar().unwrap_or_default(),
+    };
+    visit(Cow::Borrowed(text.as_bytes()));
 }
 
 /// Visits the values of a parameter of a query (`application/x-www-form-urlencoded`; a malformed escape stands for
@@ -157,6 +202,7 @@ impl fmt::Display for Subject {
             Self::Header(name) => write!(f, "header {name}"),
             Self::Query(name) => write!(f, "query {name}"),
             Self::Cookie(name) => write!(f, "cookie {name}"),
+            Self::Body(pointer) => write!(f, "body {pointer}"),
         }
     }
 }
@@ -185,7 +231,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap()))
             .collect();
-        predicate.holds(&Target { host: "h", path: "/", method: "GET", query, headers: &headers })
+        predicate.holds(&Target { host: "h", path: "/", method: "GET", query, headers: &headers, body: Reading::Unfit })
     }
 
     fn query(name: &str, test: Test) -> Predicate {

@@ -8,8 +8,9 @@ use super::pattern::Shape;
 use super::regexes::Regexes;
 use super::rule::{Entry, RouteRule, Search};
 use super::tree::Tree;
-use super::{Captures, HostPattern, Methods};
+use super::{Captures, Holds, HostPattern, Methods};
 use crate::request::Headers;
+use crate::value::json::Json;
 
 /// What routing looks at in a request.
 #[derive(Clone, Copy)]
@@ -24,6 +25,19 @@ pub struct Target<'a> {
     pub query: Option<&'a str>,
     /// The header fields.
     pub headers: &'a dyn Headers,
+    /// The body.
+    pub body: Reading<'a>,
+}
+
+/// What is known of a request's body.
+#[derive(Clone, Copy)]
+pub enum Reading<'a> {
+    /// Nothing yet.
+    Unread,
+    /// It is too large, or not what its type says, or of a type that is not read: no condition on it holds.
+    Unfit,
+    /// What it says; `null` where there is none.
+    Read(&'a Json),
 }
 
 /// What a look-up comes to.
@@ -35,6 +49,8 @@ pub enum Found {
     MethodNotAllowed(AllowSet),
     /// 404.
     NoRoute,
+    /// This route takes the request if its body is what the route asks for: it must be read first.
+    Unread(usize),
 }
 
 /// All routes, compiled. Immutable, so any number of threads may look up at once.
@@ -124,7 +140,7 @@ impl Router {
         let mut search = Search::new(target);
         for table in self.tables(target.host) {
             if let Some(entry) = table.walk(target.path, captures, |entries| search.choose(entries)) {
-                return Found::Route(entry.route);
+                return if search.unread { Found::Unread(entry.route) } else { Found::Route(entry.route) };
             }
         }
         if search.missed_by_method { self.allowed(target) } else { Found::NoRoute }
@@ -135,7 +151,7 @@ impl Router {
         let mut allow = AllowSet::default();
         for table in self.tables(target.host) {
             table.walk(target.path, &mut Captures::new(), |entries| {
-                for entry in entries.iter().filter(|entry| entry.holds(target)) {
+                for entry in entries.iter().filter(|entry| entry.judge(target) != Holds::No) {
                     if let Methods::Named(set) = &entry.methods {
                         allow.allow(set);
                     }

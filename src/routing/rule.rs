@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::method::{Asked, Fit};
-use super::{HostPattern, Methods, PathPattern, Predicate, Subject, Target, Test};
+use super::{Holds, HostPattern, Methods, PathPattern, Predicate, Subject, Target, Test};
 
 /// What a route asks of a request. The index of a rule in the list given to [`super::Router::build`] is its number.
 #[derive(Debug, Clone)]
@@ -29,9 +29,9 @@ pub(super) struct Entry {
     weight: Weight,
 }
 
-/// How much the predicates of a rule ask: how many there are, then how many of headers, of query parameters and of
-/// cookies, then how many are exact, a prefix, an expression, a presence. The greater is preferred.
-type Weight = [u16; 8];
+/// How much the predicates of a rule ask: how many there are, then how many of headers, of query parameters, of cookies
+/// and of the body, then how many are exact, a prefix, an expression, a presence. The greater is preferred.
+type Weight = [u16; 9];
 
 impl Entry {
     pub(super) fn new(route: usize, methods: Methods, predicates: Vec<Predicate>) -> Self {
@@ -44,8 +44,17 @@ impl Entry {
         Self { route, methods, predicates, weight }
     }
 
-    pub(super) fn holds(&self, target: &Target<'_>) -> bool {
-        self.predicates.iter().all(|predicate| predicate.holds(target))
+    /// Whether all its predicates hold: the body is asked for only where everything else does.
+    pub(super) fn judge(&self, target: &Target<'_>) -> Holds {
+        let mut all = Holds::Yes;
+        for predicate in &*self.predicates {
+            match predicate.judge(target) {
+                Holds::Yes => {}
+                Holds::No => return Holds::No,
+                Holds::Unread => all = Holds::Unread,
+            }
+        }
+        all
     }
 
     /// The order in which rules at one place are tried, the lesser first: a named method before any, then the greater
@@ -81,13 +90,14 @@ impl Entry {
 
 fn weigh(predicates: &[Predicate]) -> Weight {
     let mut weight = Weight::default();
-    let [total, header, query, cookie, exact, prefix, expression, present] = &mut weight;
+    let [total, header, query, cookie, body, exact, prefix, expression, present] = &mut weight;
     for Predicate { subject, test } in predicates {
         *total += 1;
         match subject {
             Subject::Header(_) => *header += 1,
             Subject::Query(_) => *query += 1,
             Subject::Cookie(_) => *cookie += 1,
+            Subject::Body(_) => *body += 1,
         }
         match test {
             Test::Exact(_) => *exact += 1,
@@ -106,11 +116,13 @@ pub(super) struct Search<'r> {
     target: &'r Target<'r>,
     /// Whether a rule whose path matched did not take the method.
     pub(super) missed_by_method: bool,
+    /// Whether the chosen rule takes the request only if its body is what the rule asks for.
+    pub(super) unread: bool,
 }
 
 impl<'r> Search<'r> {
     pub(super) fn new(target: &'r Target<'r>) -> Self {
-        Self { asked: Asked::new(target.method), target, missed_by_method: false }
+        Self { asked: Asked::new(target.method), target, missed_by_method: false, unread: false }
     }
 
     /// The rule at one place that takes the request. For `HEAD`, one that names it is preferred to one that names
@@ -118,14 +130,24 @@ impl<'r> Search<'r> {
     pub(super) fn choose<'e>(&mut self, entries: &'e [Entry]) -> Option<&'e Entry> {
         let mut implied = None;
         for entry in entries {
-            match entry.methods.fit(self.asked) {
-                None => self.missed_by_method = true,
+            let Some(fit) = entry.methods.fit(self.asked) else {
+                self.missed_by_method = true;
+                continue;
+            };
+            match fit {
                 // Those that take any method come last.
-                Some(Fit::Any) if implied.is_some() => break,
-                Some(Fit::Implied) if implied.is_some() => {}
-                Some(Fit::Implied) if entry.holds(self.target) => implied = Some(entry),
-                Some(Fit::Named | Fit::Any) if entry.holds(self.target) => return Some(entry),
-                Some(_) => {}
+                Fit::Any if implied.is_some() => break,
+                Fit::Implied if implied.is_some() => continue,
+                _ => {}
+            }
+            match entry.judge(self.target) {
+                Holds::No => {}
+                Holds::Yes if fit == Fit::Implied => implied = Some(entry),
+                Holds::Yes => return Some(entry),
+                Holds::Unread => {
+                    self.unread = true;
+                    return Some(entry);
+                }
             }
         }
         implied

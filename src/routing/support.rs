@@ -2,7 +2,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Captures, Expression, Found, HostPattern, Predicate, RouteKey, RouteRule, Router, Subject, Target, Test};
+use super::{
+    Captures, Expression, Found, HostPattern, Predicate, Reading, RouteKey, RouteRule, Router, Subject, Target, Test,
+};
 
 /// `hosts` separated by spaces, a route key, and predicates as [`predicate`] reads them.
 pub fn rule(hosts: &str, key: &str, predicates: &[&str]) -> RouteRule {
@@ -68,7 +70,14 @@ impl Request {
 
     pub fn target(&self) -> Target<'_> {
         let query = self.query.as_deref();
-        Target { host: &self.host, path: &self.path, method: &self.method, query, headers: &self.headers }
+        Target {
+            host: &self.host,
+            path: &self.path,
+            method: &self.method,
+            query,
+            headers: &self.headers,
+            body: Reading::Unfit,
+        }
     }
 
     /// The outcome, and the values of the captures.

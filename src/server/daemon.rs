@@ -5,7 +5,7 @@ use super::gateway::{Candidate, Gateway, Prepared};
 use super::handover::{self, Claim};
 use super::lock::{UpgradeLock, WaitingLock};
 use super::reload::Source;
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use super::sockets::Sockets;
 use crate::config::Loaded;
 use crate::observe::log::ProcessLog;
@@ -50,6 +50,11 @@ pub struct Manner {
     pub start: Start,
     /// The process log, to be opened anew on USR1.
     pub log: Option<&'static ProcessLog>,
+}
+
+/// Keeps HUP, USR1 and QUIT for the gateway that is about to run, so that they do not end the process before.
+pub fn keep_signals() {
+    signals::keep();
 }
 
 /// Runs a gateway until it is told to stop.

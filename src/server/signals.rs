@@ -5,6 +5,7 @@ use super::gateway::Phase;
 use super::handover;
 use crate::observe::log::ProcessLog;
 use async_trait::async_trait;
+use nix::sys::signal::{SigSet, Signal};
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use std::io;
 use std::sync::Arc;
@@ -15,6 +16,18 @@ use tokio::sync::oneshot;
 /// The signals of the process: TERM and INT end it, QUIT does where a successor serves, HUP and USR1 do not.
 pub(super) struct Signals {
     pub(super) process: Arc<Process>,
+}
+
+/// Keeps the signals that must not end a process until [`Signals`] receives them: by themselves HUP, USR1 and QUIT kill.
+/// A large file takes seconds to compile, and a HUP meanwhile says only that there is a newer one. Called before the
+/// process has a second thread, since threads inherit what is kept.
+pub(crate) fn keep() {
+    // Only an unknown signal or a bad address is an error (sigprocmask(2)).
+    let _ = kept().thread_block();
+}
+
+fn kept() -> SigSet {
+    [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGQUIT].into_iter().collect()
 }
 
 /// How the process ends.
@@ -47,6 +60,8 @@ impl Signals {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut user = signal(SignalKind::user_defined1())?;
         self.listen_for_interrupt().await?;
+        // One thread that lets them through is enough: what came meanwhile is delivered now.
+        kept().thread_unblock()?;
         self.process.listening.notify_one();
         loop {
             tokio::select! {

@@ -3,7 +3,7 @@
 -- KEYS: one a limit. ARGV: the moment in microseconds since 2026 (empty: this server's), then for each limit
 --   kind   r: a rate (token bucket by GCRA) · s: a quota in a sliding window · m: a quota of a calendar month
 --   how    e: enforced · o: by itself, of no matter to the others · f: forced, also below nothing (undo, later cost)
---   least, most: what the request must get, and what it may get
+--   least, most: what the request must get, and what it may get; nothing at all (0, 0, by itself) is a look, and writes nothing
 --   six numbers of the kind
 -- Answer: 1 if taken, else 0; then for each limit what was granted, what remains, microseconds to wait.
 -- All enforced limits or none: nothing is written for them if one refuses.
@@ -32,6 +32,9 @@ local function rate(key, how, least, most, p)
     end
   end
   ahead = math.max(ahead + granted * interval, 0)
+  if most == 0 then
+    return 0, math.max(math.floor((depth - ahead + 0.05) / interval), 0), math.ceil(ahead)
+  end
   local function write()
     if ahead == 0 then
       redis.call('DEL', key)
@@ -89,6 +92,9 @@ local function quota(key, how, least, most, kind, p)
     end
   end
   counted = math.max(counted + granted, 0)
+  if most == 0 then
+    return 0, math.max(count - counted - carried, 0), wait * 1000000
+  end
   local function write()
     local keep = math.max(inside, 0) + length + 60
     redis.call('SET', key, string.format('%.0f %.0f %.0f', number, counted, before), 'EX', string.format('%.0f', keep))

@@ -176,6 +176,11 @@ impl Ask {
 }
 
 impl Ask {
+    /// A look at a key: what is left, and nothing is counted.
+    pub fn look(key: String, measure: Measure) -> Self {
+        Self { key, measure, bearing: Bearing::Alone, least: 0, most: 0 }
+    }
+
     /// The same key, with that much counted whatever is left.
     #[must_use]
     pub fn forced(&self, amount: i64) -> Self {

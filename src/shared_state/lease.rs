@@ -202,6 +202,11 @@ impl Leases {
         leases.filter(|lease| lease.tokens > 0).map(|lease| lease.source.give_back(lease.tokens)).collect()
     }
 
+    /// Tokens held of that key now.
+    pub(super) fn unused(&self, key: LeaseKey) -> u32 {
+        self.shard(key).and_then(|shard| shard.lock().get(&key).map(|lease| lease.tokens)).unwrap_or(0)
+    }
+
     /// Tokens held now.
     pub fn held(&self) -> u64 {
         self.shards.iter().map(|shard| shard.lock().values().map(|lease| u64::from(lease.tokens)).sum::<u64>()).sum()

@@ -188,6 +188,11 @@ impl Store {
         tokio::time::timeout(self.plan.timeout, rounds).await.unwrap_or(Err(StoreError::Timeout))
     }
 
+    /// What this gateway holds of a lease and has not used.
+    pub fn unused(&self, key: LeaseKey) -> u32 {
+        self.leases.unused(key)
+    }
+
     /// Gives back what was taken from a lease.
     pub fn give_back(&self, key: LeaseKey, cost: u32) {
         self.leases.give_back(key, cost);

@@ -56,7 +56,7 @@ impl Areas {
         let (router, replies) = self.found.as_ref()?;
         match router.find(target, &mut Captures::new()) {
             Found::Route(number) => replies.get(number),
-            Found::NoRoute | Found::MethodNotAllowed(_) => None,
+            Found::NoRoute | Found::MethodNotAllowed(_) | Found::Unread(_) => None,
         }
     }
 }

@@ -4,8 +4,11 @@ use super::{Action, Backoff, EncodedSlash, HostField, Rewrite, Route, Snapshot};
 use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
-use crate::routing::{Captures, Found, Step, Target, Verdict, normalise, normalise_host, split_target};
-use crate::upstream::{Balance, CheckKind, HashOn, OverloadSpec, UpstreamSpec};
+use crate::routing::{
+    Captures, Found, Reading, RouteRule, Step, Subject, Target, Verdict, content, normalise, normalise_host,
+    split_target,
+};
+use crate::upstream::{Balance, CheckKind, EjectionSpec, HashOn, OverloadSpec, UpstreamSpec};
 use crate::value::{ByteSize, Priority};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
@@ -21,6 +24,8 @@ pub struct Question {
     pub url: String,
     /// Header fields.
     pub headers: Vec<(String, String)>,
+    /// The body; none where it is empty.
+    pub body: String,
     /// The client's address; that of this machine where none is given.
     pub client: Option<IpAddr>,
 }
@@ -61,7 +66,9 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
         let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
         let hosts = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
         let _ = writeln!(out, "route {}{hosts} -> {}", name_of(route), action(route));
-        let policies = route.chain.describe().into_iter().chain(route.chain.describe_upstream_requests());
+        let asked = bodies(rule);
+        let policies = asked.into_iter().chain(route.chain.describe());
+        let policies = policies.chain(route.chain.describe_upstream_requests());
         let policies = policies.chain(route.chain.describe_responses());
         for line in policies.chain(frame(route)) {
             let _ = writeln!(out, "    {line}");
@@ -70,11 +77,22 @@ pub fn explain_plan(snapshot: &Snapshot) -> String {
     out
 }
 
+/// What a route asks of bodies.
+fn bodies(rule: &RouteRule) -> Option<String> {
+    let asked = rule.predicates.iter().filter(|predicate| matches!(predicate.subject, Subject::Body(_)));
+    let asked: Vec<String> = asked.map(ToString::to_string).collect();
+    (!asked.is_empty()).then(|| format!("for {}; bodies up to 64KiB are read to tell", asked.join(" and ")))
+}
+
 /// The endpoints of an upstream, and how they are chosen and checked.
 fn pool(spec: &UpstreamSpec) -> String {
-    let endpoints = spec.endpoints.iter().map(|endpoint| match endpoint.weight.get() {
-        1 => endpoint.label.clone(),
-        weight => format!("{} (weight {weight})", endpoint.label),
+    let endpoints = spec.endpoints.iter().map(|endpoint| {
+        let weight = Some(endpoint.weight.get()).filter(|weight| *weight != 1).map(|weight| format!("weight {weight}"));
+        let told = weight.into_iter().chain(endpoint.labels.iter().map(|(name, value)| format!("{name}={value}")));
+        match told.collect::<Vec<_>>().join(", ") {
+            told if told.is_empty() => endpoint.label.clone(),
+            told => format!("{} ({told})", endpoint.label),
+        }
     });
     let mut text = endpoints.collect::<Vec<_>>().join(", ");
     let balance = match &spec.balance {
@@ -103,12 +121,28 @@ fn pool(spec: &UpstreamSpec) -> String {
     };
     let warming = spec.slow_start.map(|span| format!("slow start over {span:?}")).unwrap_or_default();
     let zone = spec.zone.as_ref().map(|zone| format!("zone {} preferred", zone.own)).unwrap_or_default();
-    for part in
-        [balance, checked.unwrap_or_default(), overload, breaker, warming, zone].iter().filter(|part| !part.is_empty())
-    {
+    let affinity = spec.affinity.as_ref().map(|own| format!("affinity by cookie {}", own.cookie)).unwrap_or_default();
+    let zone = if zone.is_empty() { zone } else { format!("{zone}{}", spill(spec)) };
+    let ejection = match &spec.ejection {
+        None => "no ejection".to_owned(),
+        Some(usual) if *usual == EjectionSpec::USUAL => String::new(),
+        Some(own) => format!("ejection after {} failures, for {:?}", own.after, own.base),
+    };
+    let most = spec.max_in_flight.map(|most| format!("at most {most} in flight")).unwrap_or_default();
+    let panic = Some(spec.panic_threshold * 100.0).filter(|share| (share - 50.0).abs() > 0.01);
+    let panic = panic.map(|share| format!("all used with less than {share}% of them well")).unwrap_or_default();
+    let checked = checked.unwrap_or_default();
+    let parts = [balance, affinity, checked, ejection, panic, most, overload, breaker, warming, zone];
+    for part in parts.iter().filter(|part| !part.is_empty()) {
         let _ = write!(text, "; {part}");
     }
     text
+}
+
+/// When others take part beside the endpoints of the preferred zone.
+fn spill(spec: &UpstreamSpec) -> String {
+    let below = spec.zone.as_ref().map(|zone| zone.spill_below * 100.0);
+    below.map(|below| format!(", others below {below}% of it well")).unwrap_or_default()
 }
 
 fn name_of(route: &Route) -> String {
@@ -129,12 +163,12 @@ fn action(route: &Route) -> String {
                 .choices()
                 .iter()
                 .map(|choice| match target.choices().len() {
-                    1 => choice.upstream.name().to_owned(),
+                    1 => choice.to_string(),
                     _ => {
                         let told: Vec<String> = choice.when.iter().map(ToString::to_string).collect();
                         let when =
                             if told.is_empty() { String::new() } else { format!(", or when {}", told.join(" and ")) };
-                        format!("{} (weight {}{when})", choice.upstream.name(), choice.weight)
+                        format!("{choice} (weight {}{when})", choice.weight)
                     }
                 })
                 .collect();
@@ -221,8 +255,20 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
     if path.as_str() != target.path {
         let _ = writeln!(out, "    written as {}", target.path);
     }
-    let lookup =
-        Target { host: &host, path: path.as_str(), method: &asked.method, query: target.query, headers: &headers };
+    let said = content(&headers, asked.body.as_bytes());
+    let body = said.as_ref().map_or(Reading::Unfit, Reading::Read);
+    if !asked.body.is_empty() {
+        let known = if said.is_some() { "" } else { ", of which nothing can be read" };
+        let _ = writeln!(out, "    a body of {} bytes{known}", asked.body.len());
+    }
+    let lookup = Target {
+        host: &host,
+        path: path.as_str(),
+        method: &asked.method,
+        query: target.query,
+        headers: &headers,
+        body,
+    };
     let lookup = match snapshot.sought(&lookup) {
         Ok(sought) => sought,
         Err(reply) => {
@@ -244,7 +290,7 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
             let methods: Vec<&str> = allowed.iter().collect();
             let _ = writeln!(out, "answer 405 method-not-allowed, Allow: {}", methods.join(", "));
         }
-        Found::Route(number) => {
+        Found::Route(number) | Found::Unread(number) => {
             if let Some(route) = snapshot.routes.get(number) {
                 winner(&mut out, snapshot, (number, route), (path.as_str(), &captures), path.has_encoded_slash());
                 let mut view = RequestView {

@@ -3,7 +3,7 @@
 use super::Snapshot;
 use crate::policy::cors::{Preflight, Preflights};
 use crate::reply::{Reason, Reply};
-use crate::routing::{Captures, Found, OPTIONS, Target};
+use crate::routing::{Captures, Found, OPTIONS, Reading, Target};
 
 /// What a preflight is told whose route is not the one that would answer it.
 const NOT_FOR_OTHERS: &str = "The route that answers this method is not for pages of other origins.";
@@ -36,7 +36,8 @@ impl Snapshot {
         if self.is_written_for_options(&found) {
             return Ok(*target);
         }
-        let meant = Target { method, ..*target };
+        // What is asked about has a body, if only the question has none.
+        let meant = Target { method, body: Reading::Unread, ..*target };
         match (self.answers_preflights(&find(&meant)), self.answers_preflights(&found)) {
             (true, _) => Ok(meant),
             (false, false) => Ok(*target),
@@ -45,12 +46,12 @@ impl Snapshot {
     }
 
     fn is_written_for_options(&self, found: &Found) -> bool {
-        let Found::Route(number) = found else { return false };
+        let (Found::Route(number) | Found::Unread(number)) = found else { return false };
         self.router.rules().get(*number).is_some_and(|rule| rule.methods.names(OPTIONS))
     }
 
     fn answers_preflights(&self, found: &Found) -> bool {
-        let Found::Route(number) = found else { return false };
+        let (Found::Route(number) | Found::Unread(number)) = found else { return false };
         self.routes.get(*number).is_some_and(|route| route.preflights == Preflights::Answered)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Snapshot;
 use crate::cache::{Counting, Purge, UrlText};
-use crate::routing::{Captures, Found, Target, normalise, normalise_host, split_target};
+use crate::routing::{Captures, Found, Reading, Target, normalise, normalise_host, split_target};
 use http::HeaderMap;
 use std::net::IpAddr;
 
@@ -52,10 +52,10 @@ impl Snapshot {
 
     fn answering(&self, host: &str, path: &str, query: Option<&str>) -> Option<usize> {
         let headers = HeaderMap::new();
-        let target = Target { host, path, method: "GET", query, headers: &headers };
+        let target = Target { host, path, method: "GET", query, headers: &headers, body: Reading::Unfit };
         match self.router.find(&target, &mut Captures::new()) {
             Found::Route(number) => Some(number),
-            Found::NoRoute | Found::MethodNotAllowed(_) => None,
+            Found::NoRoute | Found::MethodNotAllowed(_) | Found::Unread(_) => None,
         }
     }
 }

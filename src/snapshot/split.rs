@@ -33,6 +33,8 @@ pub struct Target {
 pub struct Choice {
     /// The upstream.
     pub upstream: Arc<Upstream>,
+    /// The number of the subset of it that requests are for; `None` for all endpoints.
+    pub subset: Option<usize>,
     /// Its counters.
     pub metrics: Arc<UpstreamMetrics>,
     /// Its share, relative to the others; 0 takes no requests.
@@ -44,7 +46,28 @@ pub struct Choice {
 impl Choice {
     /// The upstream as one that is called.
     pub fn callee(&self) -> Callee {
-        Callee { upstream: Arc::clone(&self.upstream), metrics: Arc::clone(&self.metrics) }
+        let (upstream, metrics) = (Arc::clone(&self.upstream), Arc::clone(&self.metrics));
+        Callee { upstream, subset: self.subset, metrics }
+    }
+
+    /// What it draws its numbers with.
+    fn digest(&self) -> u64 {
+        match self.subset {
+            None => hash_of(self.upstream.name().as_bytes()),
+            Some(_) => hash_of(self.to_string().as_bytes()),
+        }
+    }
+}
+
+/// The upstream, and the subset of it where not all of it is meant.
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = self.upstream.spec();
+        f.write_str(&spec.name)?;
+        match self.subset.and_then(|number| spec.subsets.get(number)) {
+            Some(labels) => write!(f, " where {labels}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -157,7 +180,7 @@ impl Target {
 
     fn by_key(&self, digest: u64) -> Option<usize> {
         let drawn = self.choices.iter().map(|choice| {
-            let number = fraction(digest, hash_of(choice.upstream.name().as_bytes()));
+            let number = fraction(digest, choice.digest());
             f64::from(choice.weight) / -number.ln()
         });
         let highest = drawn.enumerate().filter(|(_, score)| *score > 0.0).max_by(|(_, a), (_, b)| a.total_cmp(b));

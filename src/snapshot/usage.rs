@@ -15,19 +15,22 @@ fn now() -> Moment {
 }
 
 /// What the consumers from the one at `from` on have left: at most `count` of them, and where the next page begins.
-pub fn usage_page(snapshot: &Snapshot, from: usize, count: Option<usize>) -> Value {
+pub async fn usage_page(snapshot: &Snapshot, from: usize, count: Option<usize>) -> Value {
     let consumers = snapshot.consumers.load();
     let total = consumers.count().0;
     let count = count.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let now = now();
-    let page: Vec<Value> = consumers.page(from, count).iter().map(|it| json!(snapshot.usage.of(it, &now))).collect();
+    let mut page: Vec<Value> = Vec::new();
+    for consumer in consumers.page(from, count) {
+        page.push(json!(snapshot.usage.of(consumer, &now).await));
+    }
     let next = from.saturating_add(page.len());
     json!({ "consumers": page, "total": total, "next": (next < total && !page.is_empty()).then_some(next) })
 }
 
 /// What one consumer has left; `None` where nobody has that name.
-pub fn usage_of(snapshot: &Snapshot, consumer: &str) -> Option<Value> {
+pub async fn usage_of(snapshot: &Snapshot, consumer: &str) -> Option<Value> {
     let consumers = snapshot.consumers.load();
     let found = consumers.by_id(consumer)?;
-    Some(json!(snapshot.usage.of(found, &now())))
+    Some(json!(snapshot.usage.of(found, &now()).await))
 }

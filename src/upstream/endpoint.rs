@@ -11,9 +11,11 @@ use std::time::Duration;
 use http::HeaderValue;
 use pingora_core::upstreams::peer::HttpPeer;
 
+use super::affinity::Ticket;
 use super::balance::Latency;
 use super::breaker::{Admission, Breaker, BreakerSpec, BreakerState};
 use super::health::Active;
+use super::labels::Labels;
 use super::load::Slot;
 use super::outlier::Passive;
 use super::spec::{EndpointSpec, Protocol};
@@ -118,6 +120,7 @@ pub(super) struct Settings {
     pub(super) signals: Signals,
     pub(super) breaker: Option<BreakerSpec>,
     pub(super) slow_start: Option<Duration>,
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// Which kinds of bad news take an endpoint out: those that are configured. State of the other kind may be left over
@@ -140,6 +143,8 @@ pub struct Endpoint {
     breaker: Option<BreakerSpec>,
     slow_start: Option<Duration>,
     zone: Option<Box<str>>,
+    labels: Labels,
+    ticket: Option<Box<Ticket>>,
     state: Arc<State>,
     label: String,
     host_header: HeaderValue,
@@ -154,7 +159,7 @@ impl Endpoint {
         settings: Settings,
         before: Option<&Endpoint>,
     ) -> Endpoint {
-        let Settings { label, host_header, peer, signals, breaker, slow_start } = settings;
+        let Settings { label, host_header, peer, signals, breaker, slow_start, ticket } = settings;
         Endpoint {
             id: EndpointId::of(address, written, &label),
             address,
@@ -164,6 +169,8 @@ impl Endpoint {
             breaker,
             slow_start,
             zone: written.zone.clone(),
+            labels: written.labels.clone(),
+            ticket: ticket.map(Box::new),
             state: before.map(|endpoint| Arc::clone(&endpoint.state)).unwrap_or_default(),
             label,
             host_header,
@@ -257,6 +264,17 @@ impl Endpoint {
     /// The zone it is in.
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
+    }
+
+    /// What tells it from its neighbours.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The `Set-Cookie` that brings a client back here, for a request over TLS or in clear text; `None` where there is no
+    /// affinity, or the client has shown that cookie already.
+    pub fn set_cookie(&self, shown: Option<&[u8]>, over_tls: bool) -> Option<&HeaderValue> {
+        self.ticket.as_ref()?.renewed(shown, over_tls)
     }
 
     /// It has joined others that are in service already.

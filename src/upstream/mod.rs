@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `spec` | the settings an upstream is made from |
 //! | `set`, `endpoint`, `peer`, `tls` | the endpoints of the moment, their state and how they are reached |
+//! | `pool`, `labels` | those that are chosen among: all, or a subset; the near ones first |
+//! | `affinity` | the cookie that brings a client back to its endpoint |
 //! | `balance/` | the algorithms |
 //! | `outlier` | passive ejection, by the outcome of real requests |
 //! | `health`, `probe` | active checks |
@@ -21,6 +23,7 @@
 //! the count when it is dropped; [`Upstream::record`] says what came of it, once, as soon as the head of the answer is there
 //! or the attempt has failed. Who tries again asks [`Upstream::budget`] first, and lists in [`Ask::tried`] where it has been.
 
+mod affinity;
 mod background;
 mod balance;
 mod breaker;
@@ -28,10 +31,12 @@ mod dns;
 mod endpoint;
 mod error;
 mod health;
+mod labels;
 mod load;
 mod outlier;
 mod overload;
 mod peer;
+mod pool;
 mod probe;
 mod retry;
 mod set;
@@ -50,12 +55,14 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use pingora_core::server::ShutdownWatch;
 
+pub use affinity::{AffinityKey, AffinitySpec};
 pub use background::Background;
 pub use balance::hash_of;
 pub use breaker::{BreakerSpec, BreakerState};
 pub use dns::{Resolve, SystemResolver};
 pub use endpoint::{Endpoint, EndpointId, FailureKind, Outcome, Picked};
 pub use error::UpstreamError;
+pub use labels::Labels;
 pub use overload::{OverloadSpec, OverloadState};
 pub use retry::{RetryBudget, RetryDecision};
 pub use set::{Ask, NoEndpoint};
@@ -173,9 +180,9 @@ impl Upstream {
         Ok(Picked::begin(Arc::clone(endpoint), slot))
     }
 
-    /// Whether there is an available endpoint that a request did not try.
-    pub fn has_other(&self, tried: &[EndpointId], now: Millis) -> bool {
-        self.set.load().has_other(tried, now)
+    /// Whether there is an available endpoint that a request did not try, within a subset or among all.
+    pub fn has_other(&self, tried: &[EndpointId], subset: Option<usize>, now: Millis) -> bool {
+        self.set.load().has_other(tried, subset, now)
     }
 
     /// Attempts under way at all its endpoints.

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use super::balance::{Balancer, Candidates, Scope, Warming, in_panic};
+use super::affinity::{Ticket, codes};
+use super::balance::{Warming, in_panic};
 use super::dns::Answers;
 use super::endpoint::{Endpoint, EndpointId, Settings, Signals};
 use super::error::UpstreamError;
+use super::labels::Labels;
 use super::peer;
-use super::spec::{Balance, EndpointSpec, Host, UpstreamSpec, ZoneSpec};
+use super::pool::{Pool, Rules};
+use super::spec::{Balance, EndpointSpec, Host, UpstreamSpec};
 use super::time::Millis;
 use super::tls::TlsPolicy;
 use crate::value::Priority;
@@ -21,6 +24,10 @@ use crate::value::Priority;
 pub struct Ask<'a> {
     /// Digest of what the request is hashed by, from [`super::hash_of`]; only `hash` balancing looks at it.
     pub hash: Option<u64>,
+    /// What the client has shown to come back to an endpoint: the value of the cookie of [`super::AffinitySpec`].
+    pub shown: Option<&'a [u8]>,
+    /// The number of the subset it is for, in [`UpstreamSpec::subsets`]; `None` for all endpoints.
+    pub subset: Option<usize>,
     /// Endpoints this request tried before: avoided while there is another.
     pub tried: &'a [EndpointId],
     /// The present moment.
@@ -58,116 +65,130 @@ pub(super) struct Blueprint<'a> {
 
 /// The endpoints and their tables.
 pub(super) struct EndpointSet {
-    endpoints: Box<[Arc<Endpoint>]>,
-    balancer: Balancer,
-    panic_threshold: f64,
-    warming: Warming,
-    near: Option<Near>,
-}
-
-/// The endpoints of the preferred zone, where some are elsewhere.
-struct Near {
-    endpoints: Box<[Arc<Endpoint>]>,
-    balancer: Balancer,
-    spill_below: f64,
+    all: Pool,
+    /// By their numbers.
+    subsets: Box<[(Labels, Pool)]>,
+    /// Endpoints by the codes under which clients come back to them; empty without affinity.
+    known: ahash::AHashMap<Box<[u8]>, usize>,
+    rules: Rules,
 }
 
 impl EndpointSet {
     /// State goes on from equal endpoints of `before`. An endpoint that is there twice is there once, with both
     /// weights.
     pub(super) fn build(of: &Blueprint<'_>, before: Option<&EndpointSet>) -> Result<EndpointSet, UpstreamError> {
-        let signals = Signals { active: of.spec.health.is_some(), passive: of.spec.ejection.is_some() };
-        let old: ahash::AHashMap<EndpointId, &Arc<Endpoint>> =
-            before.into_iter().flat_map(EndpointSet::endpoints).map(|endpoint| (endpoint.id(), endpoint)).collect();
-        let mut seen = ahash::AHashMap::new();
-        let mut unique: Vec<Placed> = Vec::new();
-        for placed in of.spec.endpoints.iter().flat_map(|written| placements(written, of.answers)) {
-            let next = unique.len();
-            let at = *seen.entry(placed.id).or_insert(next);
-            match unique.get_mut(at) {
-                Some(twin) => twin.written.weight = twin.written.weight.saturating_add(placed.written.weight.get()),
-                None => unique.push(placed),
-            }
-        }
-        let endpoints: Vec<Arc<Endpoint>> = unique
-            .into_iter()
-            .map(|placed| {
-                let settings = Settings {
-                    host_header: peer::host_header(&placed.written)?,
-                    peer: peer::build(placed.address, &placed.written, of.spec, of.tls),
-                    label: placed.label,
-                    signals,
-                    breaker: of.spec.endpoint_breaker.clone(),
-                    slow_start: of.spec.slow_start.filter(|span| !span.is_zero()),
-                };
-                let before = old.get(&placed.id).map(|endpoint| &***endpoint);
-                let endpoint = Endpoint::new(placed.address, &placed.written, settings, before);
-                if before.is_none() && !old.is_empty() {
-                    endpoint.joins();
-                }
-                Ok(Arc::new(endpoint))
-            })
-            .collect::<Result<_, UpstreamError>>()?;
-        let balancer = Balancer::new(&of.spec.balance, &endpoints, of.cursor);
-        let panic_threshold = of.spec.panic_threshold;
+        let endpoints = endpoints(of, before)?;
         let keyed = matches!(of.spec.balance, Balance::Hash(_));
         let warming = if of.spec.slow_start.is_some() && !keyed { Warming::Slowly } else { Warming::AtOnce };
-        let near = of.spec.zone.as_ref().and_then(|zone| Near::of(&endpoints, zone, of));
-        Ok(EndpointSet { endpoints: endpoints.into_boxed_slice(), balancer, panic_threshold, warming, near })
+        let subset = |labels: &Labels| {
+            let own = endpoints.iter().filter(|endpoint| endpoint.labels().has_all(labels)).cloned().collect();
+            // With the cursor of all, turns among these would be in step with turns among those.
+            (labels.clone(), Pool::new(own, of, &Arc::default()))
+        };
+        let subsets = of.spec.subsets.iter().map(subset).collect();
+        let known = known(of.spec, &endpoints);
+        let rules = Rules { panic_threshold: of.spec.panic_threshold, warming };
+        Ok(EndpointSet { all: Pool::new(endpoints, of, of.cursor), subsets, known, rules })
     }
 
     /// The endpoints of an earlier set that are not in this one.
     pub(super) fn without(&self, before: &EndpointSet) -> Vec<Arc<Endpoint>> {
-        let kept: ahash::AHashSet<EndpointId> = self.endpoints.iter().map(|endpoint| endpoint.id()).collect();
-        before.endpoints.iter().filter(|endpoint| !kept.contains(&endpoint.id())).cloned().collect()
+        let kept: ahash::AHashSet<EndpointId> = self.endpoints().iter().map(|endpoint| endpoint.id()).collect();
+        before.endpoints().iter().filter(|endpoint| !kept.contains(&endpoint.id())).cloned().collect()
     }
 
     pub(super) fn endpoints(&self) -> &[Arc<Endpoint>] {
-        &self.endpoints
+        self.all.endpoints()
+    }
+
+    /// Those of a subset, or all.
+    fn pool(&self, subset: Option<usize>) -> Option<&Pool> {
+        match subset {
+            None => Some(&self.all),
+            Some(number) => self.subsets.get(number).map(|(_, pool)| pool),
+        }
     }
 
     pub(super) fn choose<'a>(&'a self, ask: &'a Ask<'a>) -> Result<&'a Arc<Endpoint>, NoEndpoint> {
-        if self.endpoints.is_empty() {
+        let Some(pool) = self.pool(ask.subset).filter(|pool| !pool.endpoints().is_empty()) else {
             return Err(NoEndpoint::Unresolved);
+        };
+        if let Some(endpoint) = ask.shown.and_then(|shown| self.returning(shown, ask)) {
+            return Ok(endpoint);
         }
-        if let Some(near) = &self.near {
-            let candidates = Candidates::new(&near.endpoints, ask, Scope::Near(near.spill_below), self.warming);
-            if let Some(endpoint) = near.balancer.choose(&candidates) {
-                return Ok(endpoint);
-            }
-        }
-        let candidates = Candidates::new(&self.endpoints, ask, Scope::All(self.panic_threshold), self.warming);
-        self.balancer.choose(&candidates).ok_or_else(|| self.why_nobody(ask.now))
+        pool.choose(ask, self.rules).ok_or_else(|| why_nobody(pool, ask.now))
     }
 
-    fn why_nobody(&self, now: Millis) -> NoEndpoint {
-        let waits: Option<Vec<Duration>> = self.endpoints.iter().map(|endpoint| endpoint.barred_for(now)).collect();
-        waits.and_then(|waits| waits.into_iter().min()).map_or(NoEndpoint::Unavailable, NoEndpoint::BreakerOpen)
+    /// The endpoint that a client comes back to, while nothing speaks against it.
+    fn returning(&self, shown: &[u8], ask: &Ask<'_>) -> Option<&Arc<Endpoint>> {
+        let endpoint = self.endpoints().get(*self.known.get(shown)?)?;
+        let labels = ask.subset.and_then(|number| self.subsets.get(number)).map(|(labels, _)| labels);
+        let within = labels.is_none_or(|labels| endpoint.labels().has_all(labels));
+        (within && !ask.tried.contains(&endpoint.id()) && endpoint.is_available(ask.now)).then_some(endpoint)
     }
 
-    /// Whether an endpoint that a request did not try is available.
-    pub(super) fn has_other(&self, tried: &[EndpointId], now: Millis) -> bool {
-        self.endpoints.iter().any(|endpoint| !tried.contains(&endpoint.id()) && endpoint.is_available(now))
+    /// Whether an endpoint that a request did not try is available, within a subset or among all.
+    pub(super) fn has_other(&self, tried: &[EndpointId], subset: Option<usize>, now: Millis) -> bool {
+        let mut endpoints = self.pool(subset).into_iter().flat_map(Pool::endpoints);
+        endpoints.any(|endpoint| !tried.contains(&endpoint.id()) && endpoint.is_available(now))
     }
 
     /// Whether so few endpoints are available that all are used.
     pub(super) fn in_panic(&self, now: Millis) -> bool {
-        let available = self.endpoints.iter().filter(|endpoint| endpoint.is_available(now)).count();
-        in_panic(available, self.endpoints.len(), self.panic_threshold)
+        let available = self.endpoints().iter().filter(|endpoint| endpoint.is_available(now)).count();
+        in_panic(available, self.endpoints().len(), self.rules.panic_threshold)
     }
 }
 
-impl Near {
-    /// `None` where all endpoints are in the zone, or none.
-    fn of(endpoints: &[Arc<Endpoint>], zone: &ZoneSpec, of: &Blueprint<'_>) -> Option<Near> {
-        let near: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.zone() == Some(&*zone.own)).cloned().collect();
-        if near.is_empty() || near.len() == endpoints.len() {
-            return None;
+/// The endpoints of the moment, each once.
+fn endpoints(of: &Blueprint<'_>, before: Option<&EndpointSet>) -> Result<Vec<Arc<Endpoint>>, UpstreamError> {
+    let signals = Signals { active: of.spec.health.is_some(), passive: of.spec.ejection.is_some() };
+    let old: ahash::AHashMap<EndpointId, &Arc<Endpoint>> =
+        before.into_iter().flat_map(EndpointSet::endpoints).map(|endpoint| (endpoint.id(), endpoint)).collect();
+    let mut seen = ahash::AHashMap::new();
+    let mut unique: Vec<Placed> = Vec::new();
+    for placed in of.spec.endpoints.iter().flat_map(|written| placements(written, of.answers)) {
+        let next = unique.len();
+        let at = *seen.entry(placed.id).or_insert(next);
+        match unique.get_mut(at) {
+            Some(twin) => twin.written.weight = twin.written.weight.saturating_add(placed.written.weight.get()),
+            None => unique.push(placed),
         }
-        // With the cursor of all, turns among these would be in step with turns among those.
-        let balancer = Balancer::new(&of.spec.balance, &near, &Arc::default());
-        Some(Near { endpoints: near.into_boxed_slice(), balancer, spill_below: zone.spill_below })
     }
+    unique
+        .into_iter()
+        .map(|placed| {
+            let settings = Settings {
+                host_header: peer::host_header(&placed.written)?,
+                peer: peer::build(placed.address, &placed.written, of.spec, of.tls),
+                signals,
+                breaker: of.spec.endpoint_breaker.clone(),
+                slow_start: of.spec.slow_start.filter(|span| !span.is_zero()),
+                ticket: of.spec.affinity.as_ref().and_then(|own| Ticket::new(own, &of.spec.name, &placed.label)),
+                label: placed.label,
+            };
+            let before = old.get(&placed.id).map(|endpoint| &***endpoint);
+            let endpoint = Endpoint::new(placed.address, &placed.written, settings, before);
+            if before.is_none() && !old.is_empty() {
+                endpoint.joins();
+            }
+            Ok(Arc::new(endpoint))
+        })
+        .collect()
+}
+
+/// Endpoints by the codes under which clients come back to them.
+fn known(spec: &UpstreamSpec, endpoints: &[Arc<Endpoint>]) -> ahash::AHashMap<Box<[u8]>, usize> {
+    let codes = |(place, endpoint): (usize, &'_ Arc<Endpoint>)| -> Vec<(Box<[u8]>, usize)> {
+        let own = spec.affinity.iter();
+        own.flat_map(|own| codes(own, &spec.name, endpoint.label())).map(|code| (code, place)).collect()
+    };
+    endpoints.iter().enumerate().flat_map(codes).collect()
+}
+
+fn why_nobody(pool: &Pool, now: Millis) -> NoEndpoint {
+    let waits: Option<Vec<Duration>> = pool.endpoints().iter().map(|endpoint| endpoint.barred_for(now)).collect();
+    waits.and_then(|waits| waits.into_iter().min()).map_or(NoEndpoint::Unavailable, NoEndpoint::BreakerOpen)
 }
 
 /// A written endpoint at one of its addresses.

@@ -7,7 +7,9 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::affinity::AffinitySpec;
 use super::breaker::BreakerSpec;
+use super::labels::Labels;
 use super::overload::OverloadSpec;
 use http::HeaderName;
 
@@ -18,8 +20,12 @@ pub struct UpstreamSpec {
     pub name: String,
     /// Where requests may go; at least one.
     pub endpoints: Vec<EndpointSpec>,
+    /// Labels of endpoints that some requests are for; requests name them by their place here.
+    pub subsets: Vec<Labels>,
     /// How one endpoint is chosen among several.
     pub balance: Balance,
+    /// How clients are brought back to the endpoint that has served them.
+    pub affinity: Option<AffinitySpec>,
     /// Active checks; without them only ejection takes an endpoint out.
     pub health: Option<HealthSpec>,
     /// Passive ejection by the outcome of real requests.
@@ -68,6 +74,8 @@ pub struct EndpointSpec {
     pub label: String,
     /// The zone it is in.
     pub zone: Option<Box<str>>,
+    /// What tells it from its neighbours.
+    pub labels: Labels,
 }
 
 /// Which endpoints are preferred, and for how long.
@@ -192,6 +200,12 @@ pub struct EjectionSpec {
     /// Share of the endpoints, 0 to 1, that may be ejected at once. Of two or more, one always may, unless this is 0;
     /// a single endpoint never is.
     pub at_most: f64,
+}
+
+impl EjectionSpec {
+    /// In force where nothing is written.
+    pub const USUAL: Self =
+        Self { after: 5, base: Duration::from_secs(30), longest: Duration::from_secs(300), at_most: 0.5 };
 }
 
 /// How TLS endpoints are verified and what they are shown.

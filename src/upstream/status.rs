@@ -65,6 +65,9 @@ pub struct EndpointStatus {
     pub address: String,
     /// Its weight.
     pub weight: u32,
+    /// What tells it from its neighbours, `name=value`, separated by commas.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub labels: String,
     /// The zone it is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
@@ -185,6 +188,7 @@ fn endpoint_status(endpoint: &Endpoint, spec: &UpstreamSpec, now: Millis) -> End
         endpoint: endpoint.label().to_owned(),
         address: endpoint.address().to_string(),
         weight: endpoint.weight(),
+        labels: endpoint.labels().to_string(),
         zone: endpoint.zone().map(str::to_owned),
         state: state(endpoint, now),
         breaker: endpoint.breaker().map(BreakerState::as_str),

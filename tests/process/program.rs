@@ -135,6 +135,14 @@ impl Process {
         kill(self.id(), signal).expect("a running process");
     }
 
+    /// Whether its first thread holds this signal back (proc(5), `SigBlk`).
+    pub fn keeps(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .is_some_and(|mask| mask >> (signal as u32 - 1) & 1 == 1)
+    }
+
     /// What it has printed so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -136,3 +136,17 @@ fn a_storm_of_hups_loses_no_request_and_ends_with_the_last_file() {
     let answered = load.finish();
     assert_eq!(origin.requests().len(), answered);
 }
+
+#[test]
+fn a_hup_while_the_first_file_is_compiled_is_a_reload_and_no_end() {
+    let (site, origin) = (Site::new(), Origin::start(|_| Answer::ok("loaded")));
+    let many: String = (0..5_000).map(|route| format!("  /many/{route}: {{ respond: {{ status: 204 }} }}\n")).collect();
+    site.write_with("", &format!("{}\n{many}", routes(&origin, 1)));
+    let mut gateway = site.launch(&[]);
+    wait::until("the process keeps HUP for later", || gateway.keeps(Signal::SIGHUP));
+    site.write_with("", &routes(&origin, 2));
+    gateway.signal(Signal::SIGHUP);
+    gateway.signal(Signal::SIGUSR1);
+    gateway.await_serving();
+    wait::until("the newer file is in service", || version(&site) == 2);
+}

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::load::Load;
 use crate::program::Site;
+use crate::support::client::Request;
 use crate::support::origin::{Answer, Origin};
 use crate::support::wait;
 
@@ -102,4 +103,36 @@ fn a_socket_left_behind_by_a_dead_successor_stops_neither_the_gateway_nor_an_upg
     assert_eq!(site.get("/").status, 204);
     let left: Vec<_> = ["run/upgrade.sock", "run/upgrade.sock.claim"].map(|name| site.path(name).exists()).into();
     assert_eq!(left, [false, false]);
+}
+
+#[test]
+fn a_successor_and_a_restart_bring_clients_back_to_their_endpoints_where_there_is_a_folder_for_state() {
+    let (site, origins) = (Site::new(), [0, 1, 2].map(|number| Origin::start(move |_| Answer::ok(number.to_string()))));
+    let urls: Vec<String> = origins.iter().map(Origin::url).collect();
+    let yaml = format!(
+        "upstreams: {{ up: {{ endpoints: [{}], affinity: stay }} }}\nroutes: {{ /**: {{ to: up }} }}",
+        urls.join(", ")
+    );
+    site.write_with("state_dir: state", &yaml);
+    let mut old = site.start();
+    let first = site.get("/");
+    let cookie = first.header("set-cookie").and_then(|field| field.split(';').next()).expect("a cookie").to_owned();
+    let comes_back = || {
+        for _ in 0..6 {
+            let again = crate::support::client::send(site.main, &Request::get("/").header("Cookie", &cookie));
+            assert_eq!((again.text(), again.header("set-cookie")), (first.text(), None));
+        }
+    };
+    wait::until("the key is on the disk", || site.path("state/quotas").exists());
+    let mut new = site.launch(&["--upgrade"]);
+    new.await_serving();
+    wait::until("the old process has ended", || !old.runs());
+    old.await_end();
+    comes_back();
+    new.signal(Signal::SIGTERM);
+    new.await_end();
+    let mut third = site.start();
+    comes_back();
+    third.signal(Signal::SIGTERM);
+    third.await_end();
 }

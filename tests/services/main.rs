@@ -8,6 +8,8 @@ mod shared_failures;
 #[cfg(test)]
 mod shared_limits;
 #[cfg(test)]
+mod shared_plans;
+#[cfg(test)]
 mod shared_precision;
 #[cfg(test)]
 mod shared_purges;

@@ -83,6 +83,12 @@ fn leases_ask_the_store_at_most_once_for_fifty_requests() {
     let asked = gateway.metric("tollgate_shared_store_commands_total", &[]);
     assert!(asked <= 60.0, "{asked}");
     assert_eq!(gateway.metric("tollgate_shared_decisions_total", &["by=\"lease\""]), 3_000.0);
+    // As the store itself has counted; a script is loaded once.
+    let scripts = redis.cli(&["info", "commandstats"]);
+    let calls =
+        scripts.lines().filter_map(|line| line.strip_prefix("cmdstat_eval")?.split_once("calls=")?.1.split(',').next());
+    let calls: u64 = calls.map(|calls| calls.parse::<u64>().expect("a number")).sum();
+    assert!((1..=62).contains(&calls), "{calls}: {scripts}");
 }
 
 #[test]

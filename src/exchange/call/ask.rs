@@ -2,7 +2,7 @@
 
 use crate::reply::{Reason, Reply};
 use crate::request::cookie;
-use crate::upstream::{Balance, HashOn, NoEndpoint, hash_of};
+use crate::upstream::{Balance, HashOn, NoEndpoint, UpstreamSpec, hash_of};
 use http::HeaderMap;
 use std::net::IpAddr;
 
@@ -21,6 +21,11 @@ pub fn no_endpoint(why: NoEndpoint) -> Reply {
             Reply::new(Reason::BreakerOpen).retry_after(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX))
         }
     }
+}
+
+/// What a client shows to come back to an endpoint of the upstream; `None` without affinity, or without the cookie.
+pub fn shown(upstream: &UpstreamSpec, headers: &HeaderMap) -> Option<Vec<u8>> {
+    cookie(headers, &upstream.affinity.as_ref()?.cookie)
 }
 
 /// The digest a request is balanced by; `None` where the upstream hashes nothing, or the request has no such field, so

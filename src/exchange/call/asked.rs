@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub struct Callee {
     /// The upstream.
     pub upstream: Arc<Upstream>,
+    /// The number of the subset of it that is meant; `None` for all endpoints.
+    pub subset: Option<usize>,
     /// Its counters.
     pub metrics: Arc<UpstreamMetrics>,
 }
@@ -57,6 +59,17 @@ impl Call {
         let (host, body, retries) = (None, CallBody::None, Retries::default());
         let (marking, after) = (Marking::ByTheCall, None);
         Self { to, method, target, fields, host, marking, body, retries, after }
+    }
+}
+
+impl Call {
+    /// Whether its body is short enough to be sent again.
+    pub(super) fn is_short(&self) -> bool {
+        match &self.body {
+            CallBody::Whole(body) => body.len() as u64 <= self.retries.replay,
+            // Of one in pieces none has been taken, or it could not be sent at all.
+            CallBody::None | CallBody::Stream { .. } => true,
+        }
     }
 }
 

@@ -4,11 +4,14 @@ use super::answer::{AnswerBody, Reading};
 use super::attempt::{Attempt, Broken, send};
 use super::clock::Bounds;
 use super::head::{fields, head};
-use super::{Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, no_endpoint};
+use super::{
+    Attempted, Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, no_endpoint, retry_after,
+    shown,
+};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::request::remove_hop_by_hop;
-use crate::upstream::{Ask, Clock, EndpointId, FailureKind, Millis, Outcome, Picked, RetryDecision};
+use crate::upstream::{Ask, Clock, EndpointId, FailureKind, Millis, Outcome, Picked};
 use http::{HeaderMap, header};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
@@ -17,7 +20,7 @@ use pingora_http::ResponseHeader;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Connections that a worker keeps for calls, over all endpoints.
 const POOL: usize = 512;
@@ -55,8 +58,12 @@ impl Lane {
 struct Course {
     fields: HeaderMap,
     hash: Option<u64>,
+    /// What the call shows to come back to an endpoint: a cookie that it carries. None is handed out for calls.
+    shown: Option<Vec<u8>>,
     tried: SmallVec<[EndpointId; 4]>,
     attempts: u32,
+    /// The wait before the next attempt.
+    pause: Duration,
     bounds: Bounds,
 }
 
@@ -97,14 +104,28 @@ impl Calls {
         }
         let fields = fields(&mut call, origin);
         let hash = hash(&spec.balance, origin.client.address, call.target.path(), &fields);
-        let bounds = Bounds::new(spec.timeouts, origin);
-        let mut course = Course { fields, hash, tried: call.after.into_iter().collect(), attempts: 0, bounds };
+        let (shown, bounds) = (shown(spec, &fields), Bounds::new(spec.timeouts, call.retries.per_try, origin));
+        let mut course = Course {
+            fields,
+            hash,
+            shown,
+            tried: call.after.into_iter().collect(),
+            attempts: 0,
+            pause: Duration::ZERO,
+            bounds,
+        };
         loop {
+            let pause = std::mem::take(&mut course.pause);
+            if !pause.is_zero() {
+                pingora_timeout::sleep(pause).await;
+            }
             if bounds.is_late() {
                 return Err(Reason::Deadline.into());
             }
             let ask = Ask {
                 hash: course.hash,
+                shown: course.shown.as_deref(),
+                subset: call.to.subset,
                 tried: &course.tried,
                 now: self.clock.now(),
                 random: lane.random(),
@@ -117,7 +138,7 @@ impl Calls {
             let mut attempt = Attempt::begin(picked, &call.to, origin);
             match self.attempt(lane, &mut attempt, &mut call, &course).await {
                 Ok((head, link, peer)) => {
-                    if self.is_retried(&head, &attempt, &call, &mut course) {
+                    if self.is_retried(lane, &head, &attempt, (&call, &mut course)) {
                         attempt.outcome = AttemptOutcome::RetriedStatus;
                         continue;
                     }
@@ -126,7 +147,7 @@ impl Calls {
                     let reading = Reading { attempt, link, peer, lane, to, bounds, clock, ending: false };
                     return Ok(answer(head, reading));
                 }
-                Err(broken) => match self.after(broken, &mut attempt, &call, &mut course) {
+                Err(broken) => match self.after(lane, broken, &mut attempt, (&call, &mut course)) {
                     Next::Retry => {}
                     Next::Fail(error) => return Err(error),
                 },
@@ -151,7 +172,13 @@ impl Calls {
     }
 
     /// Takes in what an answer's head says of the endpoint; whether another attempt is to be made instead.
-    fn is_retried(&self, head: &ResponseHeader, attempt: &Attempt, call: &Call, course: &mut Course) -> bool {
+    fn is_retried(
+        &self,
+        lane: &Lane,
+        head: &ResponseHeader,
+        attempt: &Attempt,
+        (call, course): (&Call, &mut Course),
+    ) -> bool {
         let (status, arrived) = (head.status.as_u16(), Instant::now());
         let outcome = match status {
             502..=504 => Outcome::Failure(FailureKind::Status(status)),
@@ -159,11 +186,12 @@ impl Calls {
         };
         call.to.upstream.record(&attempt.picked, outcome, self.clock.at(arrived));
         let is_error = head.status.is_client_error() || head.status.is_server_error();
-        is_error && self.may_retry(RetryCause::Status(status), &attempt.picked, call, course)
+        let after = || retry_after(&head.headers, SystemTime::now());
+        is_error && self.may_retry(lane, (RetryCause::Status(status), after()), &attempt.picked, (call, course))
     }
 
     /// Takes in that an attempt broke, and says what follows.
-    fn after(&self, broken: Broken, attempt: &mut Attempt, call: &Call, course: &mut Course) -> Next {
+    fn after(&self, lane: &Lane, broken: Broken, attempt: &mut Attempt, (call, course): (&Call, &mut Course)) -> Next {
         let late = course.bounds.is_late();
         let Broken::Upstream(error) = &broken else { return Next::Fail(broken.into_error(late)) };
         let (kind, outcome, reason) = classify(error);
@@ -184,26 +212,39 @@ impl Calls {
             Reason::UpstreamTimeout => RetryCause::Timeout,
             _ => RetryCause::Reset,
         };
-        if self.may_retry(cause, &attempt.picked, call, course) {
+        if self.may_retry(lane, (cause, None), &attempt.picked, (call, course)) {
             return Next::Retry;
         }
         Next::Fail(broken.into_error(late))
     }
 
-    /// Whether another attempt is listed, safe, within the deadline and within the budget. A `true` spends the budget and
-    /// puts the endpoint among those already tried.
-    fn may_retry(&self, cause: RetryCause, picked: &Picked, call: &Call, course: &mut Course) -> bool {
-        let retries = &call.retries;
-        let safe = cause == RetryCause::Connect || call.method.is_idempotent();
-        let allowed = retries.on.contains(&cause) && course.attempts <= retries.max;
-        if !(allowed && safe && call.body.is_sendable() && !course.bounds.is_late()) {
-            return false;
-        }
-        if call.to.upstream.budget().try_retry(retries.budget, self.clock.now()) != RetryDecision::Granted {
-            return false;
-        }
+    /// Whether another attempt is made. A `true` puts the endpoint among those already tried, and sets the wait before the
+    /// attempt.
+    fn may_retry(
+        &self,
+        lane: &Lane,
+        (cause, after): (RetryCause, Option<Duration>),
+        picked: &Picked,
+        (call, course): (&Call, &mut Course),
+    ) -> bool {
         course.tried.push(picked.id());
-        true
+        let last = Attempted {
+            cause,
+            attempts: course.attempts,
+            idempotent: call.method.is_idempotent(),
+            replayable: call.body.is_sendable() && (cause == RetryCause::Connect || call.is_short()),
+            after,
+            left: course.bounds.left(),
+            tried: &course.tried,
+            subset: call.to.subset,
+        };
+        match call.retries.again(&call.to.upstream, &last, (self.clock.now(), lane.random())) {
+            Some(wait) => {
+                course.pause = wait;
+                true
+            }
+            None => false,
+        }
     }
 }
 

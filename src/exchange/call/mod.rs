@@ -3,7 +3,8 @@
 //! A call does what a request does that the proxy passes on, by the same code or the same rules: the upstream's balancing,
 //! health, ejection, breaker and bounds choose an endpoint; the connection is the upstream's own kind (HTTP/1.1, HTTP/2
 //! with or without TLS) and is kept afterwards; the head tells who it is made for; another attempt is made by the retries
-//! it is given, elsewhere, within the upstream's budget and only where that is safe; what came of it goes to the endpoint's
+//! it is given, elsewhere, within the upstream's budget, after the waits and within the time of each, and only where that is
+//! safe; what came of it goes to the endpoint's
 //! health and to `tollgate_upstream_*`.
 //!
 //! ```text
@@ -34,7 +35,7 @@ mod origin;
 mod retries;
 
 pub use answer::{AnswerBody, CallAnswer};
-pub use ask::{hash, no_endpoint};
+pub use ask::{hash, no_endpoint, shown};
 pub use asked::{Call, CallBody, Callee, Marking, Pieces};
 pub use attempt::has_known_framing;
 pub use calls::Calls;
@@ -42,4 +43,4 @@ pub use clock::LONGEST_SILENCE;
 pub use failure::{CallError, classify};
 pub use ledger::Ledger;
 pub use origin::{Flow, Origin};
-pub use retries::{Backoff, Retries, RetryCause};
+pub use retries::{Attempted, Backoff, Retries, RetryCause, retry_after};

@@ -1,7 +1,9 @@
-//! When another attempt is made.
+//! When another attempt is made: of a request that the proxy passes on, and of a call of the gateway's own.
 
+use crate::upstream::{EndpointId, Millis, RetryDecision, Upstream};
+use http::{HeaderMap, header};
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// When another attempt is made; by default never.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,12 +14,70 @@ pub struct Retries {
     pub on: Vec<RetryCause>,
     /// Retries as a share of requests, 0 to 1.
     pub budget: f64,
-    /// How long one attempt may take to begin its answer, and be silent after that; for requests passed on.
+    /// How long one attempt may take to begin its answer, and be silent after that.
     pub per_try: Option<Duration>,
-    /// The wait before a retry, for requests passed on; `None` for none.
+    /// The wait before a retry; `None` for none.
     pub backoff: Option<Backoff>,
-    /// The longest body that is sent again, bytes; for requests passed on.
+    /// The longest body that is sent again, bytes.
     pub replay: u64,
+}
+
+/// An attempt that came to nothing, as far as it matters to whether there is another.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempted<'a> {
+    /// What became of it.
+    pub cause: RetryCause,
+    /// How many there have been, this one included.
+    pub attempts: u32,
+    /// Whether what was sent may be sent twice (RFC 9110 §9.2.2).
+    pub idempotent: bool,
+    /// Whether the body can be sent again.
+    pub replayable: bool,
+    /// The wait that the upstream has asked for with `Retry-After`.
+    pub after: Option<Duration>,
+    /// What is left until the deadline; `None` where there is none.
+    pub left: Option<Duration>,
+    /// Endpoints that have been tried, the one of this attempt included.
+    pub tried: &'a [EndpointId],
+    /// The subset of the upstream that the request is for.
+    pub subset: Option<usize>,
+}
+
+impl Retries {
+    /// The wait before another attempt, where one is listed, safe, within the deadline and within the budget, which is then
+    /// spent; `None` where there is to be none. `random`: 64 random bits.
+    ///
+    /// A `Retry-After` is kept after 429 whoever is asked next, else only where there is no other endpoint to ask.
+    pub fn again(&self, upstream: &Upstream, last: &Attempted<'_>, (now, random): (Millis, u64)) -> Option<Duration> {
+        let safe = last.cause == RetryCause::Connect || last.idempotent;
+        let allowed = self.on.contains(&last.cause) && last.attempts <= self.max;
+        if !(allowed && safe && last.replayable) {
+            return None;
+        }
+        let elsewhere = upstream.has_other(last.tried, last.subset, now);
+        let mut wait = match self.backoff {
+            // Nothing was sent, and another machine knows nothing of it.
+            _ if elsewhere && last.cause == RetryCause::Connect => Duration::ZERO,
+            None => Duration::ZERO,
+            Some(backoff) => backoff.wait(last.attempts, random),
+        };
+        if !elsewhere || last.cause == RetryCause::Status(429) {
+            wait = wait.max(last.after.unwrap_or_default());
+        }
+        if last.left.is_some_and(|left| left <= wait) {
+            return None;
+        }
+        (upstream.budget().try_retry(self.budget, now) == RetryDecision::Granted).then_some(wait)
+    }
+}
+
+/// The wait that `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()),
+    }
 }
 
 /// The waits before retries.
@@ -66,6 +126,7 @@ impl fmt::Display for RetryCause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn waits_double_up_to_the_longest_and_are_drawn_at_random() {
@@ -75,5 +136,23 @@ mod tests {
         assert_eq!(backoff.wait(3, 0), Duration::ZERO);
         assert_eq!(backoff.wait(3, 1 << 63), Duration::from_millis(50));
         assert_eq!(backoff.wait(u32::MAX, 1 << 63), Duration::from_millis(125));
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 90);
+        for (text, wait) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(90)),
+            ("Sat, 06 Nov 1993 08:49:37 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("1.5", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+            assert_eq!(retry_after(&headers, now), wait.map(Duration::from_secs), "{text}");
+        }
     }
 }

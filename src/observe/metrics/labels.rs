@@ -169,6 +169,18 @@ label_set! {
 }
 
 label_set! {
+    /// What became of a client's affinity to an endpoint.
+    ReturnOutcome {
+        /// It came back to its endpoint.
+        Kept = "kept",
+        /// It had none yet, and was given one.
+        First = "first",
+        /// Its endpoint is out or gone, or what it has shown is unknown: it was given another.
+        Moved = "moved",
+    }
+}
+
+label_set! {
     /// Where the connection of an attempt came from.
     ConnectionKind {
         /// Made for this attempt.

@@ -39,7 +39,7 @@ pub use cache::{CacheLevels, CacheMetrics, DiskCounts};
 pub use keys::KeyMetrics;
 pub use labels::{
     AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FallbackKind,
-    FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol,
+    FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol, ReturnOutcome,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};

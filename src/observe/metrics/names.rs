@@ -72,6 +72,8 @@ families! {
     UPSTREAM_ATTEMPTS = Counter "tollgate_upstream_attempts_total": "Attempts at an endpoint, by what came of them.";
     UPSTREAM_CONNECTIONS = Counter "tollgate_upstream_connections_total":
         "Connections to endpoints taken for an attempt, newly made or reused.";
+    UPSTREAM_AFFINITY = Counter "tollgate_upstream_affinity_total":
+        "Answers of upstreams with session affinity, by whether the client came back to its endpoint.";
     ENDPOINT_HEALTHY = Gauge "tollgate_endpoint_healthy": "1 if health checks find the endpoint well, else 0.";
     ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
     BREAKER_STATE = Gauge "tollgate_breaker_state": "Where the breaker of an upstream stands: 0 closed, 1 half open, 2 open.";

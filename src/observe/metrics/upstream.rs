@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cells::Counts;
 use super::histogram::{self, Histogram, Totals};
-use super::labels::{AttemptOutcome, ConnectionKind};
+use super::labels::{AttemptOutcome, ConnectionKind, ReturnOutcome};
 use super::names;
 use super::text::{Text, label};
 use crate::observe::Worker;
@@ -37,6 +37,7 @@ struct UpstreamCells {
     duration: Histogram<14>,
     attempts: Counts<{ AttemptOutcome::COUNT }>,
     connections: Counts<{ ConnectionKind::COUNT }>,
+    returns: Counts<{ ReturnOutcome::COUNT }>,
 }
 
 impl UpstreamMetrics {
@@ -52,6 +53,11 @@ impl UpstreamMetrics {
         if let Some(kind) = attempt.connection {
             cells.connections.add_one(kind as usize);
         }
+    }
+
+    /// Counts an answer to a client that has affinity to an endpoint.
+    pub fn returned(&self, worker: Worker, outcome: ReturnOutcome) {
+        self.shards.of(worker, UpstreamCells::default).returns.add_one(outcome as usize);
     }
 }
 
@@ -79,6 +85,17 @@ pub(super) fn write(mut upstreams: Vec<Arc<UpstreamMetrics>>, text: &mut Text) {
         upstream.shards.used().for_each(|cells| cells.connections.add_to(&mut totals));
         for (kind, count) in ConnectionKind::ALL.iter().zip(totals) {
             samples.labelled(format_args!("{},kind=\"{}\"", upstream.name, kind.label()), count);
+        }
+    }
+    let mut samples = text.family(&names::UPSTREAM_AFFINITY);
+    for upstream in &upstreams {
+        let mut totals = [0; ReturnOutcome::COUNT];
+        upstream.shards.used().for_each(|cells| cells.returns.add_to(&mut totals));
+        if totals.iter().all(|count| *count == 0) {
+            continue; // it has no affinity
+        }
+        for (outcome, count) in ReturnOutcome::ALL.iter().zip(totals) {
+            samples.labelled(format_args!("{},outcome=\"{}\"", upstream.name, outcome.label()), count);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::group::Group;
 use super::in_flight::Level;
+use super::shared::SharedLimits;
 use crate::observe::metrics::LimitDecision;
 use crate::policy::{Decision, OnRefusal, OnRequest, OnResponse};
 use crate::reply::{Reason, Reply};
@@ -37,6 +38,38 @@ impl OnResponse for Limits {
         if response.maker == Maker::Upstream {
             self.group.charge(cx, response.headers);
         }
+    }
+}
+
+/// The shared limits of one stage of a route.
+pub(super) struct SharedHook {
+    pub limits: SharedLimits,
+    /// The place of the first one's counters in the route's chain.
+    pub counters: u16,
+}
+
+impl OnRequest for SharedHook {
+    fn on_request(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+        self.limits.decide(self.counters, cx, request)
+    }
+
+    fn describe(&self) -> String {
+        format!("limit {}", self.limits.describe())
+    }
+}
+
+impl OnResponse for SharedHook {
+    fn on_response(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) {
+        // For an answer of the gateway's own nobody has worked.
+        if response.maker == Maker::Upstream {
+            self.limits.charge(cx, response.headers);
+        }
+    }
+}
+
+impl OnRefusal for SharedHook {
+    fn on_refusal(&self, cx: &mut RequestCx) {
+        self.limits.give_back(cx);
     }
 }
 

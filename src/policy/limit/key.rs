@@ -155,6 +155,11 @@ impl Key {
     /// Writes what [`Self::write`] writes for a caller of that name, where [`Self::counts_callers`].
     pub fn write_for(&self, mut hasher: &mut dyn Hasher, caller: &str) {
         self.identity.hash(&mut hasher);
+        Self::write_parts_for(hasher, caller);
+    }
+
+    /// Writes what [`Self::write_parts`] writes for a caller of that name, where [`Self::counts_callers`].
+    pub fn write_parts_for(hasher: &mut dyn Hasher, caller: &str) {
         write_caller(hasher, caller);
     }
 }

@@ -42,14 +42,14 @@ use crate::value::{Place, Spanned, suggest};
 use fields::{Amount, Announced};
 use gcra::Bucket;
 use group::Group;
-use hooks::{Bound, Limits};
+use hooks::{Bound, Limits, SharedHook};
 use http::HeaderName;
 use in_flight::MOST_IN_FLIGHT;
 use key::{Key, Part};
 use meter::Meter;
 use quota::Counter;
 use share::{Share, Sharing};
-use shared::{SharedLimit, SharedLimits};
+use shared::SharedLimits;
 use std::sync::Arc;
 
 /// Where a limit is written and for which route it is compiled.
@@ -89,13 +89,23 @@ enum Cost {
     Response(HeaderName, u32),
 }
 
+/// The limits of a route, for whoever tells of them.
+#[derive(Default)]
+pub struct Attached {
+    own: Vec<Arc<Limit>>,
+    shared: Vec<SharedLimits>,
+}
+
+impl Attached {
+    /// Takes in those of another route.
+    pub fn extend(&mut self, other: Attached) {
+        self.own.extend(other.own);
+        self.shared.extend(other.shared);
+    }
+}
+
 /// Compiles the limits of a route and adds their hooks; gives them back for whoever tells of them.
-pub fn attach(
-    written: &[LimitConfig],
-    scope: Scope<'_>,
-    chain: &mut ChainBuilder,
-    setup: &mut Setup<'_>,
-) -> Vec<Arc<Limit>> {
+pub fn attach(written: &[LimitConfig], scope: Scope<'_>, chain: &mut ChainBuilder, setup: &mut Setup<'_>) -> Attached {
     let mut names: Vec<String> = Vec::new();
     let (mut early, mut late) = (Vec::new(), Vec::new());
     let (mut shared_early, mut shared_late) = (Vec::new(), Vec::new());
@@ -116,10 +126,14 @@ pub fn attach(
     if written.iter().flat_map(|config| config.per.iter()).any(|key| matches!(key.value, LimitKey::Capture(_))) {
         chain.remember_what_was_asked();
     }
-    // What gateways have counted together is not told from here.
-    let all = early.iter().chain(&late).cloned().collect();
-    attach_shared(Stage::LimitByClient, shared_early, scope.route, (chain, setup));
-    attach_shared(Stage::Limit, shared_late, scope.route, (chain, setup));
+    let own = early.iter().chain(&late).cloned().collect();
+    let shared = [(Stage::LimitByClient, shared_early), (Stage::Limit, shared_late)];
+    let shared = shared.into_iter().filter_map(|(stage, limits)| {
+        let limits = SharedLimits::new(limits, setup)?;
+        attach_shared(stage, limits.clone(), scope.route, (chain, setup));
+        Some(limits)
+    });
+    let shared = shared.collect();
     for (stage, limits) in [(Stage::LimitByClient, early), (Stage::Limit, late)] {
         let mut counters = limits.iter().map(|limit| chain.count_limit(setup.metrics.limit(scope.route, &limit.name)));
         let Some(first) = counters.next() else { continue };
@@ -133,23 +147,17 @@ pub fn attach(
         chain.on_refusal(Arc::clone(&hook) as _);
         chain.on_request(stage, hook);
     }
-    all
+    Attached { own, shared }
 }
 
 /// Adds the hooks of limits that gateways share.
-fn attach_shared(
-    stage: Stage,
-    limits: Vec<SharedLimit>,
-    route: &str,
-    (chain, setup): (&mut ChainBuilder, &mut Setup<'_>),
-) {
-    let Some(store) = limits.first().map(|(_, share)| Arc::clone(&share.store)) else { return };
-    let mut counters = limits.iter().map(|(limit, _)| chain.count_limit(setup.metrics.limit(route, &limit.name)));
+fn attach_shared(stage: Stage, limits: SharedLimits, route: &str, (chain, setup): (&mut ChainBuilder, &Setup<'_>)) {
+    let names = limits.limits.iter().map(|(limit, _)| &limit.name);
+    let mut counters = names.map(|name| chain.count_limit(setup.metrics.limit(route, name)));
     let Some(first) = counters.next() else { return };
     counters.for_each(drop);
-    let charges = limits.iter().any(|(limit, _)| matches!(limit.cost, Cost::Response(..)));
-    let local = Arc::clone(setup.limits);
-    let hook = Arc::new(SharedLimits { local, store, limits: limits.into(), counters: first });
+    let charges = limits.charges_afterwards();
+    let hook = Arc::new(SharedHook { limits, counters: first });
     if charges {
         chain.on_response(stage, Seen::Unwinding, Arc::clone(&hook) as _);
     }

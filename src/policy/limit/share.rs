@@ -161,8 +161,17 @@ impl Share {
 
     /// The key of a request: the same in every gateway, and after every restart.
     pub fn bits(&self, key: &Key, cx: &RequestCx, request: &RequestView<'_>) -> (u64, u64) {
+        self.digested(|hasher| key.write_parts(hasher, cx, request))
+    }
+
+    /// The key of a caller of that name, where the limit counts callers and nothing else.
+    pub fn bits_of(&self, caller: &str) -> (u64, u64) {
+        self.digested(|hasher| Key::write_parts_for(hasher, caller))
+    }
+
+    fn digested(&self, write: impl FnOnce(&mut dyn Hasher)) -> (u64, u64) {
         let mut written = Digesting(self.digest.clone());
-        key.write_parts(&mut written, cx, request);
+        write(&mut written);
         let digest = written.0.finish();
         let half = |at: usize| {
             let bytes = digest.as_ref().get(at..at + 8).and_then(|bytes| bytes.try_into().ok());

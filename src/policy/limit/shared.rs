@@ -11,10 +11,10 @@ use super::share::{How, Share};
 use super::store::{LimitStore, Now};
 use super::{Cost, Limit, fields};
 use crate::observe::metrics::{DecidedBy, LimitDecision};
-use crate::policy::{Decision, OnRefusal, OnRequest, OnResponse, Wait};
+use crate::policy::{Decision, Setup, Wait};
 use crate::reply::{Reason, Reply};
 use crate::request;
-use crate::request::{Maker, RequestCx, RequestView, ResponseView};
+use crate::request::{Headers, RequestCx, RequestView};
 use crate::shared_state::{Answer, Ask, Bearing, LeaseKey, OnStoreFailure, Source, Store, Taken};
 use futures_util::future::join_all;
 use smallvec::SmallVec;
@@ -23,14 +23,12 @@ use std::sync::Arc;
 /// A limit and how it is shared.
 pub(super) type SharedLimit = (Arc<Limit>, Share);
 
-/// The shared limits of one stage of a route.
+/// Limits that are shared and asked together: those of one stage of a route, or those of a plan.
 #[derive(Clone)]
 pub(super) struct SharedLimits {
     pub local: Arc<LimitStore>,
     pub store: Arc<Store>,
     pub limits: Arc<[SharedLimit]>,
-    /// The place of the first one's counters in the route's chain.
-    pub counters: u16,
 }
 
 /// What has become of one limit for one request.
@@ -58,6 +56,12 @@ enum Outcome {
 type All = SmallVec<[Asked; 4]>;
 
 impl SharedLimits {
+    /// These; `None` where there are none.
+    pub fn new(limits: Vec<SharedLimit>, setup: &Setup<'_>) -> Option<Self> {
+        let store = limits.first().map(|(_, share)| Arc::clone(&share.store))?;
+        Some(Self { local: Arc::clone(setup.limits), store, limits: limits.into() })
+    }
+
     /// Takes what can be taken at once; whether the store must be asked for the rest.
     fn begin(&self, cx: &RequestCx, request: &RequestView<'_>) -> (All, bool) {
         let (mut all, mut waits, mut refused) = (All::new(), false, false);
@@ -138,7 +142,7 @@ impl SharedLimits {
     }
 
     /// Makes a decision of what has been said; limits that the store said nothing of are decided here.
-    fn settle(&self, all: All, cx: &mut RequestCx, request: &RequestView<'_>) -> Decision {
+    fn settle(&self, all: All, counters: u16, cx: &mut RequestCx, request: &RequestView<'_>) -> Decision {
         let now = self.local.now(&cx.time);
         let enforced = |limit: &Limit, ruling: Option<&Ruling>| {
             limit.mode == LimitMode::Enforce && matches!(ruling, Some(Ruling::Refused { .. }))
@@ -147,7 +151,7 @@ impl SharedLimits {
         let mut doomed =
             all.iter().zip(&*self.limits).any(|(asked, (limit, _))| enforced(limit, asked.outcome.ruling()));
         let (mut refused, mut passed) = (None, SmallVec::<[Passed<'_>; 4]>::new());
-        for ((place, asked), (limit, share)) in (self.counters..).zip(all).zip(&*self.limits) {
+        for ((place, asked), (limit, share)) in (counters..).zip(all).zip(&*self.limits) {
             let (cost, spread) = (asked.cost, asked.lease.0);
             let (ruling, undo) = match asked.outcome {
                 Outcome::Leased(ruling, bits) => {
@@ -312,8 +316,10 @@ fn ruling_of(taken: Taken) -> Ruling {
     }
 }
 
-impl OnRequest for SharedLimits {
-    fn on_request(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
+impl SharedLimits {
+    /// Asks them all, at once where this gateway can decide by itself, else by waiting for the store. `counters` is the
+    /// place of the first one's counters in the route's chain.
+    pub fn decide(&self, counters: u16, cx: &mut RequestCx, request: &RequestView<'_>) -> Decision {
         if cx.notes.is_some() {
             // An explanation counts nothing.
             for (limit, _) in &*self.limits {
@@ -323,29 +329,21 @@ impl OnRequest for SharedLimits {
         }
         let (mut all, waits) = self.begin(cx, request);
         if !waits {
-            return self.settle(all, cx, request);
+            return self.settle(all, counters, cx, request);
         }
         let limits = self.clone();
         Decision::Wait(Wait::new(async move {
             limits.ask(&mut all).await;
-            Box::new(move |cx: &mut RequestCx, request: &mut RequestView<'_>| limits.settle(all, cx, request)) as _
+            Box::new(move |cx: &mut RequestCx, request: &mut RequestView<'_>| limits.settle(all, counters, cx, request))
+                as _
         }))
     }
 
-    fn describe(&self) -> String {
-        let limits: Vec<&str> = self.limits.iter().map(|(limit, _)| limit.text.as_str()).collect();
-        format!("limit {}", limits.join(", "))
-    }
-}
-
-impl OnResponse for SharedLimits {
-    fn on_response(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) {
-        if response.maker == Maker::Gateway {
-            return; // nobody has worked for it
-        }
+    /// Takes the rest of a cost that the answer tells.
+    pub fn charge(&self, cx: &RequestCx, answer: &dyn Headers) {
         let now = self.local.now(&cx.time);
         for (limit, share) in &*self.limits {
-            let Some(rest) = cost_told(&limit.cost, response.headers) else { continue };
+            let Some(rest) = cost_told(&limit.cost, answer) else { continue };
             let id = limit.key.id();
             let all = &cx.changes.ledger.taken;
             match all.iter().find(|taken| taken.limit == id || taken.limit == in_store(id)) {
@@ -357,15 +355,9 @@ impl OnResponse for SharedLimits {
             }
         }
     }
-}
 
-/// A count of the store, whatever is left.
-fn forced(share: &Share, bits: (u64, u64), (unix, amount): (u64, i64)) -> Ask {
-    Ask { key: share.key(bits), measure: share.measure(unix), bearing: Bearing::Forced, least: amount, most: amount }
-}
-
-impl OnRefusal for SharedLimits {
-    fn on_refusal(&self, cx: &mut RequestCx) {
+    /// Takes back what the request has taken of these limits.
+    pub fn give_back(&self, cx: &mut RequestCx) {
         let (now, unix) = (self.local.now(&cx.time), cx.time.unix_seconds());
         cx.changes.ledger.taken.retain(|taken| {
             let ids = |limit: &Limit| [limit.key.id(), in_store(limit.key.id()), in_lease(limit.key.id())];
@@ -382,4 +374,20 @@ impl OnRefusal for SharedLimits {
             false
         });
     }
+
+    /// Whether the cost of some is known only from the answer.
+    pub fn charges_afterwards(&self) -> bool {
+        self.limits.iter().any(|(limit, _)| matches!(limit.cost, Cost::Response(..)))
+    }
+
+    /// All in one line.
+    pub fn describe(&self) -> String {
+        let limits: Vec<&str> = self.limits.iter().map(|(limit, _)| limit.text.as_str()).collect();
+        limits.join(", ")
+    }
+}
+
+/// A count of the store, whatever is left.
+fn forced(share: &Share, bits: (u64, u64), (unix, amount): (u64, i64)) -> Ask {
+    Ask { key: share.key(bits), measure: share.measure(unix), bearing: Bearing::Forced, least: amount, most: amount }
 }

@@ -10,6 +10,7 @@ use super::table::{KeyHash, Table};
 use crate::request::Moment;
 use crate::value::Rate;
 use ahash::RandomState;
+use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -112,6 +113,14 @@ impl LimitStore {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &written.0);
         let first = digest.as_ref().first_chunk::<8>().copied().unwrap_or_default();
         u64::from_le_bytes(first)
+    }
+
+    /// A key for another purpose, of the secret that lives as long as the counts do: over reloads, and with a folder for
+    /// them over restarts and upgrades (HMAC-SHA256, RFC 2104).
+    pub fn derived(&self, purpose: &str) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.secret);
+        let tag = hmac::sign(&key, purpose.as_bytes());
+        std::array::from_fn(|at| tag.as_ref().get(at).copied().unwrap_or_default())
     }
 
     /// What keys the fingerprints of quotas.

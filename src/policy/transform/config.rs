@@ -1,6 +1,6 @@
 //! `request:` and `response:` as they are written.
 
-use super::body::{Format, JsonConfig};
+use super::body::{Format, JqConfig, JsonConfig, ReplaceConfig, TemplateConfig};
 use crate::value::{ByteSize, Named, OneOrMany, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,15 @@ pub struct RequestConfig {
     /// Changes to a body in JSON by pointer.
     #[serde(skip_serializing_if = "JsonConfig::is_empty")]
     pub json: JsonConfig,
+    /// A program in jq that makes another body of one in JSON, after `json`: one value, within 2s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jq: Option<Spanned<JqConfig>>,
+    /// A template that writes another body of one in JSON, XML or a form, which it sees as `body`; after `json` and `jq`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<Spanned<TemplateConfig>>,
+    /// Texts in the place of others, in bodies of text as they pass.
+    #[serde(skip_serializing_if = "is_none")]
+    pub replace: OneOrMany<Spanned<ReplaceConfig>>,
     /// The format the body gets, from JSON, XML or a form: `json`, `xml`, `form`; one of the two is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Format>,
@@ -117,6 +126,15 @@ pub struct ResponseConfig {
     /// Changes to a body in JSON by pointer.
     #[serde(skip_serializing_if = "JsonConfig::is_empty")]
     pub json: JsonConfig,
+    /// A program in jq that makes another body of one in JSON, after `json`: one value, within 2s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jq: Option<Spanned<JqConfig>>,
+    /// A template that writes another body of one in JSON, XML or a form, which it sees as `body`; after `json` and `jq`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<Spanned<TemplateConfig>>,
+    /// Texts in the place of others, in bodies of text as they pass.
+    #[serde(skip_serializing_if = "is_none")]
+    pub replace: OneOrMany<Spanned<ReplaceConfig>>,
     /// The format the body gets, from JSON, XML or a form: `json`, `xml`, `form`; one of the two is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Format>,

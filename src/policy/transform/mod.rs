@@ -18,9 +18,10 @@ mod status;
 mod value;
 mod variable;
 
-pub use body::{Format, JsonConfig, Made};
+pub use body::{Format, JqConfig, JsonConfig, Made, ReplaceConfig, TemplateConfig};
 pub use config::{ChangesConfig, RequestConfig, ResponseConfig};
 pub(super) use headers::{HeaderChanges, Way, Written};
+pub(super) use status::Statuses;
 pub use value::{Place as Standing, Scope, Value};
 pub use variable::Facts;
 
@@ -28,8 +29,8 @@ use super::allow::{Condition, Facts as Conditions};
 use super::{ChainBuilder, Decision, OnRequest, Seen, Setup, Stage};
 use crate::request::{RequestCx, RequestView};
 use crate::value::{OneOrMany, Place, Spanned, suggest};
-use request::{Answers, RequestRule, Upwards};
-use response::{Downwards, ResponseRule};
+use request::{Answers, ReplacesUp, RequestRule, Upwards};
+use response::{Downwards, ReplacesDown, ResponseRule};
 use std::sync::Arc;
 
 /// Rules of one kind that a route may have: each that has a `when:` takes a bit.
@@ -71,16 +72,25 @@ pub fn attach(
     if !conditions.all.is_empty() {
         chain.on_request(Stage::Transform, Arc::new(Whens(conditions.all.into())));
     }
-    let changed = down.iter().any(ResponseRule::reads_body);
+    let replaced = down.iter().any(ResponseRule::replaces);
+    let changed = replaced || down.iter().any(ResponseRule::reads_body);
     let answers = if changed { Answers::Changed } else { Answers::Pass };
     if !up.is_empty() || changed {
-        chain.on_upstream_request(Stage::Transform, Arc::new(Upwards { rules: up.into(), answers }));
+        let replaces = up.iter().any(RequestRule::replaces);
+        let up: Arc<[RequestRule]> = up.into();
+        chain.on_upstream_request(Stage::Transform, Arc::new(Upwards { rules: Arc::clone(&up), answers }));
+        if replaces {
+            chain.on_upstream_request(Stage::Transform, Arc::new(ReplacesUp(up)));
+        }
     }
     if !down.is_empty() {
         let down: Arc<[ResponseRule]> = down.into();
         chain.on_response(Stage::Transform, Seen::Unwinding, Arc::new(Downwards(Arc::clone(&down))));
-        if changed {
-            chain.on_response_body(Stage::Transform, Seen::Unwinding, Arc::new(Downwards(down)));
+        if down.iter().any(ResponseRule::reads_body) {
+            chain.on_response_body(Stage::Transform, Seen::Unwinding, Arc::new(Downwards(Arc::clone(&down))));
+        }
+        if replaced {
+            chain.on_response_body(Stage::Transform, Seen::Unwinding, Arc::new(ReplacesDown(down)));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of `request:`.
 
-use super::body::{self, BodyPlan};
+use super::body::{self, BodyPlan, Replacements};
 use super::config::RequestConfig;
 use super::headers::{HeaderChanges, Way, written};
 use super::pairs::{Kind, PairChanges};
@@ -12,6 +12,7 @@ use crate::reply::{Reason, Reply};
 use crate::request::{Body, OutgoingView, RequestCx};
 use crate::value::{ByteSize, Spanned};
 use http::{HeaderValue, Method, header};
+use std::sync::Arc;
 
 /// A compiled rule.
 pub struct RequestRule {
@@ -24,6 +25,7 @@ pub struct RequestRule {
     method: Option<Method>,
     path: Option<Value>,
     body: BodyPlan,
+    replace: Replacements,
     decompress: bool,
     /// The largest body that is changed.
     bound: u64,
@@ -41,7 +43,8 @@ impl RequestRule {
             cookies: PairChanges::compile(written!(config.cookies), Kind::Cookies, scope, setup),
             method: config.method.as_ref().and_then(|method| self::method(method, setup)),
             path: config.path.as_ref().and_then(|path| self::path(path, scope, setup)),
-            body: BodyPlan::compile(&config.json, config.body, scope, setup),
+            body: BodyPlan::compile(body::written!(config), scope, setup),
+            replace: Replacements::compile(&config.replace, setup),
             decompress: config.decompress,
             bound: body::bound(config.max_body.as_ref()),
         };
@@ -75,6 +78,11 @@ impl RequestRule {
         Ok(())
     }
 
+    /// Whether it replaces texts in bodies.
+    pub fn replaces(&self) -> bool {
+        !self.replace.is_empty()
+    }
+
     fn reads_body(&self) -> bool {
         self.decompress || !self.body.is_empty()
     }
@@ -87,6 +95,7 @@ impl RequestRule {
         words.extend(self.cookies.describe());
         words.extend(self.headers.describe());
         words.extend(self.body.describe());
+        words.extend(self.replace.describe());
         words.extend(self.decompress.then(|| "decompress".to_owned()));
         words.extend(self.reads_body().then(|| format!("bodies up to {}", ByteSize::new(self.bound))));
         let when = self.when.as_ref().map(|when| format!(" when {when}")).unwrap_or_default();
@@ -121,7 +130,7 @@ fn path(written: &Spanned<String>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> 
 /// The rules of a route, in order.
 pub struct Upwards {
     /// The rules of `request:`.
-    pub rules: Box<[RequestRule]>,
+    pub rules: Arc<[RequestRule]>,
     /// Whether bodies of answers are changed.
     pub answers: Answers,
 }
@@ -173,5 +182,25 @@ impl OnUpstreamRequest for Upwards {
 
     fn describe(&self) -> Vec<String> {
         self.rules.iter().map(RequestRule::describe).collect()
+    }
+}
+
+/// What rules replace in bodies, after all else is done to them.
+pub struct ReplacesUp(pub Arc<[RequestRule]>);
+
+impl OnUpstreamRequest for ReplacesUp {
+    /// The texts of all rules that are made, in order: of two at one place the first wins.
+    fn on_upstream_request(&self, cx: &mut RequestCx, request: &mut OutgoingView<'_>) -> Result<BodyWork, Box<Reply>> {
+        let made = self.0.iter().filter(|rule| rule.replaces() && is_made(rule.bit, cx));
+        let all = Replacements::all(made.map(|rule| &rule.replace));
+        if all.is_empty() || cx.body == Body::None {
+            return Ok(BodyWork::Leave);
+        }
+        let bound = self.0.iter().map(|rule| rule.bound).max().unwrap_or(0);
+        body::replace::begin(&all, request.headers, (Way::Up, bound))
+    }
+
+    fn describe(&self) -> Vec<String> {
+        Vec::new()
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of `response:`.
 
-use super::body::{self, BodyPlan};
+use super::body::{self, BodyPlan, Replacements};
 use super::config::ResponseConfig;
 use super::headers::{HeaderChanges, Way, written};
 use super::pairs::{Kind, PairChanges};
@@ -26,6 +26,7 @@ pub struct ResponseRule {
     headers: HeaderChanges,
     cookies: PairChanges,
     body: BodyPlan,
+    replace: Replacements,
     /// The largest body that is changed.
     bound: u64,
 }
@@ -51,7 +52,8 @@ impl ResponseRule {
             types: (!config.content_type.is_empty()).then(|| MediaTypes::compile(&config.content_type, setup)),
             headers: HeaderChanges::compile(written!(config), Way::Down, scope, setup),
             cookies: PairChanges::compile(written!(config.cookies), Kind::SetCookies, scope, setup),
-            body: BodyPlan::compile(&config.json, config.body, scope, setup),
+            body: BodyPlan::compile(body::written!(config), scope, setup),
+            replace: Replacements::compile(&config.replace, setup),
             bound: body::bound(config.max_body.as_ref()),
         }
     }
@@ -59,6 +61,11 @@ impl ResponseRule {
     /// Whether it changes bodies.
     pub fn reads_body(&self) -> bool {
         !self.body.is_empty()
+    }
+
+    /// Whether it replaces texts in bodies.
+    pub fn replaces(&self) -> bool {
+        !self.replace.is_empty()
     }
 
     fn is_for(&self, cx: &RequestCx, response: &ResponseView<'_>) -> bool {
@@ -89,6 +96,7 @@ impl ResponseRule {
         let mut words = self.cookies.describe();
         words.extend(self.headers.describe());
         words.extend(self.body.describe());
+        words.extend(self.replace.describe());
         words.extend(self.reads_body().then(|| format!("bodies up to {}", ByteSize::new(self.bound))));
         format!("{text}: {}", words.join("; "))
     }
@@ -126,6 +134,30 @@ impl OnResponseBody for Downwards {
         }
         let facts = Facts { cx, request: response.request, status: Some(response.status) };
         body::begin(made.iter().map(|rule| &rule.body), &facts, response.headers, (Way::Down, bound))
+    }
+
+    fn describe(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What rules replace in bodies, after all else is done to them.
+pub struct ReplacesDown(pub Arc<[ResponseRule]>);
+
+impl OnResponseBody for ReplacesDown {
+    /// The texts of all rules that are made, in order: of two at one place the first wins.
+    fn on_response_body(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) -> Result<BodyWork, Box<Reply>> {
+        if response.maker == Maker::Gateway {
+            return Ok(BodyWork::Leave);
+        }
+        let made: Vec<&ResponseRule> =
+            self.0.iter().filter(|rule| rule.replaces() && rule.is_for(cx, response)).collect();
+        let all = Replacements::all(made.iter().map(|rule| &rule.replace));
+        let Some(bound) = made.iter().map(|rule| rule.bound).max() else { return Ok(BodyWork::Leave) };
+        if response.status == 206 {
+            return Err(body::refusal(Way::Down, body::Unfit("it is a part, and the whole was asked for")));
+        }
+        body::replace::begin(&all, response.headers, (Way::Down, bound))
     }
 
     fn describe(&self) -> Vec<String> {

@@ -32,6 +32,11 @@ impl Statuses {
         self.0.is_empty() || self.0.iter().any(|range| range.contains(&status))
     }
 
+    /// Whether all of them are errors (RFC 9110 §15.5, §15.6).
+    pub fn are_errors(&self) -> bool {
+        self.0.iter().all(|range| *range.start() >= 400)
+    }
+
     /// Whether all are meant.
     pub fn is_any(&self) -> bool {
         self.0.is_empty()

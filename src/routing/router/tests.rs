@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::routing::Verdict;
 use crate::routing::support::{Request, find, router, rule};
+use crate::routing::{Reading, Verdict};
 
 /// Builds the rules and asserts that each request finds the rule with that number.
 fn assert_finds(rules: Vec<RouteRule>, cases: &[(&str, usize)]) {
@@ -301,7 +301,8 @@ fn odd_paths_find_nothing_and_do_no_harm() {
     let all = Router::build(vec![rule("*.x", "/**", &[]), rule("", "/**", &[]), rule("x", "~.*", &[])]).unwrap();
     for path in ["", "*", "a"] {
         let headers = http::HeaderMap::new();
-        let target = Target { host: "", path, method: "", query: Some("&=%"), headers: &headers };
+        let target =
+            Target { host: "", path, method: "", query: Some("&=%"), headers: &headers, body: Reading::Unread };
         assert_eq!(router.find(&target, &mut Captures::new()), Found::NoRoute, "{path}");
         assert_eq!(all.find(&target, &mut Captures::new()), Found::NoRoute, "{path}");
         assert!(all.explain(&target).iter().all(|told| matches!(told.verdict, Verdict::Path { .. })), "{path}");

@@ -12,7 +12,7 @@ use crate::policy::auth::{Anonymous, Auth, AuthConfig, AuthEntry, AuthPlan, Cred
 use crate::policy::cors::{CorsConfig, Preflights};
 use crate::policy::csrf::Csrf;
 use crate::policy::ip::{Addresses, IpConfig};
-use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit, transform};
+use crate::policy::{Chain, ChainBuilder, Setup, body_limit::BodyLimit, errors, transform};
 use crate::routing::{HostPattern, Methods, OPTIONS};
 use crate::snapshot::inline::InlineProviders;
 use crate::value::{OrOff, Spanned, suggest};
@@ -138,18 +138,18 @@ impl Compiling<'_> {
         &mut self,
         access: &mut Access,
         policies: Policies<'_>,
-        route: LimitedRoute<'_>,
+        route: &LimitedRoute<'_>,
         methods: &Methods,
-    ) -> (Chain, Preflights) {
+    ) -> (Arc<Chain>, Preflights) {
         let mut chain = ChainBuilder::default();
         if let Some(bytes) = on_or(policies.body_limit, BODY_LIMIT, |limit| limit.get()) {
-            BodyLimit::new(bytes).attach(&mut chain);
+            self.pooled_body_limit(BodyLimit::new(bytes)).attach(&mut chain);
         }
         self.access_policies(access, policies, &mut chain);
         let preflights = self.cors(policies, methods, &mut chain);
-        self.limits(policies, &route, &mut chain);
-        self.changes(policies, &route, &mut chain);
-        (chain.build(), preflights)
+        self.limits(policies, route, &mut chain);
+        self.changes(policies, route, &mut chain);
+        (self.pooled_chain(chain.build()), preflights)
     }
 
     /// Adds the policies that decide who may pass to a route's chain.
@@ -209,6 +209,9 @@ impl Compiling<'_> {
     fn changes(&mut self, policies: Policies<'_>, route: &LimitedRoute<'_>, chain: &mut ChainBuilder) {
         let written = (transform::rules(policies.request), transform::rules(policies.response));
         let scope = self.scope(route);
+        if let Some(OrOff::On(errors)) = policies.errors {
+            errors::attach(errors, &scope, chain, &mut self.setup());
+        }
         transform::attach(written, scope, chain, &mut self.setup());
         if let Some(OrOff::On(compress)) = policies.compress {
             compress.attach(chain, &mut self.setup());

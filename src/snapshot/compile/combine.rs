@@ -177,7 +177,7 @@ impl Compiling<'_> {
                 .hint("write `%20` for a space");
             return None;
         }
-        Some((Callee { upstream, metrics }, path, query))
+        Some((Callee { upstream, subset: None, metrics }, path, query))
     }
 
     pub(super) fn called(&mut self, road: &mut Road<'_>, who: &str, place: Place) -> Option<Arc<Upstream>> {

@@ -2,6 +2,7 @@
 //! whole.
 
 mod access;
+mod affinity;
 mod answers;
 mod caching;
 mod combine;
@@ -10,10 +11,12 @@ mod consumers;
 mod limits;
 mod listeners;
 mod pages;
+mod pool;
 mod process;
 mod replies;
 mod retries;
 mod routes;
+mod subsets;
 mod traffic;
 mod upstreams;
 
@@ -25,7 +28,7 @@ use crate::config::{Failed, Loaded};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
 use crate::policy::Tend;
-use crate::policy::limit::{Limit, LimitStore, Plans, Usage};
+use crate::policy::limit::{Attached, LimitStore, Plans, Usage};
 use crate::request::{IDENTITY_FIELDS, TrustedProxies};
 use crate::shared_state::SharedState;
 use crate::value::{Problems, Sources};
@@ -67,8 +70,9 @@ struct Compiling<'a> {
     shared: Option<Arc<SharedState>>,
     plans: Arc<Plans>,
     /// All limits of routes.
-    limited: Vec<Arc<Limit>>,
+    limited: Attached,
     areas: Vec<Area>,
+    pools: pool::Pools,
 }
 
 impl Compiling<'_> {
@@ -104,8 +108,9 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         redacted: Vec::new(),
         shared: None,
         plans: Arc::default(),
-        limited: Vec::new(),
+        limited: Attached::default(),
         areas: Vec::new(),
+        pools: pool::Pools::default(),
     };
     compiling.shared_state();
     compiling.plans = compiling.plans();

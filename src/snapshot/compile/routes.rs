@@ -17,6 +17,7 @@ use crate::routing::{
 use crate::snapshot::areas::Area;
 use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Sticky, Target};
 use crate::upstream::{Protocol, Upstream};
+use crate::value::json::Pointer;
 use crate::value::{Named, OrOff, Place, Spanned, suggest};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -130,11 +131,12 @@ impl<'a> Compiling<'a> {
         let rewrite = self.rewrite(level, written, &path, base);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
         let limited = LimitedRoute { key: &key.value, written, path: &path, around };
-        let Some(action) = self.action(road, &name, &limited, policies) else { return };
-        let Some(rewrite) = rewrite else { return };
-        let traffic = self.traffic(road, policies, (&limited, &action));
+        let action = self.action(road, &name, &limited, policies);
         road.access.log_in_on(&hosts, policies);
-        let (chain, preflights) = self.chain(road.access, policies, limited, &methods);
+        let (chain, preflights) = self.chain(road.access, policies, &limited, &methods);
+        // Only now, so that a bad target hides no problem of the policies.
+        let (Some(action), Some(rewrite)) = (action, rewrite) else { return };
+        let traffic = self.traffic(road, policies, (&limited, &action));
         let forward = Forward {
             host: if policies.preserve_host == Some(true) { HostField::Client } else { HostField::Endpoint },
             rfc7239: policies.forwarded == Some(true),
@@ -151,7 +153,7 @@ impl<'a> Compiling<'a> {
             chain,
             preflights,
             timeout: on_or(policies.timeout, TIMEOUT, |timeout| timeout.get()),
-            retries: retries(policies.retries),
+            retries: self.pooled_retries(retries(policies.retries)),
             forward,
             deadline_header: deadline_header(policies.deadline_header, &mut self.problems),
             priority: policies.priority.unwrap_or_default(),
@@ -168,7 +170,18 @@ impl<'a> Compiling<'a> {
     }
 
     fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
-        self.told(&written.header, &written.query, &written.cookie)
+        let mut all = self.told(&written.header, &written.query, &written.cookie);
+        for (at, value) in written.body.iter() {
+            match Pointer::parse(&at.value) {
+                Ok(pointer) => all.extend(self.predicate(at, Subject::Body(pointer), value)),
+                Err(_) => {
+                    self.problems
+                        .error(at.place, format!("`{}` is no JSON pointer", at.value))
+                        .hint("write one such as `/order/type`; a field of a form is `/type`");
+                }
+            }
+        }
+        all
     }
 
     /// What sends a request to one of several upstreams.
@@ -249,7 +262,7 @@ impl<'a> Compiling<'a> {
         let Some(base) = base.filter(|_| strip) else { return Some(Rewrite::Keep) };
         let Some(segments) = base.segment_count() else { return Some(Rewrite::Keep) };
         let prefix = HeaderValue::from_str(base.as_str()).unwrap_or_else(|_| HeaderValue::from_static("/"));
-        Some(Rewrite::Strip { segments, prefix })
+        Some(Rewrite::Strip { segments, prefix: Box::new(prefix) })
     }
 
     fn action(
@@ -282,10 +295,15 @@ impl<'a> Compiling<'a> {
         let mut endpoints: Vec<(EndpointConfig, Place)> = Vec::new();
         match &written.value {
             TargetConfig::Upstream(upstream) => {
-                choices.push((self.named(road, upstream, written.place)?, 1, Vec::new()));
+                choices.push((self.named(road, upstream, written.place)?, None, 1, Vec::new()));
             }
             TargetConfig::Url(url) => {
-                let endpoint = EndpointConfig { url: url.clone(), weight: Spanned::nowhere(1), zone: None };
+                let endpoint = EndpointConfig {
+                    url: url.clone(),
+                    weight: Spanned::nowhere(1),
+                    zone: None,
+                    labels: Named::default(),
+                };
                 endpoints.push((endpoint, written.place));
             }
             TargetConfig::List(entries) => {
@@ -295,7 +313,9 @@ impl<'a> Compiling<'a> {
                         TargetEntry::Upstream(weighted) => {
                             let upstream = self.named(road, &weighted.upstream, weighted.upstream.place);
                             let when = weighted.when.as_ref().map(|when| self.when(when)).unwrap_or_default();
-                            choices.extend(upstream.map(|upstream| (upstream, weighted.weight.value, when)));
+                            let Some(upstream) = upstream else { continue };
+                            let subset = weighted.subset.as_ref().and_then(|labels| self.subset(&upstream, labels));
+                            choices.push((upstream, subset, weighted.weight.value, when));
                         }
                     }
                 }
@@ -310,11 +330,17 @@ impl<'a> Compiling<'a> {
         if !endpoints.is_empty() {
             let borrowed: Vec<(&EndpointConfig, Place)> =
                 endpoints.iter().map(|(endpoint, place)| (endpoint, *place)).collect();
-            choices.push((self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?, 1, Vec::new()));
+            choices.push((
+                self.inline(road.upstreams, &inline_name(name, &endpoints), &borrowed)?,
+                None,
+                1,
+                Vec::new(),
+            ));
         }
-        let choices = choices.into_iter().map(|(upstream, weight, when)| Choice {
+        let choices = choices.into_iter().map(|(upstream, subset, weight, when)| Choice {
             metrics: road.handles.upstream(upstream.name()),
             upstream,
+            subset,
             weight,
             when: when.into(),
         });

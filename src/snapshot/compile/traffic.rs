@@ -90,7 +90,13 @@ impl Compiling<'_> {
             let scope = self.scope(route);
             Box::new(Answers::respond(respond, &scope, &mut self.setup()))
         });
-        let to = to.map(|to| Choice { upstream: to.upstream, metrics: to.metrics, weight: 1, when: Box::default() });
+        let to = to.map(|to| Choice {
+            upstream: to.upstream,
+            subset: None,
+            metrics: to.metrics,
+            weight: 1,
+            when: Box::default(),
+        });
         Some(Fallback { on: on.into(), stale: stale.is_some() && cached, to, answer })
     }
 
@@ -150,7 +156,7 @@ impl Compiling<'_> {
     fn called_upstream(&mut self, road: &mut Road<'_>, written: &Spanned<String>) -> Option<Callee> {
         let upstream = self.called(road, &written.value, written.place)?;
         let metrics = road.handles.upstream(upstream.name());
-        Some(Callee { upstream, metrics })
+        Some(Callee { upstream, subset: None, metrics })
     }
 
     /// What keeps a request at one of the route's upstreams.

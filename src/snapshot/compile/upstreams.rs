@@ -8,7 +8,7 @@ use crate::config::{
 };
 use crate::upstream::{
     Balance, BreakerSpec, CheckKind, ClientIdentity, EjectionSpec, EndpointSpec, Family, HashOn, HealthSpec, Host,
-    OverloadSpec, Protocol, Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify, ZoneSpec,
+    Labels, OverloadSpec, Protocol, Timeouts, TlsSpec, Transport, Upstream, UpstreamSpec, Verify, ZoneSpec,
 };
 use crate::value::{self, OrOff, Percent, Place, Scheme, Spanned, Url};
 use http::HeaderName;
@@ -59,9 +59,13 @@ impl Compiling<'_> {
     pub(super) fn upstreams(&mut self) -> Upstreams {
         let mut all = Upstreams { compiled: BTreeMap::new(), written: BTreeSet::new(), used: BTreeSet::new() };
         all.written.extend(self.loaded.written_names("upstreams").into_iter().map(str::to_owned));
+        let mut subsets = super::subsets::asked_for(&self.loaded.config);
+        self.affinity_cookies();
         for (name, written) in self.loaded.config.upstreams.iter() {
             all.written.insert(name.value.clone());
-            if let Some(spec) = self.spec(name, written)
+            let subsets = subsets.remove(name.value.as_str()).unwrap_or_default();
+            if let Some(spec) =
+                self.spec(name, written).map(|spec| UpstreamSpec { subsets: subsets.into_iter().collect(), ..spec })
                 && let Some(upstream) = self.upstream(spec, name.place)
             {
                 all.compiled.insert(name.value.clone(), upstream);
@@ -122,12 +126,16 @@ impl Compiling<'_> {
         let mut endpoints: Vec<EndpointSpec> = written
             .endpoints
             .iter()
-            .map(|endpoint| self::endpoint(&endpoint.url, endpoint.weight.value, endpoint.zone.as_deref()))
+            .map(|written| EndpointSpec {
+                zone: written.zone.as_deref().map(Into::into),
+                labels: super::subsets::labels(&written.labels),
+                ..endpoint(&written.url, written.weight.value)
+            })
             .collect();
         let mut dns_interval = DNS_INTERVAL;
         if let Some(discover) = &written.discover {
             match format!("{}://{}:{}", discover.scheme, discover.dns, discover.port).parse::<Url>() {
-                Ok(url) => endpoints.push(endpoint(&url, 1, None)),
+                Ok(url) => endpoints.push(endpoint(&url, 1)),
                 Err(error) => {
                     self.problems.error(discover.place, error.to_string());
                 }
@@ -142,7 +150,9 @@ impl Compiling<'_> {
         Some(UpstreamSpec {
             name: name.value.clone(),
             endpoints,
+            subsets: Vec::new(),
             balance: balance(&written.balance),
+            affinity: self.affinity(written),
             health: written.health.as_ref().map(health),
             ejection: match &written.ejection {
                 Some(OrOff::Off) => None,
@@ -228,7 +238,7 @@ impl<T> TransposeSome<T> for Option<Option<T>> {
     }
 }
 
-fn endpoint(url: &Url, weight: u32, zone: Option<&str>) -> EndpointSpec {
+fn endpoint(url: &Url, weight: u32) -> EndpointSpec {
     let protocol = match url.scheme {
         Scheme::H2 | Scheme::H2c => Protocol::Http2,
         Scheme::Http | Scheme::Https => Protocol::Http1,
@@ -243,7 +253,8 @@ fn endpoint(url: &Url, weight: u32, zone: Option<&str>) -> EndpointSpec {
         transport: if url.scheme.is_tls() { Transport::Tls } else { Transport::Plain },
         weight: NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN),
         label: url.to_string(),
-        zone: zone.map(Into::into),
+        zone: None,
+        labels: Labels::default(),
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) fn spec(endpoints: &[&str]) -> UpstreamSpec {
     UpstreamSpec {
         name: "orders".into(),
         endpoints: endpoints.iter().map(|text| endpoint(text)).collect(),
+        subsets: Vec::new(),
+        affinity: None,
         balance: Balance::RoundRobin,
         health: None,
         ejection: None,
@@ -62,6 +64,7 @@ pub(super) fn endpoint(text: &str) -> EndpointSpec {
         weight: weight.parse().unwrap(),
         label: format!("http://{address}"),
         zone: None,
+        labels: Labels::default(),
     }
 }
 

@@ -109,6 +109,46 @@ fn a_request_that_has_tried_its_zone_goes_elsewhere() {
 }
 
 #[test]
+fn a_subset_is_balanced_by_every_algorithm_among_its_own() {
+    let keyed = Balance::Hash(HashOn::Client);
+    for balance in [Balance::RoundRobin, Balance::Random, Balance::LeastRequests, Balance::PeakEwma, keyed] {
+        let of =
+            |address: &str, version| EndpointSpec { labels: Labels::new([("version", version)]), ..endpoint(address) };
+        let mut bench = Bench::new(UpstreamSpec {
+            endpoints: vec![of(A, "1"), of(B, "2"), of(C, "2")],
+            subsets: vec![Labels::new([("version", "2")])],
+            balance: balance.clone(),
+            ejection: Some(touchy()),
+            panic_threshold: 0.0,
+            ..spec(&[])
+        });
+        let picked = |bench: &mut Bench| {
+            let mut counts = [0; 3];
+            for random in 0..600 {
+                let ask = Ask {
+                    subset: Some(0),
+                    now: bench.now,
+                    random: mix(random),
+                    hash: Some(mix(random)),
+                    ..Ask::default()
+                };
+                let Ok(picked) = bench.upstream.pick(&ask) else { continue };
+                let place = [A, B, C].iter().position(|own| *own == picked.address().to_string()).unwrap();
+                counts[place] += 1;
+            }
+            counts
+        };
+        let [a, b, c] = picked(&mut bench);
+        assert!(a == 0 && b > 200 && c > 200 && b + c == 600, "{balance:?}: {a} {b} {c}");
+        bench.fail(B);
+        assert_eq!(picked(&mut bench), [0, 0, 600], "{balance:?}");
+        bench.fail(C);
+        assert_eq!(picked(&mut bench), [0, 0, 0], "{balance:?}: the well one is not in it");
+        assert!(bench.upstream.has_other(&[], None, bench.now) && !bench.upstream.has_other(&[], Some(0), bench.now));
+    }
+}
+
+#[test]
 fn without_a_zone_of_ones_own_there_is_no_preference() {
     let mut other = zoned(&[(A, "b"), (B, "c")], spec(&[]));
     let shares = Bench::new(other.clone()).shares(100);

@@ -307,3 +307,21 @@ fn identity_and_request_id_reach_every_part_and_cookies_come_back() {
     }
     assert_eq!(answer.headers("set-cookie"), ["p=a", "p=b"]);
 }
+
+#[test]
+fn parts_are_given_up_and_tried_again_as_the_route_says() {
+    let stalling = Origin::start(|_| Answer::none(Ending::Stall));
+    let well = Origin::start(|_| json_answer(&json!({"well": true})));
+    let gateway = Gateway::start(&format!(
+        "server: {{ threads: 1 }}\nupstreams: {{ shop: {{ endpoints: [{}, {}], ejection: \"off\" }} }}\nroutes:\n  /full:\n    timeout: 6s\n    \
+         retries: {{ max: 1, per_try: 150ms, backoff: off, budget: 100% }}\n    combine: {{ one: {{ get: \"shop:/one\" }}, two: {{ get: \"shop:/two\" }} }}\n",
+        stalling.url(),
+        well.url()
+    ));
+    let began = std::time::Instant::now();
+    let answers = [(); 3].map(|()| gateway.get("/full"));
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert!(!stalling.requests().is_empty());
+    // One part that was not given up would have taken the six seconds.
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}

@@ -2,6 +2,7 @@
 
 mod answering;
 mod bodies;
+mod content_routing;
 mod fields;
 mod origin_fields;
 mod paths;

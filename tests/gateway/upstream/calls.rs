@@ -1,11 +1,13 @@
 //! Routes whose answer is made out of the gateway's own calls to upstreams.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
-use tollgate::exchange::call::{Call, CallBody, Callee, Retries, RetryCause};
+use tollgate::exchange::call::{Backoff, Call, CallBody, Callee, Retries, RetryCause};
 use tollgate::exchange::{Answer, Answering, Exchange, Incoming};
 use tollgate::reply::Fixed;
 
@@ -71,6 +73,32 @@ impl Exchange for Join {
 
     fn describe(&self) -> Vec<String> {
         vec!["joins".into()]
+    }
+}
+
+/// Reads the whole body and sends it in one call.
+struct Resend {
+    to: Callee,
+    retries: Retries,
+}
+
+impl Exchange for Resend {
+    fn answer(self: Arc<Self>, mut request: Incoming) -> Answering {
+        Box::pin(async move {
+            let body = CallBody::Whole(request.body.whole(1 << 20).await?);
+            let (method, target) = (Method::PUT, PathAndQuery::from_static("/"));
+            let call = Call {
+                body,
+                retries: self.retries.clone(),
+                ..Call::new(self.to.clone(), method, target, HeaderMap::new())
+            };
+            let answer = request.calls.send(call, &request.origin).await?;
+            Ok(Answer::Stream { status: answer.status, headers: answer.headers, body: Box::new(answer.body) })
+        })
+    }
+
+    fn describe(&self) -> Vec<String> {
+        vec!["sends again".into()]
     }
 }
 
@@ -283,4 +311,77 @@ fn heads_and_empty_answers_end_with_the_head() {
     assert_eq!((response.status, response.header("content-length")), (200, Some("5")));
     assert_eq!(client.send(&Request::get("/")).status, 204);
     wait::until("the connections settle", || origin.errors().is_empty());
+}
+
+/// A gateway whose calls go to these endpoints, with these retries.
+fn calling(urls: &[&str], retries: Retries) -> Gateway {
+    let yaml = format!(
+        "server: {{ threads: 1 }}\nupstreams: {{ up: {{ endpoints: [{}], ejection: off }} }}\nroutes: {{ /**: {{ to: up, timeout: 6s }} }}",
+        urls.join(", ")
+    );
+    Gateway::exchanging(&yaml, move |to| Arc::new(Relay { to, retries: retries.clone() }))
+}
+
+#[test]
+fn a_call_that_stalls_is_given_up_after_its_part_of_the_time_and_made_elsewhere() {
+    let (stalling, up) = (Origin::start(|_| Said::none(Ending::Stall)), Origin::echo());
+    let retries = Retries {
+        max: 1,
+        on: vec![RetryCause::Timeout],
+        budget: 1.0,
+        per_try: Some(Duration::from_millis(150)),
+        ..Retries::default()
+    };
+    let gateway = calling(&[&stalling.url(), &up.url()], retries);
+    let began = Instant::now();
+    assert_eq!([(); 4].map(|()| gateway.get("/").status), [200; 4]);
+    // Each of the stalls alone would have taken all of the six seconds.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(!stalling.requests().is_empty());
+}
+
+#[test]
+fn a_call_keeps_the_wait_that_the_upstream_asks_for_and_begins_none_that_does_not_end_in_time() {
+    let retries = Retries { max: 3, on: vec![RetryCause::Status(429)], budget: 1.0, ..Retries::default() };
+    let busy = Origin::start(|_| Said::status(429).header("Retry-After", "60"));
+    let response = calling(&[&busy.url()], retries.clone()).get("/");
+    assert_eq!((response.status, response.header("retry-after")), (429, Some("60")));
+    assert_eq!(busy.requests().len(), 1);
+    let turn = AtomicUsize::new(0);
+    let recovers = Origin::start(move |_| match turn.fetch_add(1, SeqCst) {
+        0 => Said::status(429).header("Retry-After", "1"),
+        _ => Said::ok("fine"),
+    });
+    let began = Instant::now();
+    assert_eq!(calling(&[&recovers.url()], retries).get("/").status, 200);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn calls_wait_before_they_are_made_again_and_not_where_another_endpoint_was_not_reached() {
+    let longest = Duration::from_secs(3_600);
+    let retries = |on: RetryCause| {
+        let backoff = Some(Backoff { first: longest, longest });
+        Retries { max: 1, on: vec![on], budget: 1.0, backoff, ..Retries::default() }
+    };
+    // An hour, drawn at random, is beyond the deadline all but once in 600 times: the answer is passed on.
+    let sick = Origin::start(|_| Said::status(503));
+    let gateway = calling(&[&sick.url()], retries(RetryCause::Status(503)));
+    assert_eq!([(); 3].map(|()| gateway.get("/").status), [503; 3]);
+    assert!(sick.requests().len() <= 4, "{}", sick.requests().len());
+    let (down, up) = (format!("http://{}", crate::support::ports::free()), Origin::echo());
+    let gateway = calling(&[&down, &up.url()], retries(RetryCause::Connect));
+    assert_eq!([(); 4].map(|()| gateway.get("/").status), [200; 4]);
+}
+
+#[test]
+fn a_call_with_a_longer_body_than_is_kept_for_it_is_made_once() {
+    let sick = Origin::start(|_| Said::status(503));
+    let retries =
+        Retries { max: 1, on: vec![RetryCause::Status(503)], budget: 1.0, replay: 1_024, ..Retries::default() };
+    let gateway = Gateway::exchanging(&route(&sick.url()), move |to| Arc::new(Resend { to, retries: retries.clone() }));
+    assert_eq!(gateway.send(&Request::post("/", vec![b'x'; 1_024])).status, 503);
+    assert_eq!(sick.requests().len(), 2);
+    assert_eq!(gateway.send(&Request::post("/", vec![b'x'; 1_025])).status, 503);
+    assert_eq!(sick.requests().len(), 3);
 }

@@ -78,6 +78,24 @@ fn the_least_important_are_turned_away_when_a_service_gets_more_than_it_can_do()
 }
 
 #[test]
+fn a_service_asked_for_three_times_what_it_can_do_does_it_and_critical_requests_are_unharmed() {
+    let service = Service::new(2, Duration::from_millis(20));
+    let origin = Origin::start(move |_| {
+        service.serve();
+        Answer::ok("done")
+    });
+    // What the gateway itself can do is not the question here.
+    let gateway = Gateway::start(&format!(
+        "server: {{ threads: 2, overload: off }}\nupstreams:\n  up: {{ endpoints: [{}], overload: {{ at_least: 4 }} }}\n{}",
+        origin.url(),
+        super::flood::routes("up")
+    ));
+    let mut client = gateway.connect();
+    (0..100).for_each(|_| assert_eq!(client.send(&Request::get("/shop")).status, 200));
+    super::flood::flood(&gateway, (80, 120)).assert_good();
+}
+
+#[test]
 fn without_overload_control_everybody_waits() {
     let (_origin, gateway) = before(", overload: off");
     let mut client = gateway.connect();

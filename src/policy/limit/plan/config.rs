@@ -1,6 +1,6 @@
 //! Plans as they are written.
 
-use crate::policy::limit::{CostConfig, LimitConfig, LimitHeaders, LimitMode, zone::Zone};
+use crate::policy::limit::{CostConfig, LimitConfig, LimitFailure, LimitHeaders, LimitMode, ShareConfig, zone::Zone};
 use crate::value::form::{short_form, with_short_form};
 use crate::value::{Invalid, OneOrMany, Quota, Spanned};
 use schemars::JsonSchema;
@@ -42,6 +42,12 @@ pub struct PlanQuotaConfig {
     /// The header fields that tell clients what is left. Default ietf.
     #[serde(default)]
     pub headers: LimitHeaders,
+    /// How gateways with a `shared_state` share it: exact, leased, or off. Default exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Spanned<ShareConfig>>,
+    /// What decides while the shared store is out of reach. Default: as `shared_state` says, else local.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_store_failure: Option<LimitFailure>,
 }
 
 impl FromStr for PlanQuotaConfig {
@@ -55,6 +61,8 @@ impl FromStr for PlanQuotaConfig {
             cost: None,
             mode: LimitMode::Enforce,
             headers: LimitHeaders::Ietf,
+            share: None,
+            on_store_failure: None,
         })
     }
 }
@@ -71,8 +79,8 @@ impl From<&PlanQuotaConfig> for LimitConfig {
             cost: written.cost.clone(),
             mode: written.mode,
             headers: written.headers,
-            share: None,
-            on_store_failure: None,
+            share: written.share.clone(),
+            on_store_failure: written.on_store_failure,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `plans:`: what each consumer that is on a plan may use, over all routes together.
 //!
 //! Stage: Limit. Hooks: on the head, on refusals, and on the answer where a cost is known only then. Counts are kept where
-//! those of `limit:` are, and live on over a reload as theirs do; requests under way are counted by consumer, so that a
+//! those of `limit:` are, shared by gateways as theirs are, and live on over a reload as theirs do; requests under way are counted by consumer, so that a
 //! change of plan changes the bound and not the count. A plan's limits and the route's hold together; `plan: off` takes a
 //! route out. Fails closed: a caller whose plan is not there is refused. Example: `conf/plans.yaml`.
 
@@ -12,8 +12,10 @@ pub use config::{PlanConfig, PlanQuotaConfig, PlanUse};
 use super::group::Group;
 use super::in_flight::MOST_IN_FLIGHT;
 use super::key::LimitKey;
+use super::share::Share;
+use super::shared::SharedLimits;
 use super::table::KeyHash;
-use super::{LimitConfig, LimitStore, Scope, compile, is_sound_name, name_of};
+use super::{Limit, LimitConfig, LimitStore, Scope, compile, is_sound_name, name_of, share_of};
 use crate::observe::metrics::LimitDecision;
 use crate::policy::{ChainBuilder, Decision, OnRefusal, OnRequest, OnResponse, Seen, Setup, Stage};
 use crate::reply::{Reason, Reply};
@@ -32,6 +34,8 @@ pub struct Plans {
 /// A compiled plan.
 pub(super) struct Plan {
     pub group: Group,
+    /// Those that gateways share.
+    pub shared: Option<SharedLimits>,
     /// How many requests of a consumer may be under way.
     pub most: Option<u32>,
     /// The place of its first counters among those of all plans.
@@ -65,7 +69,7 @@ impl Plans {
             }
         }
         let hook = Arc::new(PlanLimits { plans: Arc::clone(self), counters: first.unwrap_or(0) });
-        if self.by_name.values().any(|plan| plan.group.charges_afterwards()) {
+        if self.by_name.values().any(Plan::charges_afterwards) {
             chain.on_response(Stage::Limit, Seen::Unwinding, Arc::clone(&hook) as _);
         }
         chain.on_refusal(Arc::clone(&hook) as _);
@@ -97,16 +101,9 @@ impl Plan {
         let quota_name = format!("{}-quota", name.value);
         let all = written.limit.iter().map(|limit| (limit, name.value.as_str()));
         let all = all.chain(quotas.iter().map(|quota| (quota, quota_name.as_str())));
-        let (mut names, mut limits) = (Vec::new(), Vec::new());
+        let (mut names, mut limits, mut shared) = (Vec::new(), Vec::new(), Vec::new());
         for (config, base) in all {
             let own = name_of(config, Some(base), &mut names, setup);
-            let share = config.share.as_ref().map(|share| share.place);
-            if let Some(place) = share.or(config.on_store_failure.as_ref().map(|failure| failure.place)) {
-                setup
-                    .problems
-                    .error(place, "each gateway counts the limits of a plan by itself")
-                    .hint("write a limit that gateways share at the route or the api");
-            }
             let mut keys = vec![Spanned::nowhere(LimitKey::Consumer)];
             for key in config.per.iter() {
                 match &key.value {
@@ -120,24 +117,53 @@ impl Plan {
                     _ => keys.push(key.clone()),
                 }
             }
-            limits.extend(compile((config, &keys), (own, scope), &mut |_| None, setup).map(Arc::new));
+            let Some(mut limit) = compile((config, &keys), (own, scope), &mut |_| None, setup) else { continue };
+            match share_of(config, scope, &mut limit, setup) {
+                Some(share) => shared.push((Arc::new(limit), share)),
+                None => limits.push(Arc::new(limit)),
+            }
         }
         let group = Group { store: Arc::clone(setup.limits), limits: limits.into() };
-        Self { group, most: written.max_in_flight.map(|most| most.value), offset }
+        let shared = SharedLimits::new(shared, setup);
+        Self { group, shared, most: written.max_in_flight.map(|most| most.value), offset }
+    }
+
+    /// Those that this gateway counts by itself, then those that gateways share.
+    fn limits(&self) -> impl Iterator<Item = &Arc<Limit>> {
+        let shared = self.shared.iter().flat_map(|shared| shared.limits.iter().map(|(limit, _)| limit));
+        self.group.limits.iter().chain(shared)
+    }
+
+    /// The same, with how gateways share them.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (&Limit, Option<&Share>)> {
+        let shared = self.shared.iter().flat_map(|shared| shared.limits.iter());
+        let own = self.group.limits.iter().map(|limit| (&**limit, None));
+        own.chain(shared.map(|(limit, share)| (&**limit, Some(share))))
+    }
+
+    fn charges_afterwards(&self) -> bool {
+        self.group.charges_afterwards() || self.shared.as_ref().is_some_and(SharedLimits::charges_afterwards)
+    }
+
+    /// The place of what bounds the requests under way, after so many limits.
+    fn bounds_at(&self, counters: u16) -> u16 {
+        counters.saturating_add(u16::try_from(self.limits().count()).unwrap_or(u16::MAX))
     }
 
     /// What its decisions are counted by, in the order of their counters.
     fn policies(&self, name: &str) -> Vec<String> {
-        let limits = self.group.limits.iter().map(|limit| limit.name.to_string());
+        let limits = self.limits().map(|limit| limit.name.to_string());
         limits.chain(self.most.map(|_| format!("{name}-in-flight"))).collect()
     }
 
     fn counters(&self) -> u16 {
-        u16::try_from(self.group.limits.len() + usize::from(self.most.is_some())).unwrap_or(u16::MAX)
+        self.bounds_at(u16::from(self.most.is_some()))
     }
 
     fn describe(&self) -> String {
-        let mut text = self.group.describe();
+        let own = Some(self.group.describe()).filter(|text| !text.is_empty());
+        let shared = self.shared.as_ref().map(SharedLimits::describe);
+        let mut text = own.into_iter().chain(shared).collect::<Vec<_>>().join(", ");
         if text.is_empty() && self.most.is_none() {
             return "no bounds".to_owned();
         }
@@ -157,7 +183,7 @@ impl Plan {
             false => in_flight.take(key, most),
         };
         cx.note(|| format!("{} of {most} in flight", in_flight.count(key)));
-        let place = counters.saturating_add(u16::try_from(self.group.limits.len()).unwrap_or(u16::MAX));
+        let place = self.bounds_at(counters);
         let ledger = &mut cx.changes.ledger;
         if !passes {
             ledger.decided.push((place, LimitDecision::Refused));
@@ -198,10 +224,13 @@ impl OnRequest for PlanLimits {
         let Some(plan) = self.plans.get(name) else { return Decision::reply(Reason::Internal) };
         cx.note(|| format!("{} is on plan {name}", consumer.id));
         let counters = self.counters.saturating_add(plan.offset);
-        match plan.hold(&consumer.id, counters, cx) {
+        let own = match plan.hold(&consumer.id, counters, cx) {
             Decision::Continue => plan.group.ask((counters, 0), cx, request),
-            refused => refused,
-        }
+            refused => return refused,
+        };
+        let Some(shared) = plan.shared.as_ref().filter(|_| own.is_continue()) else { return own };
+        let first = u16::try_from(plan.group.limits.len()).unwrap_or(u16::MAX);
+        shared.decide(counters.saturating_add(first), cx, request)
     }
 
     fn describe(&self) -> String {
@@ -214,6 +243,7 @@ impl OnRefusal for PlanLimits {
     fn on_refusal(&self, cx: &mut RequestCx) {
         if let Some(plan) = self.of(cx) {
             plan.group.give_back(cx);
+            plan.shared.iter().for_each(|shared| shared.give_back(cx));
         }
     }
 }
@@ -224,6 +254,7 @@ impl OnResponse for PlanLimits {
             && let Some(plan) = self.of(cx)
         {
             plan.group.charge(cx, response.headers);
+            plan.shared.iter().for_each(|shared| shared.charge(cx, response.headers));
         }
     }
 }

@@ -4,16 +4,22 @@ mod config;
 mod edit;
 mod form;
 mod format;
+mod jq;
 mod json;
 mod made;
 mod plan;
+pub mod replace;
+mod template;
 mod xml;
 
 pub use config::JsonConfig;
 pub use format::Format;
+pub use jq::JqConfig;
 pub use json::{Unfit, escaped};
 pub use made::Made;
-pub use plan::{BodyPlan, RATIO, bound};
+pub use plan::{BodyPlan, RATIO, Written, bound};
+pub use replace::{ReplaceConfig, Replacements};
+pub use template::TemplateConfig;
 
 use super::headers::Way;
 use super::variable::Facts;
@@ -26,6 +32,20 @@ use bytes::Bytes;
 use format::Charset;
 use http::{HeaderValue, header};
 use plan::{Source, Stage};
+use std::sync::Arc;
+
+/// Takes what is written of a body out of a rule.
+macro_rules! written {
+    ($from:expr) => {
+        $crate::policy::transform::body::Written {
+            json: &$from.json,
+            jq: $from.jq.as_ref(),
+            template: $from.template.as_ref(),
+            body: $from.body,
+        }
+    };
+}
+pub(super) use written;
 
 /// Bodies up to this size are changed where they are; larger ones on a thread that may take its time.
 const AT_ONCE: usize = 64 * 1024;
@@ -70,11 +90,12 @@ pub fn begin<'p>(
 ) -> Result<BodyWork, Box<Reply>> {
     let Some(kind) = headers.first(&header::CONTENT_TYPE) else { return Ok(BodyWork::Leave) };
     let Some(first) = Format::of(kind) else { return Ok(BodyWork::Leave) };
-    let (mut format, mut stages) = (first, Vec::new());
+    let (mut format, mut written, mut stages) = (Some(first), None, Vec::new());
     for plan in plans {
-        if let Some(next) = plan.result(format) {
-            stages.push(plan.begin(format, facts));
-            format = next;
+        let Some(from) = format else { break }; // what a template writes may be of any type
+        if let Some(next) = plan.result(from) {
+            stages.push(plan.begin(from, facts));
+            (format, written) = (next, plan.content_type().or(written));
         }
     }
     if stages.is_empty() {
@@ -83,8 +104,9 @@ pub fn begin<'p>(
     let charset = Charset::of(kind).map_err(|unfit| refusal(way, unfit))?;
     let coding = coding_of(headers, way)?;
     headers.remove(&header::CONTENT_ENCODING);
-    if format != first || charset != Charset::Utf8 {
-        let kind = HeaderValue::from_static(format.media_type());
+    let becomes = format.filter(|format| *format != first || charset != Charset::Utf8);
+    let kind = written.or(becomes.map(|format| HeaderValue::from_static(format.media_type())));
+    if let Some(kind) = kind {
         headers.set(&header::CONTENT_TYPE, kind);
     }
     forget_length(headers);
@@ -108,13 +130,23 @@ impl WholeBody for Job {
         too_large(self.way, self.source.bound)
     }
 
+    /// A program has a thread for itself, and its turn until it is over, whether or not somebody still waits for it.
     fn change(self: Box<Self>, body: Bytes) -> Changed {
         let way = self.way;
         Box::pin(async move {
-            let changed = if body.len() <= AT_ONCE {
+            let mut turns = Vec::new();
+            for own in self.stages.iter().flat_map(Stage::turns) {
+                let turn = tokio::time::timeout(jq::TIME, Arc::clone(own).acquire_owned()).await;
+                turns.extend(turn.map_err(|_| Box::new(Reply::from(Reason::Overloaded)))?);
+            }
+            let changed = if body.len() <= AT_ONCE && turns.is_empty() {
                 plan::run(self.source, &self.stages, &body)
             } else {
-                let work = move || plan::run(self.source, &self.stages, &body);
+                let work = move || {
+                    let changed = plan::run(self.source, &self.stages, &body);
+                    drop(turns);
+                    changed
+                };
                 tokio::task::spawn_blocking(work).await.map_err(|_| Box::new(Reply::from(Reason::Internal)))?
             };
             changed.map_err(|unfit| refusal(way, unfit))

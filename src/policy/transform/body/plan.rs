@@ -3,8 +3,10 @@
 use super::config::JsonConfig;
 use super::edit;
 use super::format::{Charset, Format};
+use super::jq::{JqConfig, Program};
 use super::json::{Json, Unfit};
 use super::made::Made;
+use super::template::{Template, TemplateConfig};
 use super::{form, xml};
 use crate::policy::Setup;
 use crate::policy::coding::{Bound, Coding, DecodeError, Decoder};
@@ -13,7 +15,10 @@ use crate::policy::transform::variable::Facts;
 use crate::value::json::Pointer;
 use crate::value::{ByteSize, Spanned};
 use bytes::Bytes;
+use http::HeaderValue;
 use std::borrow::Cow;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// How many times larger than what came a decoded body may be, past its first 64 KiB.
 pub const RATIO: u32 = 200;
@@ -35,13 +40,34 @@ enum Edit {
 pub struct BodyPlan {
     edits: Box<[Edit]>,
     values: Box<[Made]>,
+    program: Option<Arc<Program>>,
+    template: Option<Arc<Template>>,
     to: Option<Format>,
     words: Box<[String]>,
 }
 
+/// Changes to a body as they are written.
+#[derive(Clone, Copy)]
+pub struct Written<'a> {
+    /// By pointer.
+    pub json: &'a JsonConfig,
+    /// By a program.
+    pub jq: Option<&'a Spanned<JqConfig>>,
+    /// By a template.
+    pub template: Option<&'a Spanned<TemplateConfig>>,
+    /// The format it gets.
+    pub body: Option<Format>,
+}
+
 impl BodyPlan {
     /// Compiles what is written; problems are recorded at their places.
-    pub fn compile(json: &JsonConfig, to: Option<Format>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Self {
+    pub fn compile(written: Written<'_>, scope: &Scope<'_>, setup: &mut Setup<'_>) -> Self {
+        let Written { json, jq, template, body: to } = written;
+        if let (Some(template), Some(_)) = (template, to) {
+            setup
+                .problems
+                .error(template.place, "a template says itself what it writes; `body` has no effect beside it");
+        }
         let (mut edits, mut values, mut words) = (Vec::new(), Vec::new(), Vec::new());
         for (from, name) in json.rename.iter() {
             if let Some(pointer) = place(from, setup) {
@@ -69,13 +95,17 @@ impl BodyPlan {
             }
             words.push(format!("set {}: {}", at.value, value.value));
         }
+        let program = jq.and_then(|jq| Program::compile(&jq.value, scope, setup));
+        words.extend(program.as_ref().map(|program| format!("jq {program}")));
+        let template = template.and_then(|template| Template::compile(template, scope, setup));
+        words.extend(template.as_ref().map(ToString::to_string));
         words.extend(to.map(|format| format!("becomes {}", format.as_str())));
-        Self { edits: edits.into(), values: values.into(), to, words: words.into() }
+        Self { edits: edits.into(), values: values.into(), program, template, to, words: words.into() }
     }
 
     /// Whether nothing is changed.
     pub fn is_empty(&self) -> bool {
-        self.edits.is_empty() && self.to.is_none()
+        self.edits.is_empty() && self.program.is_none() && self.template.is_none() && self.to.is_none()
     }
 
     /// The changes in a few words each.
@@ -83,11 +113,21 @@ impl BodyPlan {
         self.words.iter().map(|word| format!("body: {word}"))
     }
 
-    /// The format of what comes out where that goes in; `None` where the plan does nothing with it.
-    pub fn result(&self, from: Format) -> Option<Format> {
+    /// The format of what comes out where that goes in, if it is one that is read; `None` where the plan does nothing with
+    /// it.
+    pub fn result(&self, from: Format) -> Option<Option<Format>> {
+        if let Some(template) = &self.template {
+            return Some(template.format());
+        }
         let to = self.to.unwrap_or(from);
         let reads = from == Format::Json || to == Format::Json;
-        (reads && (to != from || !self.edits.is_empty())).then_some(to)
+        let changes = to != from || !self.edits.is_empty() || self.program.is_some();
+        (reads && changes).then_some(Some(to))
+    }
+
+    /// The media type of what comes out, where a template writes it.
+    pub fn content_type(&self) -> Option<HeaderValue> {
+        self.template.as_ref().map(|template| template.content_type.clone())
     }
 
     /// The work on one body of that format.
@@ -95,6 +135,14 @@ impl BodyPlan {
         Stage {
             edits: self.edits.clone(),
             values: self.values.iter().map(|value| value.make(facts)).collect(),
+            program: self.program.clone().map(|program| {
+                let texts = program.texts(facts);
+                (program, texts)
+            }),
+            template: self.template.clone().map(|template| {
+                let texts = template.texts(facts);
+                (template, texts)
+            }),
             from,
             to: self.to.unwrap_or(from),
         }
@@ -137,9 +185,14 @@ fn one_place(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Pointer
 pub struct Stage {
     edits: Box<[Edit]>,
     values: Box<[Option<String>]>,
+    program: Option<(Arc<Program>, Texts)>,
+    template: Option<(Arc<Template>, Texts)>,
     from: Format,
     to: Format,
 }
+
+/// Texts of a request that a program or a template names.
+type Texts = Box<[Option<String>]>;
 
 /// How a body comes.
 #[derive(Clone, Copy, Debug)]
@@ -182,6 +235,12 @@ pub fn decode(coding: Coding, body: &[u8], bound: u64) -> Result<Bytes, Unfit> {
 }
 
 impl Stage {
+    /// Whose turn it takes to run it.
+    pub fn turns(&self) -> impl Iterator<Item = &Arc<Semaphore>> {
+        let program = self.program.iter().map(|(program, _)| &program.turns);
+        program.chain(self.template.iter().map(|(template, _)| &template.turns))
+    }
+
     fn run(&self, text: &str, bound: u64) -> Result<String, Unfit> {
         let mut value = match self.from {
             Format::Json => Json::parse(text)?,
@@ -204,6 +263,17 @@ impl Stage {
             }
         }
         let most = usize::try_from(bound.saturating_mul(GROWTH)).unwrap_or(usize::MAX);
+        let made;
+        if let Some((program, texts)) = &self.program {
+            made = program.run(&value, texts, (bound, most))?;
+            if self.to == Format::Json && self.template.is_none() {
+                return Ok(made);
+            }
+            value = Json::parse(&made)?;
+        }
+        if let Some((template, texts)) = &self.template {
+            return template.run(&value, texts, most);
+        }
         let out = match self.to {
             Format::Json => {
                 let mut out = String::with_capacity(text.len());
