@@ -28,18 +28,18 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
     /// Its policies.
     pub chain: Arc<Chain>,
-    /// Who answers the preflights of browsers that reach it.
-    pub preflights: Preflights,
     /// The deadline of the whole exchange, all attempts together.
     pub timeout: Option<Duration>,
     /// When to try again.
     pub retries: Arc<Retries>,
     /// The field that tells deadlines, to upstreams and from trusted proxies.
     pub deadline_header: Option<Box<HeaderName>>,
-    /// How much its requests matter when not all can be served.
-    pub priority: Priority,
     /// What changes on the way up.
     pub forward: Forward,
+    /// Who answers the preflights of browsers that reach it.
+    pub preflights: Preflights,
+    /// How much its requests matter when not all can be served.
+    pub priority: Priority,
     /// Whether `%2F` and `%5C` may stand in the path.
     pub encoded_slash: EncodedSlash,
     /// Whether a faster lane may take it.
