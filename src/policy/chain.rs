@@ -154,16 +154,30 @@ impl Progress {
 impl Chain {
     /// Whether both have the very same hooks, in the same order. Chains that count are told apart: they count for one route.
     pub fn is_same(&self, other: &Self) -> bool {
-        alike(&self.on_request, &other.on_request, |(a, one), (b, two)| a == b && is(one, two))
-            && alike(&self.on_request_body, &other.on_request_body, is)
-            && alike(&self.on_upstream_request, &other.on_upstream_request, is)
-            && alike(&self.on_response, &other.on_response, |(a, s, one), (b, t, two)| (a, s) == (b, t) && is(one, two))
-            && alike(&self.on_response_body, &other.on_response_body, |(a, s, one), (b, t, two)| {
+        // Taken apart whole: a list that is added and not compared would give a route the policies of another.
+        let Self {
+            on_request,
+            on_request_body,
+            on_upstream_request,
+            on_response,
+            on_response_body,
+            on_upstream_answer,
+            providers,
+            remembers,
+            counted,
+        } = self;
+        let answers = on_upstream_answer.as_slice();
+        alike(on_request, &other.on_request, |(a, one), (b, two)| a == b && is(one, two))
+            && alike(on_request_body, &other.on_request_body, is)
+            && alike(on_upstream_request, &other.on_upstream_request, is)
+            && alike(on_response, &other.on_response, |(a, s, one), (b, t, two)| (a, s) == (b, t) && is(one, two))
+            && alike(on_response_body, &other.on_response_body, |(a, s, one), (b, t, two)| {
                 (a, s) == (b, t) && is(one, two)
             })
-            && alike(&self.providers, &other.providers, is)
-            && self.remembers == other.remembers
-            && self.counted.is_none()
+            && alike(answers, other.on_upstream_answer.as_slice(), is)
+            && alike(providers, &other.providers, is)
+            && *remembers == other.remembers
+            && counted.is_none()
             && other.counted.is_none()
     }
 
