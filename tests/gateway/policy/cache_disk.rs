@@ -205,6 +205,7 @@ fn what_is_damaged_while_it_is_in_use_is_never_given() {
     });
     let gateway = keeping(folder.path(), "1MiB", "1h", &origin);
     await_scan(&gateway);
+    wait::until("both have their files, and nothing else is there", || files(folder.path()).len() == 2);
     let files = files(folder.path());
     std::fs::copy(&files[0], &files[1]).expect("one file in the place of another");
     let mut bytes = std::fs::read(&files[0]).expect("a file");
