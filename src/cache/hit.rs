@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use super::body::{Broken, CodedAs, Position, Reader};
-use super::disk::Reading;
+use super::disk::{Reading, Unreadable};
 use super::object::Object;
 use super::store::Store;
 use async_trait::async_trait;
@@ -47,13 +47,22 @@ impl Hit {
         self
     }
 
-    /// Reads an answer from its file; into memory, where it is short. `None` where the file is no good: it is forgotten.
+    /// Reads an answer from its file; into memory, where it is short. `None` where it cannot be had: a file that is no good
+    /// is forgotten, one that a busy disk does not give is kept.
     pub(super) async fn of_file(store: &'static Store, asked: &Arc<Asked>, object: Arc<Object>) -> Option<Self> {
         let key = &asked.key;
-        let opening = async { store.disk()?.open(object.file.get()?).await.ok() };
-        let Some(reading) = opening.await else {
-            store.take_out(key, &object);
-            return None;
+        let reading = match (store.disk(), object.file.get()) {
+            (Some(disk), Some(file)) => disk.open(file).await,
+            _ => Err(Unreadable::Missing),
+        };
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(why) => {
+                if why.is_lasting() {
+                    store.take_out(key, &object);
+                }
+                return None;
+            }
         };
         Some(match reading.whole() {
             Some(body) => Self::new(store, asked, store.promote(key, &object, body.clone())),
@@ -104,8 +113,10 @@ impl Hit {
             }),
             From::File(reading) => match reading.next().await {
                 Ok(piece) => Ok(piece),
-                Err(_) => {
-                    self.store.take_out(&self.asked.key, &self.object);
+                Err(why) => {
+                    if why.is_lasting() {
+                        self.store.take_out(&self.asked.key, &self.object);
+                    }
                     Err(cut_off("the file of the answer cannot be read"))
                 }
             },

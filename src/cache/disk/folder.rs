@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -103,6 +103,11 @@ impl Folder {
         })
     }
 
+    /// Whether this very run wrote it.
+    pub fn wrote(&self, name: Name) -> bool {
+        name.run == self.run
+    }
+
     /// Whether the process of a file's run still lives.
     pub fn lives(&self, name: Name) -> bool {
         name.run == self.run || is_held(&lock_name(&self.path, name.run))
@@ -143,9 +148,13 @@ impl Folder {
 fn make(path: &Path) -> io::Result<()> {
     let known = path.exists();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let mode = std::fs::metadata(path)?.permissions().mode();
-    if known && mode & 0o022 != 0 {
+    let met = std::fs::metadata(path)?;
+    if known && met.permissions().mode() & 0o022 != 0 {
         return Err(io::Error::other("others may write there: what lies in it could not be believed"));
+    }
+    // Its owner may write there too, whatever the mode.
+    if ![0, nix::unistd::Uid::effective().as_raw()].contains(&met.uid()) {
+        return Err(io::Error::other("it is another user's: what lies in it could not be believed"));
     }
     Ok(())
 }

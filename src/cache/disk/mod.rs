@@ -79,6 +79,13 @@ pub(super) enum Unreadable {
     Busy,
 }
 
+impl Unreadable {
+    /// Whether the file will be no better later, and may be forgotten.
+    pub(super) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Missing | Self::Damaged)
+    }
+}
+
 /// The disk of a cache, as threads see it.
 struct Tier {
     path: PathBuf,
@@ -93,7 +100,7 @@ struct Tier {
     stopped: AtomicBool,
     /// What is wrong with it, in words.
     trouble: Mutex<Option<String>>,
-    reading: Semaphore,
+    reading: Arc<Semaphore>,
     counts: Counts,
 }
 
@@ -152,7 +159,7 @@ impl Disk {
             may_scan: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             trouble: Mutex::new(None),
-            reading: Semaphore::new(READERS),
+            reading: Arc::new(Semaphore::new(READERS)),
             counts: Counts::default(),
         });
         // From now on: a purge may take what has not been read in yet.

@@ -82,7 +82,12 @@ impl Disk {
         read: impl FnOnce() -> Result<T, Unreadable> + Send + 'static,
     ) -> Result<T, Unreadable> {
         let bounded = async {
-            let _permit = self.tier.reading.acquire().await.map_err(|_| Unreadable::Busy)?;
+            let permit = Arc::clone(&self.tier.reading).acquire_owned().await.map_err(|_| Unreadable::Busy)?;
+            // The permit goes along: a disk that hangs holds the thread, whether somebody still waits for it or not.
+            let read = move || {
+                let _permit = permit;
+                read()
+            };
             tokio::task::spawn_blocking(read).await.map_err(|_| Unreadable::Busy)?
         };
         let done = pingora_timeout::timeout(LONGEST, bounded).await.unwrap_or(Err(Unreadable::Busy));

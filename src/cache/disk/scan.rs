@@ -33,6 +33,7 @@ pub(super) fn run(tier: &Arc<Tier>, (store, epoch): (&Weak<Store>, u64), writer:
         match lying {
             Lying::Unfinished(path, name) if !folder.lives(name) => drop(std::fs::remove_file(path)),
             Lying::Unfinished(..) => {}
+            Lying::Whole(name) if folder.wrote(name) => {} // written since the scan began, and known
             Lying::Whole(name) => match take_in(folder, &strong, name, epoch) {
                 Ok(Placed::Yes) => found += 1,
                 Ok(Placed::No) => {

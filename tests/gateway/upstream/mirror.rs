@@ -98,7 +98,7 @@ fn a_mirror_that_stalls_or_is_gone_delays_no_one_and_the_copies_under_way_are_bo
         assert_eq!(gone.get("/").text(), "main");
     }
     wait::until("they have failed", || outcomes(&gone, "failed") == 5.0);
-    assert_eq!(gone.metric("tollgate_requests_total", &["status=\"200\""]), 5.0);
+    wait::until("all are counted", || gone.metric("tollgate_requests_total", &["status=\"200\""]) == 5.0);
 }
 
 #[test]
