@@ -34,10 +34,6 @@ fn then<'s>(first: T<'s>, second: T<'s>) -> T<'s> {
     Term::BinOp(Box::new(first), BinaryOp::Pipe(None), Box::new(second))
 }
 
-fn boxed<'s>(term: Box<T<'s>>, natives: &dyn Fn(&str, usize) -> bool) -> Box<T<'s>> {
-    Box::new(guarded(*term, natives))
-}
-
 /// A definition whose calls are counted.
 pub fn guarded_definition<'s>(def: Def<&'s str>, natives: &dyn Fn(&str, usize) -> bool) -> Def<&'s str> {
     Def { name: def.name, args: def.args, body: then(call(STEP), guarded(def.body, natives)) }
@@ -45,7 +41,7 @@ pub fn guarded_definition<'s>(def: Def<&'s str>, natives: &dyn Fn(&str, usize) -
 
 /// The same program, counted. `natives` knows the filters that are no definitions, by name and arity.
 pub fn guarded<'s>(term: T<'s>, natives: &dyn Fn(&str, usize) -> bool) -> T<'s> {
-    let inner = |term: Box<T<'s>>| boxed(term, natives);
+    let inner = |term: Box<T<'s>>| Box::new(guarded(*term, natives));
     let each = |terms: Vec<T<'s>>| terms.into_iter().map(|term| guarded(term, natives)).collect::<Vec<_>>();
     match term {
         Term::Id | Term::Num(_) | Term::Var(_) | Term::Break(_) | Term::Arr(None) => term,
