@@ -1,6 +1,6 @@
 //! Answers in files: a second tier behind memory, which survives a restart and an upgrade.
 //!
-//! Read in this order: [`file`] (one answer in one file), [`record`] (what its head says), [`folder`] (names, locks, what the
+//! Read in this order: [`mod@file`] (one answer in one file), [`record`] (what its head says), [`folder`] (names, locks, what the
 //! dead leave), [`writer`] (the thread that writes and removes), [`reader`] (reading on behalf of requests), [`scan`] (what
 //! is found at the start). What answers are there, and what they are purged by, is the store's to know: heads are in
 //! memory, bodies here.

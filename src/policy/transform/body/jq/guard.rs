@@ -2,7 +2,7 @@
 //!
 //! A jq program can run for ever and grow without bound, and a thread cannot be stopped from outside. So a program is not
 //! run as it is written: behind every place where it can repeat itself or make something larger stands a call of a filter
-//! of ours ([`super::natives`]) that passes its input on, or ends the program when its time, its steps or its memory are
+//! of ours ([`mod@super::natives`]) that passes its input on, or ends the program when its time, its steps or its memory are
 //! used up. The definitions of jq's own library go through the same.
 
 use jaq_core::load::lex::StrPart;
