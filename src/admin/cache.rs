@@ -1,8 +1,8 @@
 //! What the cache holds, and taking things out of it.
 
 use super::pages::{json, text};
-use crate::cache::{DiskLevels, Holdings, Purge, Reach};
-use crate::observe::metrics::{CacheLevels, DiskCounts};
+use crate::cache::{Holdings, Purge, Reach};
+use crate::observe::metrics::CacheLevels;
 use crate::snapshot::Shared;
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -29,10 +29,7 @@ pub fn levels(shared: &Shared) -> Response<Vec<u8>> {
 /// The same for the metrics.
 pub fn counts(shared: &Shared) -> CacheLevels {
     let Holdings { bytes, objects, evicted, purged, .. } = shared.cache.holdings();
-    let disk = shared.cache.disk_levels().map(|levels| {
-        let DiskLevels { bytes, objects, written, read, skipped, damaged, errors, .. } = levels;
-        DiskCounts { bytes, objects, written, read, skipped, damaged, errors }
-    });
+    let disk = shared.cache.disk_levels().map(|levels| levels.counts);
     CacheLevels { bytes, objects, evicted, purged, disk }
 }
 

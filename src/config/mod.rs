@@ -16,7 +16,6 @@ mod load;
 mod mirror;
 mod route;
 mod route_key;
-mod sticky;
 mod target;
 mod upstream;
 pub mod yaml;
@@ -37,7 +36,6 @@ pub use load::{Failed, Loaded, load, load_str, read, read_str};
 pub use mirror::{CompareConfig, Compared, MOST_MIRRORED, MirrorConfig};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
-pub use sticky::StickyConfig;
 pub use target::{TargetConfig, TargetEntry, WeightedUpstream, WhenConfig};
 pub use upstream::{
     BalanceConfig, BreakerConfig, BreakerScope, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig,

@@ -1,11 +1,11 @@
 //! Routes and apis as they are written.
 
 use super::defaults::with_defaults;
-use super::{CombineConfig, ReplyTemplate, Routes, StickyConfig, TargetConfig};
+use super::{CombineConfig, ReplyTemplate, Routes, TargetConfig};
 use crate::policy::allow::DefaultConfig;
 use crate::policy::answer::{MockConfig, RespondConfig};
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{Named, OneOrMany, Spanned};
+use crate::value::{Named, OneOrMany, Spanned, Sticky};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -44,7 +44,7 @@ with_defaults! {
         /// What keeps a request at one of several upstreams of `to`, whatever is drawn for others: `consumer`, `client`,
         /// `header NAME`, or `cookie NAME for 30d`, issued where none came. Default: each request is drawn anew.
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub sticky: Option<Spanned<StickyConfig>>,
+        pub sticky: Option<Spanned<Sticky>>,
         /// Sends the client elsewhere.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub redirect: Option<Spanned<RedirectConfig>>,

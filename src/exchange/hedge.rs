@@ -52,7 +52,7 @@ pub struct Question {
     /// The body, whole.
     pub body: Bytes,
     /// When a failed attempt is made anew, and the budget.
-    pub retries: Retries,
+    pub retries: Arc<Retries>,
 }
 
 type Answered = Result<CallAnswer, CallError>;
@@ -65,7 +65,7 @@ impl Question {
             host: self.host.clone(),
             marking: Marking::Done,
             body,
-            retries: self.retries.clone(),
+            retries: Arc::clone(&self.retries),
             after,
             ..Call::new(self.to.clone(), self.method.clone(), self.target.clone(), self.fields.clone())
         };

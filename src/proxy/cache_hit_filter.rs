@@ -53,10 +53,10 @@ pub fn should_serve_stale(gate: &Gate, session: &Session, ctx: &mut ProxyCtx, er
     let told_already = ctx.exchange.attempts == ctx.exchange.finished;
     if let ErrorType::HTTPStatus(status @ 502..=504) = error.etype()
         && !told_already
-        && let (Some(choice), Some(picked)) = (upstream_peer::choice(ctx), &ctx.exchange.picked)
+        && let (Some(chosen), Some(picked)) = (upstream_peer::chosen(ctx), &ctx.exchange.picked)
     {
         // Its answer goes no further than here, so that nobody else would tell of it.
-        choice.upstream.record(picked, Failed::Failure(FailureKind::Status(*status)), now(&gate.shared));
+        chosen.upstream.record(picked, Failed::Failure(FailureKind::Status(*status)), now(&gate.shared));
     }
     let fresh_until = session.cache.maybe_cache_meta().map(CacheMeta::fresh_until);
     let over = fresh_until.and_then(|until| SystemTime::now().duration_since(until).ok()).unwrap_or_default();

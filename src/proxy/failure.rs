@@ -102,11 +102,11 @@ pub fn is_idempotent(session: &Session, ctx: &ProxyCtx) -> bool {
 }
 
 fn report(gate: &Gate, ctx: &ProxyCtx, kind: FailureKind) {
-    if let (Some(choice), Some(picked)) = (upstream_peer::choice(ctx), &ctx.exchange.picked) {
+    if let (Some(chosen), Some(picked)) = (upstream_peer::chosen(ctx), &ctx.exchange.picked) {
         // A caller that gives up early says nothing of the endpoint.
         let hurried = kind == FailureKind::Timeout && ctx.is_hurried(Instant::now());
         let outcome = if hurried { Outcome::Neutral } else { Outcome::Failure(kind) };
-        choice.upstream.record(picked, outcome, now(&gate.shared));
+        chosen.upstream.record(picked, outcome, now(&gate.shared));
     }
 }
 

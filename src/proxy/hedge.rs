@@ -8,7 +8,7 @@ use super::failure::is_idempotent;
 use super::fields::edit_request;
 use super::upstream_request_filter::named_host;
 use super::{Gate, Random, fallback, mirror, upstream_peer, upstream_request_filter};
-use crate::exchange::call::{CallError, Callee, Origin, Retries};
+use crate::exchange::call::{CallError, Callee, Origin};
 use crate::exchange::hedge::{Hedge, Question};
 use crate::exchange::{Answer, ClientBody};
 use crate::observe::metrics::FallbackKind;
@@ -50,7 +50,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         return Ok(false);
     }
     ctx.exchange.choice = upstream_peer::split(session, ctx, Random::next());
-    let Some(to) = upstream_peer::choice(ctx).map(crate::snapshot::Choice::callee) else { return Ok(false) };
+    let Some(to) = upstream_peer::chosen(ctx).cloned() else { return Ok(false) };
     let mut head = session.req_header().clone();
     // Pingora does this on its own way: what is told of the client must come after it, so that nobody can nominate it.
     edit_request(&mut head, |parts| remove_hop_by_hop(&mut parts.headers));
@@ -75,10 +75,10 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
         to,
         target: head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
         method: head.method.clone(),
-        fields: std::mem::take(&mut http::request::Parts::from(head).headers),
+        fields: http::request::Parts::from(head).headers,
         host,
         body: Bytes::new(),
-        retries: Retries::clone(&route.retries),
+        retries: Arc::clone(&route.retries),
     };
     asked(gate, session, ctx, (hedge, question, standby(route))).await?;
     Ok(true)
@@ -86,7 +86,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
 
 fn standby(route: &Route) -> Option<Standby> {
     let fallback = route.traffic.as_ref()?.fallback.as_ref()?;
-    Some(Standby { to: fallback.to.as_ref()?.callee(), on: fallback.on.clone() })
+    Some(Standby { to: fallback.to.clone()?, on: fallback.on.clone() })
 }
 
 async fn asked(

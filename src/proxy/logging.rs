@@ -108,9 +108,9 @@ fn answer_of<'a>(ctx: &'a ProxyCtx, called: Option<&'a (Arc<Upstream>, Arc<Endpo
     if let Some((upstream, endpoint)) = called {
         return Some(Answer { upstream: upstream.name(), endpoint: Some(endpoint.label()), attempts });
     }
-    let choice = upstream_peer::choice(ctx)?;
+    let chosen = upstream_peer::chosen(ctx)?;
     let endpoint = ctx.exchange.picked.as_ref().map(|picked| picked.label());
-    Some(Answer { upstream: choice.upstream.name(), endpoint, attempts })
+    Some(Answer { upstream: chosen.upstream.name(), endpoint, attempts })
 }
 
 fn protocol(version: Version, upgraded: bool) -> &'static str {
@@ -136,8 +136,8 @@ impl ProxyCtx {
         let duration = ended.saturating_duration_since(self.exchange.attempt_began);
         self.exchange.spent += duration;
         let connection = self.exchange.connection;
-        if let Some(choice) = upstream_peer::choice(self) {
-            choice.metrics.record(&FinishedAttempt { worker, outcome, connection, duration });
+        if let Some(chosen) = upstream_peer::chosen(self) {
+            chosen.metrics.record(&FinishedAttempt { worker, outcome, connection, duration });
         }
     }
 }

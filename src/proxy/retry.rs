@@ -19,7 +19,7 @@ pub fn may_retry(
     cause: RetryCause,
     after: Option<Duration>,
 ) -> bool {
-    let (Some(route), Some(choice)) = (ctx.route(), upstream_peer::choice(ctx)) else { return false };
+    let (Some(route), Some(chosen)) = (ctx.route(), upstream_peer::chosen(ctx)) else { return false };
     let (retries, moment) = (&route.retries, Instant::now());
     let mut tried = ctx.exchange.tried.clone();
     tried.extend(ctx.exchange.picked.as_ref().map(|picked| picked.id()));
@@ -32,10 +32,10 @@ pub fn may_retry(
         after,
         left: ctx.remaining(moment),
         tried: &tried,
-        subset: choice.subset,
+        subset: chosen.subset,
     };
     let asked = (gate.shared.clock.at(moment), Random::next());
-    let Some(wait) = retries.again(&choice.upstream, &last, asked) else { return false };
+    let Some(wait) = retries.again(&chosen.upstream, &last, asked) else { return false };
     ctx.exchange.tried = tried;
     ctx.exchange.picked = None;
     ctx.exchange.pause = wait;

@@ -3,10 +3,10 @@
 use super::answer::is_short;
 use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, Random, fallback};
-use crate::exchange::call::{LONGEST_SILENCE, hash, no_endpoint, shown};
+use crate::exchange::call::{Callee, LONGEST_SILENCE, hash, no_endpoint, shown};
 use crate::reply::{Reason, Reply};
 use crate::routing::{Reading, Target as Asked};
-use crate::snapshot::{Action, Choice, Draw};
+use crate::snapshot::{Action, Draw};
 use crate::upstream::Ask;
 use http::header;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -58,14 +58,14 @@ fn attempt(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> Result<Box<Htt
     Ok(peer)
 }
 
-/// The chosen upstream of the request's route.
-pub fn choice(ctx: &ProxyCtx) -> Option<&Choice> {
+/// The upstream that has been chosen for the request.
+pub fn chosen(ctx: &ProxyCtx) -> Option<&Callee> {
     let route = ctx.route()?;
     if ctx.exchange.standin.turned {
         return route.traffic.as_ref()?.fallback.as_ref()?.to.as_ref();
     }
     let Action::Forward(target) = &route.action else { return None };
-    target.choices().get(ctx.exchange.choice?)
+    Some(&target.choices().get(ctx.exchange.choice?)?.to)
 }
 
 /// Chooses an upstream, once, and an endpoint of it.
@@ -74,22 +74,22 @@ pub fn choose(gate: &Gate, session: &Session, ctx: &mut ProxyCtx) -> std::result
     if ctx.exchange.choice.is_none() {
         ctx.exchange.choice = split(session, ctx, ticket);
     }
-    let Some(choice) = choice(ctx) else { return Err(Reason::Internal.into()) };
+    let Some(chosen) = chosen(ctx) else { return Err(Reason::Internal.into()) };
     let began = Instant::now();
     let now = gate.shared.clock.at(began);
     if ctx.exchange.attempts == ctx.exchange.standin.earlier {
-        choice.upstream.budget().count_request(now);
+        chosen.upstream.budget().count_request(now);
     }
     let (request, client) = (session.req_header(), ctx.cx.client.address);
-    let spec = choice.upstream.spec();
+    let spec = chosen.upstream.spec();
     let hash = hash(&spec.balance, client, request.uri.path(), &request.headers);
     let shown = shown(spec, &request.headers);
     let priority = ctx.route().map(|route| route.priority).unwrap_or_default();
     // How long a long body takes to come is the client's doing. Calls of gRPC never say how long theirs is.
     let untimed = ctx.exchange.flow == Flow::Bounded && !is_short(ctx.cx.body);
-    let (tried, subset) = (&*ctx.exchange.tried, choice.subset);
+    let (tried, subset) = (&*ctx.exchange.tried, chosen.subset);
     let ask = Ask { hash, shown: shown.as_deref(), subset, tried, now, random, priority, untimed };
-    let picked = match choice.upstream.pick(&ask) {
+    let picked = match chosen.upstream.pick(&ask) {
         Ok(picked) => picked,
         Err(why) => {
             let reply = no_endpoint(why);
@@ -124,11 +124,10 @@ pub fn split(session: &Session, ctx: &mut ProxyCtx, ticket: u64) -> Option<usize
     if let Some(forced) = target.forced(&asked) {
         return Some(forced);
     }
-    let Some(sticky) = target.sticky() else { return target.by_share(Draw::Random(ticket)) };
-    if let Some(key) = sticky.key(cx, &request.headers) {
+    if let Some(key) = target.key(cx, &request.headers) {
         return target.by_share(Draw::Key(key));
     }
-    let Some((key, field)) = sticky.issue(cx.scheme, ticket) else { return target.by_share(Draw::Random(ticket)) };
+    let Some((key, field)) = target.issue(cx.scheme, ticket) else { return target.by_share(Draw::Random(ticket)) };
     cx.changes.response.push((header::SET_COOKIE, field));
     target.by_share(Draw::Key(key))
 }

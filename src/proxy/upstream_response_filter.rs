@@ -28,13 +28,13 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
     }
     check(session, response)?;
     let status = response.status.as_u16();
-    if let (Some(choice), Some(picked)) = (upstream_peer::choice(ctx), &ctx.exchange.picked) {
+    if let (Some(chosen), Some(picked)) = (upstream_peer::chosen(ctx), &ctx.exchange.picked) {
         let arrived = Instant::now();
         let outcome = match status {
             502..=504 => Outcome::Failure(FailureKind::Status(status)),
             _ => Outcome::Success { latency: arrived.saturating_duration_since(ctx.exchange.attempt_began) },
         };
-        choice.upstream.record(picked, outcome, gate.shared.clock.at(arrived));
+        chosen.upstream.record(picked, outcome, gate.shared.clock.at(arrived));
     }
     if response.status.is_client_error() || response.status.is_server_error() {
         let listed = RetryCause::Status(status);

@@ -23,7 +23,7 @@ pub use inline::InlineProviders;
 pub use report::ReloadReport;
 pub use route::{Action, Caching, EncodedSlash, Forward, HostField, Lane, Rewrite, Route};
 pub use shared::Shared;
-pub use split::{Choice, Draw, Sticky, Target};
+pub use split::{Choice, Draw, Target};
 pub use store::Store;
 pub use traffic::{Fallback, Traffic};
 pub use usage::{usage_of, usage_page};

@@ -7,15 +7,13 @@
 //! alone; when it shrinks, only keys of that upstream move. Nothing is kept, so that gateways and restarts agree.
 
 use crate::exchange::call::Callee;
-use crate::observe::metrics::UpstreamMetrics;
 use crate::request::{RequestCx, Scheme, cookie};
 use crate::routing::{Predicate, Target as Request};
-use crate::upstream::{Upstream, hash_of};
-use crate::value::Duration;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use crate::upstream::hash_of;
+use crate::value::Sticky;
+use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 use std::fmt;
-use std::sync::Arc;
 
 /// A longer cookie is none of ours, and is replaced.
 const LONGEST_COOKIE: usize = 128;
@@ -31,12 +29,8 @@ pub struct Target {
 
 /// One upstream of a target.
 pub struct Choice {
-    /// The upstream.
-    pub upstream: Arc<Upstream>,
-    /// The number of the subset of it that requests are for; `None` for all endpoints.
-    pub subset: Option<usize>,
-    /// Its counters.
-    pub metrics: Arc<UpstreamMetrics>,
+    /// The upstream, or the subset of it that requests are for.
+    pub to: Callee,
     /// Its share, relative to the others; 0 takes no requests.
     pub weight: u32,
     /// Requests for which all of these hold go there whatever the shares; none where it is empty.
@@ -44,16 +38,10 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// The upstream as one that is called.
-    pub fn callee(&self) -> Callee {
-        let (upstream, metrics) = (Arc::clone(&self.upstream), Arc::clone(&self.metrics));
-        Callee { upstream, subset: self.subset, metrics }
-    }
-
     /// What it draws its numbers with.
     fn digest(&self) -> u64 {
-        match self.subset {
-            None => hash_of(self.upstream.name().as_bytes()),
+        match self.to.subset {
+            None => hash_of(self.to.upstream.name().as_bytes()),
             Some(_) => hash_of(self.to_string().as_bytes()),
         }
     }
@@ -62,31 +50,13 @@ impl Choice {
 /// The upstream, and the subset of it where not all of it is meant.
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spec = self.upstream.spec();
+        let spec = self.to.upstream.spec();
         f.write_str(&spec.name)?;
-        match self.subset.and_then(|number| spec.subsets.get(number)) {
+        match self.to.subset.and_then(|number| spec.subsets.get(number)) {
             Some(labels) => write!(f, " where {labels}"),
             None => Ok(()),
         }
     }
-}
-
-/// What keeps a request's key at one upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sticky {
-    /// Who the caller is.
-    Consumer,
-    /// The client's address.
-    Client,
-    /// A field of the request.
-    Header(HeaderName),
-    /// A cookie, issued by the gateway to who has none.
-    Cookie {
-        /// Its name.
-        name: Box<str>,
-        /// How long a browser keeps it.
-        lasts: Duration,
-    },
 }
 
 /// By what the shares of one request are drawn.
@@ -96,46 +66,6 @@ pub enum Draw {
     Random(u64),
     /// By the digest of a key.
     Key(u64),
-}
-
-impl Sticky {
-    /// The digest of the request's key; `None` where it has none.
-    pub fn key(&self, cx: &RequestCx, headers: &HeaderMap) -> Option<u64> {
-        match self {
-            Self::Consumer => cx.caller().map(|caller| hash_of(caller.id.as_bytes())),
-            Self::Client => Some(match cx.client.address {
-                std::net::IpAddr::V4(address) => hash_of(&address.octets()),
-                std::net::IpAddr::V6(address) => hash_of(&address.octets()),
-            }),
-            Self::Header(name) => headers.get(name).map(|value| hash_of(value.as_bytes())),
-            Self::Cookie { name, .. } => {
-                let value = cookie(headers, name)?;
-                (1..=LONGEST_COOKIE).contains(&value.len()).then(|| hash_of(&value))
-            }
-        }
-    }
-
-    /// A key for a request that has none, and the `Set-Cookie` that gives it to the client. It is no secret: who makes one up
-    /// chooses among the upstreams that have a share anyway.
-    pub fn issue(&self, scheme: Scheme, random: u64) -> Option<(u64, HeaderValue)> {
-        let Self::Cookie { name, lasts } = self else { return None };
-        let value = format!("{random:016x}");
-        let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
-        let (age, digest) = (lasts.as_secs(), hash_of(value.as_bytes()));
-        let field = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
-        Some((digest, HeaderValue::try_from(field).ok()?))
-    }
-}
-
-impl fmt::Display for Sticky {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Consumer => f.write_str("consumer"),
-            Self::Client => f.write_str("client"),
-            Self::Header(name) => write!(f, "header {name}"),
-            Self::Cookie { name, lasts } => write!(f, "cookie {name} for {lasts}"),
-        }
-    }
 }
 
 impl Target {
@@ -155,6 +85,17 @@ impl Target {
     /// What keeps requests at one choice; `None` where each is drawn anew.
     pub fn sticky(&self) -> Option<&Sticky> {
         self.sticky.as_deref()
+    }
+
+    /// The digest of the key that keeps a request at one choice; `None` where it has none.
+    pub fn key(&self, cx: &RequestCx, headers: &HeaderMap) -> Option<u64> {
+        key(self.sticky()?, cx, headers)
+    }
+
+    /// A key for a request that has none, and the `Set-Cookie` that gives it to the client. It is no secret: who makes one up
+    /// chooses among the upstreams that have a share anyway.
+    pub fn issue(&self, scheme: Scheme, random: u64) -> Option<(u64, HeaderValue)> {
+        issue(self.sticky()?, scheme, random)
     }
 
     /// The number of the choice that the shares give a request.
@@ -203,6 +144,30 @@ fn fraction(key: u64, name: u64) -> f64 {
     };
     let bits = mix(mix(key.wrapping_add(0x9E37_79B9_7F4A_7C15)) ^ name);
     ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+}
+
+fn key(sticky: &Sticky, cx: &RequestCx, headers: &HeaderMap) -> Option<u64> {
+    match sticky {
+        Sticky::Consumer => cx.caller().map(|caller| hash_of(caller.id.as_bytes())),
+        Sticky::Client => Some(match cx.client.address {
+            std::net::IpAddr::V4(address) => hash_of(&address.octets()),
+            std::net::IpAddr::V6(address) => hash_of(&address.octets()),
+        }),
+        Sticky::Header(name) => headers.get(name).map(|value| hash_of(value.as_bytes())),
+        Sticky::Cookie { name, .. } => {
+            let value = cookie(headers, name)?;
+            (1..=LONGEST_COOKIE).contains(&value.len()).then(|| hash_of(&value))
+        }
+    }
+}
+
+fn issue(sticky: &Sticky, scheme: Scheme, random: u64) -> Option<(u64, HeaderValue)> {
+    let Sticky::Cookie { name, lasts } = sticky else { return None };
+    let value = format!("{random:016x}");
+    let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
+    let (age, digest) = (lasts.as_secs(), hash_of(value.as_bytes()));
+    let field = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+    Some((digest, HeaderValue::try_from(field).ok()?))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What becomes of a route's requests beside the usual. Most routes have nothing of it.
 
-use super::Choice;
+use crate::exchange::call::Callee;
 use crate::exchange::hedge::Hedge;
 use crate::exchange::mirror::Mirror;
 use crate::observe::metrics::TrafficMetrics;
@@ -27,7 +27,7 @@ pub struct Fallback {
     /// Whether what the cache keeps comes first, out of date.
     pub stale: bool,
     /// Another upstream.
-    pub to: Option<Choice>,
+    pub to: Option<Callee>,
     /// The answer that is written.
     pub answer: Option<Box<Answers>>,
 }

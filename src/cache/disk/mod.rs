@@ -27,6 +27,7 @@ use super::key::Key;
 use super::object::Object;
 use super::purge::Purge;
 use super::store::Store;
+use crate::observe::metrics::DiskCounts;
 use folder::Folder;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -124,20 +125,9 @@ pub struct Disk {
 pub struct DiskLevels {
     /// How many bytes files may take.
     pub capacity: u64,
-    /// How many they take.
-    pub bytes: u64,
-    /// How many files.
-    pub objects: u64,
-    /// Answers that were written.
-    pub written: u64,
-    /// Answers that were read for requests.
-    pub read: u64,
-    /// Answers that were not written: more came than the disk takes, or it failed a moment ago.
-    pub skipped: u64,
-    /// Files that were not as they were written, and are gone.
-    pub damaged: u64,
-    /// How often the system refused.
-    pub errors: u64,
+    /// How many they take, and what has been done.
+    #[serde(flatten)]
+    pub counts: DiskCounts,
     /// Whether all that was there at the start is known.
     pub scanned: bool,
     /// What is wrong with it; `null` where nothing is.
@@ -266,13 +256,15 @@ impl Disk {
         let (objects, bytes) = store.files();
         DiskLevels {
             capacity: size.load(Relaxed),
-            bytes,
-            objects,
-            written: counts.written.load(Relaxed),
-            read: counts.read.load(Relaxed),
-            skipped: counts.skipped.load(Relaxed),
-            damaged: counts.damaged.load(Relaxed),
-            errors: counts.errors.load(Relaxed),
+            counts: DiskCounts {
+                bytes,
+                objects,
+                written: counts.written.load(Relaxed),
+                read: counts.read.load(Relaxed),
+                skipped: counts.skipped.load(Relaxed),
+                damaged: counts.damaged.load(Relaxed),
+                errors: counts.errors.load(Relaxed),
+            },
             scanned: scanned.load(Relaxed),
             trouble: trouble.lock().clone(),
         }

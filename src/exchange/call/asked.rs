@@ -48,7 +48,7 @@ pub struct Call {
     /// The body.
     pub body: CallBody,
     /// When another attempt is made.
-    pub retries: Retries,
+    pub retries: Arc<Retries>,
     /// An endpoint that is being asked for the same already: another one is preferred, and this is no further request.
     pub after: Option<EndpointId>,
 }
@@ -56,7 +56,7 @@ pub struct Call {
 impl Call {
     /// A call without a body and without retries, in which the gateway tells who it is made for.
     pub fn new(to: Callee, method: Method, target: PathAndQuery, fields: HeaderMap) -> Self {
-        let (host, body, retries) = (None, CallBody::None, Retries::default());
+        let (host, body, retries) = (None, CallBody::None, Arc::default());
         let (marking, after) = (Marking::ByTheCall, None);
         Self { to, method, target, fields, host, marking, body, retries, after }
     }

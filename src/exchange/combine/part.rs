@@ -8,6 +8,7 @@ use crate::value::json::{Json, Pointer};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A part of an answer.
@@ -39,7 +40,7 @@ pub struct Part {
     /// Whether it is asked only for others to refer to.
     pub hidden: bool,
     /// When another attempt is made.
-    pub retries: Retries,
+    pub retries: Arc<Retries>,
 }
 
 /// The list that a part is asked about item by item.
@@ -120,7 +121,7 @@ impl Part {
             call.fields.entry(header::CONTENT_TYPE).or_insert(json);
             call.body = CallBody::Whole(Bytes::from(body.fill(facts)?.to_vec()));
         }
-        call.retries = self.retries.clone();
+        call.retries = Arc::clone(&self.retries);
         Ok(call)
     }
 }

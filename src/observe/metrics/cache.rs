@@ -8,6 +8,7 @@ use super::names;
 use super::text::{Text, label};
 use crate::observe::Worker;
 use crate::observe::worker::Shards;
+use serde::Serialize;
 
 /// The counters of one route, held by the snapshots that have the route.
 #[derive(Debug)]
@@ -50,19 +51,19 @@ pub struct CacheLevels {
 }
 
 /// What a cache has on its disk and has done with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DiskCounts {
-    /// The room that is taken, in bytes.
+    /// The room that files take, in bytes.
     pub bytes: u64,
-    /// How many answers.
+    /// How many files.
     pub objects: u64,
-    /// How many were written.
+    /// Answers that were written.
     pub written: u64,
-    /// How many were read for requests.
+    /// Answers that were read for requests.
     pub read: u64,
-    /// How many were not written, since they were not wanted or too many.
+    /// Answers that were not written: more came than the disk takes, or it failed a moment ago.
     pub skipped: u64,
-    /// How many files were not as they were written.
+    /// Files that were not as they were written, and are gone.
     pub damaged: u64,
     /// How often the system refused.
     pub errors: u64,

@@ -17,7 +17,7 @@ impl Compiling<'_> {
         forward: &Forward,
     ) -> Option<Box<Caching>> {
         let (Some(OrOff::On(written)), Action::Forward(target)) = (policies.cache, action) else { return None };
-        let names: Vec<&str> = target.choices().iter().map(|choice| choice.upstream.name()).collect();
+        let names: Vec<&str> = target.choices().iter().map(|choice| choice.to.upstream.name()).collect();
         let upstream = format!("{names:?} {:?} {:?}", forward.host, forward.rewrite);
         let meaning = Meaning { api: api.unwrap_or_default(), route, upstream: &upstream };
         // A fallback on what is kept is the same as `stale_if_error`, whichever lasts longer.

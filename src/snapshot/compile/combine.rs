@@ -4,7 +4,7 @@ use super::Compiling;
 use super::retries::retries;
 use super::routes::Road;
 use crate::config::{CombineConfig, EndpointConfig, MarkConfig, MergeConfig, PartConfig, RetriesConfig};
-use crate::exchange::call::{Callee, Retries};
+use crate::exchange::call::Callee;
 use crate::exchange::combine::{
     BadText, Combine, Each, Graph, Mark, Need, Part, Piece, Put, RESERVED, Scope, Shape, Taking, Text,
 };
@@ -38,14 +38,14 @@ impl Compiling<'_> {
             return None;
         }
         let before = self.problems.len();
-        let retries = retries(written_retries);
+        let retries = self.pooled_retries(retries(written_retries));
         let scope = Scope { parts: &names, captures, item: false };
         let mut parts = Vec::new();
         for (name, part) in written.parts.iter() {
             self.part_name(name, captures);
             let scope = Scope { item: part.each.is_some(), ..scope };
             if let Some(part) = self.part(road, name, part, scope) {
-                parts.push(Part { retries: retries.clone(), ..part });
+                parts.push(Part { retries: Arc::clone(&retries), ..part });
             }
         }
         let put = match (&written.shape, written.merge) {
@@ -139,7 +139,7 @@ impl Compiling<'_> {
             most,
             taking,
             hidden: written.hidden,
-            retries: Retries::default(),
+            retries: Arc::default(),
         })
     }
 

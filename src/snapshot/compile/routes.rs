@@ -9,16 +9,17 @@ use crate::config::{
     ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
     ValueMatch, WhenConfig,
 };
+use crate::exchange::call::Callee;
 use crate::observe::metrics::Handles;
 use crate::reply::Templates;
 use crate::routing::{
     Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
 };
 use crate::snapshot::areas::Area;
-use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Sticky, Target};
+use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 use crate::upstream::{Protocol, Upstream};
 use crate::value::json::Pointer;
-use crate::value::{Named, OrOff, Place, Spanned, suggest};
+use crate::value::{Named, OrOff, Place, Spanned, Sticky, suggest};
 use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -338,9 +339,7 @@ impl<'a> Compiling<'a> {
             ));
         }
         let choices = choices.into_iter().map(|(upstream, subset, weight, when)| Choice {
-            metrics: road.handles.upstream(upstream.name()),
-            upstream,
-            subset,
+            to: Callee { metrics: road.handles.upstream(upstream.name()), upstream, subset },
             weight,
             when: when.into(),
         });
@@ -385,7 +384,7 @@ pub(super) fn on_or<T, U>(written: Option<&OrOff<T>>, default: U, get: impl Fn(&
 fn lane(action: &Action) -> Lane {
     let Action::Forward(target) = action else { return Lane::Full };
     let plain = target.choices().iter().all(|choice| {
-        choice.upstream.spec().endpoints.iter().all(|endpoint| {
+        choice.to.upstream.spec().endpoints.iter().all(|endpoint| {
             endpoint.protocol == Protocol::Http1 && endpoint.transport == crate::upstream::Transport::Plain
         })
     });

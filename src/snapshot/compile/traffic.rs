@@ -5,16 +5,16 @@ use super::Compiling;
 use super::limits::LimitedRoute;
 use super::routes::Road;
 use crate::config::{
-    Compared, FallbackConfig, HedgeAfter, MirrorConfig, Policies, RouteConfig, StickyConfig, TargetConfig, TargetEntry,
+    Compared, FallbackConfig, HedgeAfter, MirrorConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
 };
 use crate::exchange::call::Callee;
 use crate::exchange::hedge::{After, Hedge};
 use crate::exchange::mirror::{Compare, Mirror};
 use crate::observe::metrics::TrafficMetrics;
 use crate::policy::answer::Answers;
-use crate::snapshot::{Action, Choice, Fallback, Sticky, Traffic};
+use crate::snapshot::{Action, Fallback, Traffic};
 use crate::value::json::Pointer;
-use crate::value::{OrOff, Outage, Spanned};
+use crate::value::{OrOff, Outage, Spanned, Sticky};
 use http::HeaderName;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -89,13 +89,6 @@ impl Compiling<'_> {
             }
             let scope = self.scope(route);
             Box::new(Answers::respond(respond, &scope, &mut self.setup()))
-        });
-        let to = to.map(|to| Choice {
-            upstream: to.upstream,
-            subset: None,
-            metrics: to.metrics,
-            weight: 1,
-            when: Box::default(),
         });
         Some(Fallback { on: on.into(), stale: stale.is_some() && cached, to, answer })
     }
@@ -173,18 +166,11 @@ impl Compiling<'_> {
                 )
                 .hint("write `to: [{ upstream: v1, weight: 95 }, { upstream: v2, weight: 5 }]`, or leave `sticky` out");
         }
-        Some(match &sticky.value {
-            StickyConfig::Consumer => {
-                if !matches!(policies.auth, Some(OrOff::On(_))) {
-                    self.problems
-                        .error(sticky.place, "nobody is known here to be kept by: the route has no `auth`")
-                        .hint("write `auth:`, or keep requests by `client`, `cookie` or `header X-Name`");
-                }
-                Sticky::Consumer
-            }
-            StickyConfig::Client => Sticky::Client,
-            StickyConfig::Header(name) => Sticky::Header(name.clone()),
-            StickyConfig::Cookie { name, lasts } => Sticky::Cookie { name: name.as_str().into(), lasts: *lasts },
-        })
+        if sticky.value == Sticky::Consumer && !matches!(policies.auth, Some(OrOff::On(_))) {
+            self.problems
+                .error(sticky.place, "nobody is known here to be kept by: the route has no `auth`")
+                .hint("write `auth:`, or keep requests by `client`, `cookie` or `header X-Name`");
+        }
+        Some(sticky.value.clone())
     }
 }

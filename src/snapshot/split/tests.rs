@@ -6,8 +6,10 @@ use crate::observe::metrics::{Metrics, MetricsSettings};
 use crate::reply::Reason;
 use crate::request::Moment;
 use crate::snapshot::{Action, Snapshot, Surroundings, compile};
+use crate::value::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// A snapshot whose one route splits as `to` says: `a 90, b 10`.
@@ -40,7 +42,7 @@ fn places(to: &str, keys: u64) -> Vec<String> {
     let Action::Forward(target) = &snapshot.routes.first().unwrap().action else { panic!("no target") };
     let name = |key: u64| {
         let place = target.by_share(Draw::Key(hash_of(&key.to_be_bytes()))).unwrap();
-        target.choices().get(place).unwrap().upstream.name().to_owned()
+        target.choices().get(place).unwrap().to.upstream.name().to_owned()
     };
     (0..keys).map(name).collect()
 }
@@ -92,12 +94,12 @@ fn a_cookie_is_issued_where_none_of_ours_came() {
     let sticky = Sticky::Cookie { name: "split".into(), lasts: Duration::from_secs(60) };
     let cx = RequestCx::new(Moment { started: Instant::now(), wall: SystemTime::now() });
     let headers = |line: &str| HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_str(line).unwrap())]);
-    let (digest, field) = sticky.issue(Scheme::Https, 0xAB).unwrap();
+    let (digest, field) = issue(&sticky, Scheme::Https, 0xAB).unwrap();
     assert_eq!(field, "split=00000000000000ab; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure");
-    assert_eq!(sticky.key(&cx, &headers("a=1; split=00000000000000ab")), Some(digest), "what was issued comes back");
-    assert!(sticky.key(&cx, &headers("split=made-up")).is_some());
+    assert_eq!(key(&sticky, &cx, &headers("a=1; split=00000000000000ab")), Some(digest), "what was issued comes back");
+    assert!(key(&sticky, &cx, &headers("split=made-up")).is_some());
     for none in ["a=1", "split=", &format!("split={}", "x".repeat(129))] {
-        assert_eq!(sticky.key(&cx, &headers(none)), None, "{none}");
+        assert_eq!(key(&sticky, &cx, &headers(none)), None, "{none}");
     }
-    assert!(Sticky::Client.issue(Scheme::Http, 1).is_none());
+    assert!(issue(&Sticky::Client, Scheme::Http, 1).is_none());
 }

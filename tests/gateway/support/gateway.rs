@@ -66,7 +66,7 @@ impl Gateway {
         let mut snapshot = compile(loaded, &surroundings).unwrap_or_else(|failed| panic!("{failed}")).snapshot;
         for route in &mut snapshot.routes {
             if let Action::Forward(target) = &route.action {
-                route.action = Action::Exchange(make(target.choices().first().expect("an upstream").callee()));
+                route.action = Action::Exchange(make(target.choices().first().expect("an upstream").to.clone()));
             }
         }
         shared.store.publish(Arc::new(snapshot));

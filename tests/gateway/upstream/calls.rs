@@ -23,7 +23,7 @@ use crate::support::wait;
 /// Passes request and answer through a call, as they come.
 struct Relay {
     to: Callee,
-    retries: Retries,
+    retries: Arc<Retries>,
 }
 
 impl Exchange for Relay {
@@ -39,8 +39,11 @@ impl Exchange for Relay {
                 Method::GET | Method::HEAD => CallBody::None,
                 _ => CallBody::stream(None, Box::new(body)),
             };
-            let call =
-                Call { body, retries: self.retries.clone(), ..Call::new(self.to.clone(), method, target, headers) };
+            let call = Call {
+                body,
+                retries: Arc::clone(&self.retries),
+                ..Call::new(self.to.clone(), method, target, headers)
+            };
             let answer = calls.send(call, &origin).await?;
             Ok(Answer::Stream { status: answer.status, headers: answer.headers, body: Box::new(answer.body) })
         })
@@ -79,7 +82,7 @@ impl Exchange for Join {
 /// Reads the whole body and sends it in one call.
 struct Resend {
     to: Callee,
-    retries: Retries,
+    retries: Arc<Retries>,
 }
 
 impl Exchange for Resend {
@@ -89,7 +92,7 @@ impl Exchange for Resend {
             let (method, target) = (Method::PUT, PathAndQuery::from_static("/"));
             let call = Call {
                 body,
-                retries: self.retries.clone(),
+                retries: Arc::clone(&self.retries),
                 ..Call::new(self.to.clone(), method, target, HeaderMap::new())
             };
             let answer = request.calls.send(call, &request.origin).await?;
@@ -103,12 +106,12 @@ impl Exchange for Resend {
 }
 
 fn relay(to: Callee) -> Arc<dyn Exchange> {
-    Arc::new(Relay { to, retries: Retries::default() })
+    Arc::new(Relay { to, retries: Arc::default() })
 }
 
 fn retrying(to: Callee) -> Arc<dyn Exchange> {
     let on = vec![RetryCause::Connect, RetryCause::Reset, RetryCause::Status(503)];
-    Arc::new(Relay { to, retries: Retries { max: 2, on, budget: 0.2, ..Retries::default() } })
+    Arc::new(Relay { to, retries: Arc::new(Retries { max: 2, on, budget: 0.2, ..Retries::default() }) })
 }
 
 fn route(url: &str) -> String {
@@ -319,7 +322,7 @@ fn calling(urls: &[&str], retries: Retries) -> Gateway {
         "server: {{ threads: 1 }}\nupstreams: {{ up: {{ endpoints: [{}], ejection: off }} }}\nroutes: {{ /**: {{ to: up, timeout: 6s }} }}",
         urls.join(", ")
     );
-    Gateway::exchanging(&yaml, move |to| Arc::new(Relay { to, retries: retries.clone() }))
+    Gateway::exchanging(&yaml, move |to| Arc::new(Relay { to, retries: Arc::new(retries.clone()) }))
 }
 
 #[test]
@@ -379,7 +382,8 @@ fn a_call_with_a_longer_body_than_is_kept_for_it_is_made_once() {
     let sick = Origin::start(|_| Said::status(503));
     let retries =
         Retries { max: 1, on: vec![RetryCause::Status(503)], budget: 1.0, replay: 1_024, ..Retries::default() };
-    let gateway = Gateway::exchanging(&route(&sick.url()), move |to| Arc::new(Resend { to, retries: retries.clone() }));
+    let gateway =
+        Gateway::exchanging(&route(&sick.url()), move |to| Arc::new(Resend { to, retries: Arc::new(retries.clone()) }));
     assert_eq!(gateway.send(&Request::post("/", vec![b'x'; 1_024])).status, 503);
     assert_eq!(sick.requests().len(), 2);
     assert_eq!(gateway.send(&Request::post("/", vec![b'x'; 1_025])).status, 503);

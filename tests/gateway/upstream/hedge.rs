@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::client::Request;
+use crate::support::client::{self, Request};
 use crate::support::gate::Gate;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Ending, Origin};
 use crate::support::ports;
 use crate::support::service::Service;
 use crate::support::wait;
+use crate::upstream::p99;
 
 /// A gateway before these endpoints, with more settings of the route.
 fn before(urls: &[&str], route: &str) -> Gateway {
@@ -42,6 +44,12 @@ fn hedging(origins: &[Origin; 2], route: &str) -> Gateway {
 
 fn asked(origins: &[Origin; 2]) -> usize {
     origins[0].requests().len() + origins[1].requests().len()
+}
+
+/// Asks from a thread of its own; the answer's text.
+fn asking(gateway: &Gateway) -> JoinHandle<String> {
+    let address = gateway.address();
+    std::thread::spawn(move || client::send(address, &Request::get("/")).text().to_owned())
 }
 
 fn hedges(gateway: &Gateway, outcome: &str) -> f64 {
@@ -77,10 +85,7 @@ fn the_first_attempt_wins_where_it_answers_first() {
         Answer::ok("first")
     });
     let gateway = hedging(&origins, "hedge: { after: 500ms }");
-    let asking = std::thread::spawn({
-        let address = gateway.address();
-        move || crate::support::client::send(address, &Request::get("/")).text().to_owned()
-    });
+    let asking = asking(&gateway);
     wait::until("both are asked", || count.load(SeqCst) == 2);
     gate.open();
     assert_eq!(asking.join().expect("an answer"), "first");
@@ -99,10 +104,7 @@ fn a_fast_answer_is_not_hedged_and_an_error_does_not_win() {
     });
     let gateway = hedging(&origins, "retries: 0, hedge: 500ms");
     assert_eq!(gateway.get("/").text(), "fast");
-    let asking = std::thread::spawn({
-        let address = gateway.address();
-        move || crate::support::client::send(address, &Request::get("/")).text().to_owned()
-    });
+    let asking = asking(&gateway);
     wait::until("the second is asked", || count.load(SeqCst) == 3);
     gate.open();
     assert_eq!(asking.join().expect("an answer"), "slow but right");
@@ -250,20 +252,6 @@ fn nobody_can_have_removed_what_is_told_of_them() {
         assert_eq!((request.header("x-own"), request.header("x_tollgate_mirror")), (None, None));
         assert_eq!(request.header("x-tollgate-mirror"), mark);
     }
-}
-
-/// The slowest of a hundred requests but one.
-fn p99(gateway: &Gateway, count: usize) -> Duration {
-    let mut client = gateway.connect();
-    let mut times: Vec<Duration> = (0..count)
-        .map(|_| {
-            let began = Instant::now();
-            assert_eq!(client.send(&Request::get("/")).status, 200);
-            began.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times[count * 99 / 100 - 1]
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::support::origin::{Answer, Ending, Origin};
 use crate::support::ports;
 use crate::support::service::Service;
 use crate::support::wait;
+use crate::upstream::p99;
 
 /// A gateway before these endpoints.
 fn before(urls: &[&str], upstream: &str, route: &str) -> Gateway {
@@ -91,20 +92,6 @@ fn with_every_endpoint_sick_all_are_still_asked_and_service_resumes_at_once() {
     assert_eq!(gateway.get("/").status, 503);
     sick.store(false, SeqCst);
     assert_eq!(gateway.get("/").status, 200);
-}
-
-/// The slowest of a hundred requests but one.
-fn p99(gateway: &Gateway, count: usize) -> Duration {
-    let mut client = gateway.connect();
-    let mut times: Vec<Duration> = (0..count)
-        .map(|_| {
-            let began = Instant::now();
-            assert_eq!(client.send(&Request::get("/")).status, 200);
-            began.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times[count * 99 / 100 - 1]
 }
 
 #[test]

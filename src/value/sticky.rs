@@ -1,7 +1,7 @@
-//! `sticky:`, what keeps a request at one of several upstreams.
+//! What keeps a request at one of several upstreams (`sticky:`).
 
-use crate::value::form::text_form;
-use crate::value::{Duration, Invalid};
+use super::form::text_form;
+use super::{Duration, Invalid};
 use http::HeaderName;
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ const LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What keeps a request at one of several upstreams.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StickyConfig {
+pub enum Sticky {
     /// The caller.
     Consumer,
     /// The client's address.
@@ -29,7 +29,7 @@ pub enum StickyConfig {
     },
 }
 
-impl FromStr for StickyConfig {
+impl FromStr for Sticky {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -56,7 +56,7 @@ impl FromStr for StickyConfig {
     }
 }
 
-impl fmt::Display for StickyConfig {
+impl fmt::Display for Sticky {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Consumer => f.write_str("consumer"),
@@ -66,7 +66,7 @@ impl fmt::Display for StickyConfig {
         }
     }
 }
-text_form!(StickyConfig, "consumer, client, header NAME, cookie, or cookie NAME for 30d", {
+text_form!(Sticky, "consumer, client, header NAME, cookie, or cookie NAME for 30d", {
     "examples": ["consumer", "cookie", "cookie canary for 7d", "header X-Tenant"],
 });
 
@@ -85,14 +85,14 @@ mod tests {
             ("cookie for 1h", "cookie tollgate_split for 1h"),
             ("cookie canary for 7d", "cookie canary for 7d"),
         ] {
-            let read: StickyConfig = text.parse().unwrap();
+            let read: Sticky = text.parse().unwrap();
             assert_eq!(read.to_string(), long);
-            assert_eq!(long.parse::<StickyConfig>().unwrap(), read);
+            assert_eq!(long.parse::<Sticky>().unwrap(), read);
         }
         for text in
             ["", "session", "header", "header a b", "cookie a;b", "cookie a for 0s", "cookie a for ever", "client x"]
         {
-            assert!(text.parse::<StickyConfig>().is_err(), "{text}");
+            assert!(text.parse::<Sticky>().is_err(), "{text}");
         }
     }
 }
