@@ -7,6 +7,7 @@
 
 pub mod call;
 pub mod combine;
+mod content;
 mod frame;
 pub mod grpc_web;
 pub mod hedge;

@@ -1,12 +1,10 @@
 //! The answer to a part's call: read under bounds, decoded, taken as JSON; and why it cannot be.
 
 use crate::exchange::call::{CallAnswer, CallError};
+use crate::exchange::content::{Packed, is_json, media_type, unpacked};
 use crate::reply::{Reason, Reply};
 use crate::value::json::{Json, JsonBounds};
-use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, StatusCode, header};
-use std::io::Read;
 
 /// What a part's call brought.
 pub struct Answered {
@@ -72,35 +70,24 @@ pub async fn read(mut answer: CallAnswer, most: usize) -> Result<Answered, Faile
         return Err(Failed::status(answer.status, &answer.headers));
     }
     let (body, _) = answer.body.collect(most).await?;
-    let body = decoded(body, &answer.headers, most)?;
+    let body = unpacked(body, &answer.headers, most).map_err(|why| {
+        let told = match why {
+            Packed::Otherwise => "it has a coding that was not asked for",
+            Packed::Damaged => "it is not the gzip it says",
+            Packed::TooLong => "it is too long when unpacked",
+        };
+        Failed::unreadable(told.into())
+    })?;
     let value = value(&body, &answer.headers)?;
     Ok(Answered { value, headers: answer.headers })
-}
-
-fn decoded(body: Bytes, headers: &HeaderMap, most: usize) -> Result<Bytes, Failed> {
-    let Some(coding) = headers.get(header::CONTENT_ENCODING) else { return Ok(body) };
-    match coding.to_str().map(str::to_ascii_lowercase).as_deref() {
-        Ok("identity" | "") => return Ok(body),
-        Ok("gzip" | "x-gzip") => {}
-        _ => return Err(Failed::unreadable("it has a coding that was not asked for".into())),
-    }
-    let mut out = Vec::new();
-    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let read = MultiGzDecoder::new(&*body).take(bound).read_to_end(&mut out);
-    match read {
-        Err(_) => Err(Failed::unreadable("it is not the gzip it says".into())),
-        Ok(_) if out.len() > most => Err(Failed::unreadable("it is too long when unpacked".into())),
-        Ok(_) => Ok(out.into()),
-    }
 }
 
 fn value(body: &[u8], headers: &HeaderMap) -> Result<Json, Failed> {
     if body.is_empty() {
         return Ok(Json::Null);
     }
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if kind == "application/json" || kind.ends_with("+json") {
+    let kind = media_type(headers);
+    if is_json(&kind) {
         return Json::parse(body, JsonBounds::default()).map_err(|error| Failed::unreadable(error.to_string()));
     }
     if kind.starts_with("text/") {

@@ -1,12 +1,11 @@
 //! What two answers to one request differ in: statuses, names of fields, places in JSON. Never a value.
 
+use crate::exchange::content::{is_json, media_type, unpacked};
 use crate::request::{X_REQUEST_ID, remove_hop_by_hop};
 use crate::value::json::{Json, JsonBounds, Pointer};
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use std::collections::HashMap;
-use std::io::Read;
 
 /// Fields that say nothing of what was answered: when, over which connection, to whom.
 static OF_ONE_ANSWER: [HeaderName; 9] = [
@@ -104,10 +103,10 @@ impl Compare {
 
     fn bodies(&self, first: &Told, second: &Told, most: usize) -> Vec<String> {
         let (Some(one), Some(other)) = (&first.body, &second.body) else { return Vec::new() };
-        if one == other || !(is_json(&first.headers) || is_json(&second.headers)) {
+        if one == other || ![first, second].iter().any(|answer| is_json(&media_type(&answer.headers))) {
             return Vec::new();
         }
-        let read = |body, headers| unpacked(body, headers, most).and_then(|body| parse(&body));
+        let read = |body: &Bytes, headers| unpacked(body.clone(), headers, most).ok().and_then(|body| parse(&body));
         let (Some(one), Some(other)) = (read(one, &first.headers), read(other, &second.headers)) else {
             return vec![String::new()];
         };
@@ -117,29 +116,8 @@ impl Compare {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    let suffix = kind.len().checked_sub("+json".len()).and_then(|at| kind.get(at..));
-    kind.eq_ignore_ascii_case("application/json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
-}
-
 fn parse(body: &[u8]) -> Option<Json> {
     if body.is_empty() { Some(Json::Null) } else { Json::parse(body, JsonBounds::default()).ok() }
-}
-
-fn unpacked(body: &Bytes, headers: &HeaderMap, most: usize) -> Option<Bytes> {
-    let coding = headers.get(header::CONTENT_ENCODING).map(|coding| coding.as_bytes().to_ascii_lowercase());
-    match coding.as_deref() {
-        None | Some(b"" | b"identity") => Some(body.clone()),
-        Some(b"gzip" | b"x-gzip") => {
-            let mut out = Vec::new();
-            let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-            let read = MultiGzDecoder::new(&**body).take(bound).read_to_end(&mut out);
-            (read.is_ok() && out.len() <= most).then(|| out.into())
-        }
-        Some(_) => None,
-    }
 }
 
 /// A walk through two trees at once.

@@ -2,8 +2,8 @@
 //!
 //! The copy is made of what goes to the first upstream, head and body, and leaves when the body has gone there whole; so it
 //! can delay nothing, and an upstream that stalls only holds copies up, of which there are so many at most. Its answer
-//! reaches nobody: it is dropped, or compared with the first one. Copies say what they are in [`X_TOLLGATE_MIRROR`], have the lowest
-//! priority, are never tried again, and end with the process, which does not wait for them.
+//! reaches nobody: it is dropped, or compared with the first one. Copies say what they are in [`X_TOLLGATE_MIRROR`], have the
+//! lowest priority, are never tried again, and end with the process, which does not wait for them.
 
 mod compare;
 
