@@ -116,9 +116,11 @@ impl Default for Purges {
 impl Purges {
     /// Follows the log from there on; without a place everything may have been purged.
     pub fn follow(&self, follower: Box<dyn Follower>, from: Option<Place>) {
-        *self.place.lock() = from.unwrap_or_default();
+        let mut place = self.place.lock();
+        *place = from.unwrap_or_default();
         self.caught_up.store(false, SeqCst);
         self.follower.store(Some(Arc::new(follower)));
+        drop(place);
         self.wake.notify_one();
     }
 
@@ -175,8 +177,8 @@ impl Purges {
         waiting.drain(..count).collect()
     }
 
-    /// Takes in what the log has answered. What this gateway has purged itself is done already.
-    fn take_in(&self, news: PurgeNews, follower: &dyn Follower) {
+    /// Takes in what the log has answered to that follower. What this gateway has purged itself is done already.
+    fn take_in(&self, news: PurgeNews, follower: &Arc<Box<dyn Follower>>) {
         let own = format!("{} ", self.id);
         match &news.entries {
             None => follower.lost(),
@@ -188,6 +190,9 @@ impl Purges {
             }
         }
         let mut place = self.place.lock();
+        if !self.follower.load().as_ref().is_some_and(|now| Arc::ptr_eq(now, follower)) {
+            return; // another follows since it was asked, from a place of its own
+        }
         let first = !self.caught_up.swap(true, SeqCst);
         if first || *place != news.place {
             follower.reached(&news.place);
@@ -203,7 +208,7 @@ pub(super) async fn run(store: &Store) {
     loop {
         let mut more = false;
         if let Some(follower) = purges.follower.load_full() {
-            more = exchange(store, purges, &**follower).await;
+            more = exchange(store, purges, &follower).await;
             if bell.is_none() && store.is_reachable() {
                 let ringing = tokio::time::timeout(ANSWER, Bell::listen(store.plan())).await;
                 bell = ringing.ok().flatten();
@@ -229,7 +234,7 @@ async fn rings(bell: &mut Option<Bell>) -> bool {
 }
 
 /// Tells what waits and hears what is new. True where there is more to tell.
-async fn exchange(store: &Store, purges: &Purges, follower: &dyn Follower) -> bool {
+async fn exchange(store: &Store, purges: &Purges, follower: &Arc<Box<dyn Follower>>) -> bool {
     let Some(connected) = store.connected().filter(|_| store.is_reachable()) else { return false };
     let entries = purges.take_waiting();
     let era = format!("{:016x}", rand::random::<u64>());
@@ -288,14 +293,35 @@ mod tests {
         assert_eq!((Place::of_text(""), Place::of_text("e x y")), (None, None));
     }
 
+    /// Follows; and what is given as the one who does.
+    fn following(purges: &Purges, from: Option<Place>) -> (Arc<Heard>, Arc<Box<dyn Follower>>) {
+        let heard = Arc::new(Heard::default());
+        purges.follow(Box::new(Arc::clone(&heard)), from);
+        (heard, purges.follower.load_full().unwrap())
+    }
+
+    #[test]
+    fn what_one_asked_says_nothing_of_how_far_the_next_has_followed() {
+        let purges = Purges::default();
+        let (_, former) = following(&purges, None);
+        let (heard, follower) = following(&purges, Some(place(3)));
+        purges.take_in(PurgeNews { place: place(7), entries: Some(Vec::new()) }, &former);
+        assert!(heard.0.lock().is_empty() && !purges.is_caught_up());
+        assert_eq!(*purges.place.lock(), place(3), "what came since is asked for yet");
+        purges.take_in(PurgeNews { place: place(7), entries: Some(vec!["x 9 tag t".into()]) }, &follower);
+        assert_eq!(*heard.0.lock(), ["tag t", "at 7"]);
+        assert!(purges.is_caught_up());
+    }
+
     #[test]
     fn others_purges_are_heard_and_own_ones_are_done_already() {
-        let (purges, heard) = (Purges::default(), Arc::new(Heard::default()));
+        let purges = Purges::default();
+        let (heard, follower) = following(&purges, None);
         let news = |number, entries| PurgeNews { place: place(number), entries };
-        purges.take_in(news(4, None), &heard);
+        purges.take_in(news(4, None), &follower);
         let own = purges.entry("tag t");
-        purges.take_in(news(7, Some(vec!["x 1 url a/b c".into(), own, "odd".into()])), &heard);
-        purges.take_in(news(7, Some(Vec::new())), &heard);
+        purges.take_in(news(7, Some(vec!["x 1 url a/b c".into(), own, "odd".into()])), &follower);
+        purges.take_in(news(7, Some(Vec::new())), &follower);
         assert_eq!(*heard.0.lock(), ["lost", "at 4", "url a/b c", "everything", "at 7"]);
     }
 
