@@ -119,19 +119,29 @@ impl OnResponse for Downwards {
     }
 }
 
+/// The rules that change the body of an answer, in order. What the gateway says itself is written by whoever writes the
+/// rules: it is left as it is. A part of a body cannot be changed, and was not asked for.
+fn made<'r>(
+    rules: &'r [ResponseRule],
+    changes: fn(&ResponseRule) -> bool,
+    cx: &RequestCx,
+    response: &ResponseView<'_>,
+) -> Result<Vec<&'r ResponseRule>, Box<Reply>> {
+    if response.maker == Maker::Gateway {
+        return Ok(Vec::new());
+    }
+    let made: Vec<&ResponseRule> = rules.iter().filter(|rule| changes(rule) && rule.is_for(cx, response)).collect();
+    if response.status == 206 && !made.is_empty() {
+        return Err(body::refusal(Way::Down, body::Unfit("it is a part, and the whole was asked for")));
+    }
+    Ok(made)
+}
+
 impl OnResponseBody for Downwards {
-    /// What the gateway says itself is written by whoever writes the rules: it is left as it is. A part of a body cannot be
-    /// changed, and was not asked for.
+    /// The bodies are read whole, within the smallest bound of the rules that are made.
     fn on_response_body(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) -> Result<BodyWork, Box<Reply>> {
-        if response.maker == Maker::Gateway {
-            return Ok(BodyWork::Leave);
-        }
-        let made: Vec<&ResponseRule> =
-            self.0.iter().filter(|rule| rule.reads_body() && rule.is_for(cx, response)).collect();
+        let made = made(&self.0, ResponseRule::reads_body, cx, response)?;
         let Some(bound) = made.iter().map(|rule| rule.bound).min() else { return Ok(BodyWork::Leave) };
-        if response.status == 206 {
-            return Err(body::refusal(Way::Down, body::Unfit("it is a part, and the whole was asked for")));
-        }
         let facts = Facts { cx, request: response.request, status: Some(response.status) };
         body::begin(made.iter().map(|rule| &rule.body), &facts, response.headers, (Way::Down, bound))
     }
@@ -147,16 +157,9 @@ pub struct ReplacesDown(pub Arc<[ResponseRule]>);
 impl OnResponseBody for ReplacesDown {
     /// The texts of all rules that are made, in order: of two at one place the first wins.
     fn on_response_body(&self, cx: &mut RequestCx, response: &mut ResponseView<'_>) -> Result<BodyWork, Box<Reply>> {
-        if response.maker == Maker::Gateway {
-            return Ok(BodyWork::Leave);
-        }
-        let made: Vec<&ResponseRule> =
-            self.0.iter().filter(|rule| rule.replaces() && rule.is_for(cx, response)).collect();
-        let all = Replacements::all(made.iter().map(|rule| &rule.replace));
+        let made = made(&self.0, ResponseRule::replaces, cx, response)?;
         let Some(bound) = made.iter().map(|rule| rule.bound).max() else { return Ok(BodyWork::Leave) };
-        if response.status == 206 {
-            return Err(body::refusal(Way::Down, body::Unfit("it is a part, and the whole was asked for")));
-        }
+        let all = Replacements::all(made.iter().map(|rule| &rule.replace));
         body::replace::begin(&all, response.headers, (Way::Down, bound))
     }
 

@@ -1,9 +1,11 @@
-//! Many clients at once, clients that do not read, and the admin API under pressure.
+//! Many clients at once, clients that do not read, rules that take long, and the admin API under pressure.
+
+use std::time::Instant;
 
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Origin};
-use crate::support::wait;
+use crate::support::wait::{self, DEADLINE};
 
 #[test]
 fn two_thousand_clients_at_once_are_all_answered() {
@@ -60,4 +62,21 @@ fn the_admin_api_answers_whatever_others_do_to_it() {
         client.send_raw(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
         client.try_read("GET").is_ok_and(|reply| reply.status == 200)
     });
+}
+
+/// A rule that goes over what a request brings is an end in itself only for so long.
+#[test]
+fn a_query_of_thousands_of_names_holds_no_worker_up() {
+    let gateway = Gateway::start(
+        "server: { threads: 1 }\nroutes:\n  /slow: { allow: { when: \"request.query.all(a, request.query.all(b, a != b || a == b))\" }, respond: { body: a } }\n  \
+         /quick: { respond: { body: a } }\n",
+    );
+    let query: String = (0..1_200).map(|number| format!("{number}&")).collect();
+    let began = Instant::now();
+    for _ in 0..3 {
+        let answer = gateway.get(&format!("/slow?{query}"));
+        assert_eq!((answer.status, answer.json()["type"].as_str()), (403, Some("urn:tollgate:problem:forbidden")));
+    }
+    assert_eq!([gateway.get("/slow?a&b").status, gateway.get("/quick").status], [200, 200]);
+    assert!(began.elapsed() < DEADLINE / 2, "{:?}", began.elapsed());
 }

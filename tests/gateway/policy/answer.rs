@@ -1,11 +1,7 @@
 //! Answers made of the request, redirects and mocks, over real sockets.
 
-use crate::support::client::{Request, Response};
+use crate::support::client::Request;
 use crate::support::gateway::Gateway;
-
-fn problem(response: &Response) -> String {
-    response.json()["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap_or_default().to_owned()
-}
 
 #[test]
 fn an_answer_names_what_is_known_of_the_request() {
@@ -49,7 +45,7 @@ fn nothing_a_client_sends_ends_a_field_of_an_answer() {
     );
     for climbing in ["/r/7?q=..", "/r/7?q=.", "/r/7", "/r/7?q="] {
         let response = gateway.get(climbing);
-        assert_eq!((response.status, problem(&response).as_str()), (400, "bad-path"), "{climbing}");
+        assert_eq!((response.status, response.problem().as_str()), (400, "bad-path"), "{climbing}");
     }
 }
 
@@ -84,5 +80,5 @@ fn a_mock_answers_by_what_the_client_accepts_and_takes_its_time() {
     assert_eq!((slow.status, slow.text()), (503, "{\"state\":\"down\"}"));
     assert!(began.elapsed() >= std::time::Duration::from_millis(20));
     let late = gateway.get("/late");
-    assert_eq!((late.status, problem(&late).as_str()), (504, "deadline"));
+    assert_eq!((late.status, late.problem().as_str()), (504, "deadline"));
 }

@@ -1,6 +1,6 @@
 //! `plans:` and `max_in_flight:` over real sockets, and what `/usage` tells of them.
 
-use crate::support::client::{Client, Request, Response};
+use crate::support::client::{Client, Request};
 use crate::support::gate::Gate;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Ending, Origin};
@@ -31,10 +31,6 @@ fn status(gateway: &Gateway, target: &str, consumer: &str) -> u16 {
     gateway.send(&asking(target, consumer)).status
 }
 
-fn problem(answer: &Response) -> String {
-    answer.json()["type"].as_str().unwrap_or_default().replace("urn:tollgate:problem:", "")
-}
-
 const TWO: &str = "routes:\n  /a: { respond: { body: a } }\n  /b: { respond: { body: b } }\n  \
                    /free: { respond: { body: f }, plan: off }\n";
 
@@ -48,7 +44,7 @@ fn a_plan_holds_over_all_routes_but_those_that_say_otherwise() {
     assert_eq!(["/b", "/a", "/b", "/free"].map(|path| status(&gateway, path, "acme")), [200, 200, 429, 200]);
     assert_eq!(["/a", "/b"].map(|path| status(&gateway, path, "tiny")), [200, 429]);
     let refused = gateway.send(&asking("/a", "acme"));
-    assert_eq!((problem(&refused).as_str(), &refused.json()["limit"]), ("rate-limited", &"gold".into()));
+    assert_eq!((refused.problem().as_str(), &refused.json()["limit"]), ("rate-limited", &"gold".into()));
     assert_eq!(refused.headers("ratelimit").len(), 1, "{refused:?}");
     assert!(refused.header("retry-after").is_some());
     // The quota got back what was refused: of five requests that counted for it, three were answered.
@@ -62,7 +58,7 @@ fn what_a_later_limit_refuses_costs_nothing_of_an_earlier_stage() {
     let gateway = Gateway::start(&yaml("  free: { limit: 1/h }", &[("one", "free"), ("two", "free")], rest));
     assert_eq!(["one", "one", "one", "two"].map(|name| status(&gateway, "/a", name)), [200, 429, 429, 200]);
     // Now the client has used up its two.
-    assert_eq!(problem(&gateway.send(&asking("/a", "two"))), "rate-limited");
+    assert_eq!(gateway.send(&asking("/a", "two")).problem(), "rate-limited");
     // A wrong key costs what it would have: guessing is not free.
     let rest = "routes:\n  /a: { respond: { body: a }, limit: [2/h per client] }\n";
     let gateway = Gateway::start(&yaml("  free: { limit: 1/h }", &[("one", "free")], rest));
@@ -117,7 +113,7 @@ fn a_consumer_has_no_more_requests_under_way_than_its_plan_says() {
     let mut slow = begin(&gateway, "acme");
     origin.await_requests(1);
     let refused = gateway.send(&asking("/quick", "acme"));
-    assert_eq!((refused.status, problem(&refused).as_str()), (429, "too-many-in-flight"));
+    assert_eq!((refused.status, refused.problem().as_str()), (429, "too-many-in-flight"));
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(status(&gateway, "/quick", "other"), 200);
     let usage = gateway.page("/usage/acme").json();
@@ -166,7 +162,7 @@ fn a_route_has_no_more_requests_under_way_than_it_says() {
     origin.await_requests(1);
     for _ in 0..10 {
         let refused = gateway.send(&asking("/quick", "other"));
-        assert_eq!((refused.status, problem(&refused).as_str()), (503, "route-busy"));
+        assert_eq!((refused.status, refused.problem().as_str()), (503, "route-busy"));
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
     gate.open();

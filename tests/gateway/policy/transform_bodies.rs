@@ -1,6 +1,6 @@
 //! Bodies changed both ways, over real sockets: framing, sizes, codings, and what cannot be changed.
 
-use crate::support::client::{Request, Response, h2};
+use crate::support::client::{Request, h2};
 use crate::support::gateway::Gateway;
 use crate::support::origin::{self, Answer, Ending, Origin};
 use crate::support::tls::{Authority, H2};
@@ -19,10 +19,6 @@ fn post(body: impl Into<Vec<u8>>) -> Request {
 fn coded(coding: Coding, body: &[u8]) -> Vec<u8> {
     let levels = Levels { gzip: 9, brotli: 9, zstd: 19 };
     Encoder::new(coding, levels).unwrap().piece(body, true).unwrap().to_vec()
-}
-
-fn problem(response: &Response) -> String {
-    response.json()["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap_or_default().to_owned()
 }
 
 /// Answers with that body and type.
@@ -68,11 +64,11 @@ fn ten_mebibytes_pass_and_one_byte_more_does_not() {
     let large = 10 << 20;
     assert_eq!(client.send(&post(body(large))).text(), (large - 6).to_string());
     let declared = client.send(&post(body(large + 1)));
-    assert_eq!((declared.status, problem(&declared).as_str()), (413, "body-too-large"));
+    assert_eq!((declared.status, declared.problem().as_str()), (413, "body-too-large"));
     origin.forget();
     let undeclared = Request::new("POST", "/").header("Content-Type", JSON).chunks(&[&body(large + 1)]);
     let response = gateway.send(&undeclared);
-    assert_eq!((response.status, problem(&response).as_str()), (413, "body-too-large"));
+    assert_eq!((response.status, response.problem().as_str()), (413, "body-too-large"));
     assert!(origin.requests().is_empty(), "half a body was taken for a whole one");
 }
 
@@ -90,10 +86,10 @@ fn what_is_not_what_it_says_is_the_client_s_fault() {
         ("application/json; charset=utf-16", "{}"),
     ] {
         let response = gateway.send(&Request::post("/", body).header("Content-Type", kind));
-        assert_eq!((response.status, problem(&response).as_str()), (400, "bad-body"), "{kind} {:.20}", body);
+        assert_eq!((response.status, response.problem().as_str()), (400, "bad-body"), "{kind} {:.20}", body);
     }
     let response = gateway.send(&post("{}").header("Content-Encoding", "compress"));
-    assert_eq!((response.status, problem(&response).as_str()), (400, "bad-body"));
+    assert_eq!((response.status, response.problem().as_str()), (400, "bad-body"));
     assert!(origin.requests().is_empty());
     let latin = Request::post("/", b"{\"a\":{\"x\":\"\xe9\"}}".to_vec());
     gateway.send(&latin.header("Content-Type", "application/json; charset=iso-8859-1"));
@@ -126,8 +122,8 @@ fn coded_requests_are_read_within_their_bound() {
         assert_eq!(send("/as-it-is", b"a").header("x-coding"), Some(coding.as_str()));
         let bomb = vec![b' '; 20_000_000];
         let (changed, decoded) = (send("/json", &bomb), send("/plain", &bomb));
-        assert_eq!((changed.status, problem(&changed).as_str()), (400, "bad-body"), "{coding:?}");
-        assert_eq!((decoded.status, problem(&decoded).as_str()), (413, "body-too-large"), "{coding:?}");
+        assert_eq!((changed.status, changed.problem().as_str()), (400, "bad-body"), "{coding:?}");
+        assert_eq!((decoded.status, decoded.problem().as_str()), (413, "body-too-large"), "{coding:?}");
         let cut = &coded(coding, b"{\"a\":1}")[..8];
         let request = Request::post("/plain", cut).header("Content-Encoding", coding.as_str());
         assert_eq!(gateway.send(&request).status, 400, "{coding:?}");
@@ -161,7 +157,7 @@ fn formats_become_one_another_both_ways() {
     assert_eq!(String::from_utf8_lossy(&seen.body), expected);
     assert_eq!(seen.header("accept-encoding"), Some("identity"));
     let unsayable = client.send(&post(r#"{"a b":1}"#));
-    assert_eq!((unsayable.status, problem(&unsayable).as_str()), (400, "bad-body"));
+    assert_eq!((unsayable.status, unsayable.problem().as_str()), (400, "bad-body"));
 }
 
 #[test]
@@ -182,7 +178,7 @@ fn an_answer_that_cannot_be_changed_is_a_proper_502() {
     ] {
         let origin = answering(body, kind);
         let response = route(&origin.url(), rest).get("/");
-        assert_eq!((response.status, problem(&response).as_str()), (502, "upstream-body"), "{body} {kind}");
+        assert_eq!((response.status, response.problem().as_str()), (502, "upstream-body"), "{body} {kind}");
         assert!(!response.text().contains("127.0.0.1"));
     }
     let origin = Origin::start(|request| {
@@ -210,7 +206,7 @@ fn an_answer_that_cannot_be_changed_is_a_proper_502() {
     let get = |target: &str| gateway.send(&Request::get(target).header("Range", "bytes=0-3"));
     for target in ["/chunked", "/length", "/part", "/bomb"] {
         let response = get(target);
-        assert_eq!((response.status, problem(&response).as_str()), (502, "upstream-body"), "{target}");
+        assert_eq!((response.status, response.problem().as_str()), (502, "upstream-body"), "{target}");
     }
     for target in ["/cut", "/reset"] {
         assert_eq!(get(target).status, 502, "{target}");

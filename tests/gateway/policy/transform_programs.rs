@@ -1,6 +1,6 @@
 //! Bodies made by programs, by templates and by replacement, over real sockets.
 
-use crate::support::client::{Client, Request, Response, h2};
+use crate::support::client::{Client, Request, h2};
 use crate::support::gate::Gate;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Origin};
@@ -10,10 +10,6 @@ const JSON: &str = "application/json";
 
 fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
     Request::post(target, body).header("Content-Type", JSON)
-}
-
-fn problem(response: &Response) -> String {
-    response.json()["type"].as_str().unwrap_or_default().rsplit(':').next().unwrap_or_default().to_owned()
 }
 
 fn answering(body: impl Into<Vec<u8>>, kind: &'static str) -> Origin {
@@ -52,9 +48,9 @@ fn a_program_makes_bodies_both_ways() {
         r#"{"id":"a\"b","who":null,"n":12345678901234567890123,"total":3}"#
     );
     let refused = gateway.send(&post("/orders/7", "{\"items\":1}"));
-    assert_eq!((refused.status, problem(&refused).as_str()), (400, "bad-body"));
+    assert_eq!((refused.status, refused.problem().as_str()), (400, "bad-body"));
     let twice = gateway.send(&post("/orders/7", "{\"a\":1,\"a\":2}"));
-    assert_eq!((twice.status, problem(&twice).as_str()), (400, "bad-body"));
+    assert_eq!((twice.status, twice.problem().as_str()), (400, "bad-body"));
 }
 
 #[test]
@@ -74,7 +70,7 @@ fn a_program_that_never_ends_is_ended_and_others_are_served_meanwhile() {
         let outcomes: Vec<(u16, String)> = endless
             .into_iter()
             .map(|one| one.join().unwrap())
-            .map(|response| (response.status, problem(&response)))
+            .map(|response| (response.status, response.problem()))
             .collect();
         assert!(outcomes.contains(&(502, "upstream-body".to_owned())), "{outcomes:?}");
         assert!(
@@ -87,7 +83,7 @@ fn a_program_that_never_ends_is_ended_and_others_are_served_meanwhile() {
     });
     for target in ["/grows", "/deep"] {
         let response = gateway.get(target);
-        assert_eq!((response.status, problem(&response).as_str()), (502, "upstream-body"), "{target}");
+        assert_eq!((response.status, response.problem().as_str()), (502, "upstream-body"), "{target}");
     }
     assert_eq!(gateway.get("/fine").text(), "1");
 }
@@ -110,7 +106,7 @@ fn programs_take_bodies_of_ten_mebibytes_and_bombs_of_none() {
     let levels = Levels { gzip: 9, brotli: 9, zstd: 19 };
     let bomb = Encoder::new(Coding::Gzip, levels).unwrap().piece(&vec![b' '; 20_000_000], true).unwrap().to_vec();
     let response = gateway.send(&post("/small", bomb).header("Content-Encoding", "gzip"));
-    assert_eq!((response.status, problem(&response).as_str()), (400, "bad-body"));
+    assert_eq!((response.status, response.problem().as_str()), (400, "bad-body"));
     for hostile in ["[".repeat(100_000), format!("{{\"a\":{}}}", "9".repeat(900_000)), "{\"a\":1,\"a\":2}".to_owned()] {
         let length = hostile.len();
         let response = gateway.send(&post("/small", hostile));
@@ -146,7 +142,7 @@ fn templates_write_for_what_they_say_they_write() {
     let json = gateway.get("/json");
     assert_eq!((json.json()["t"].as_str(), json.json()["n"].as_u64()), (Some("<b>"), Some(2)));
     let endless = gateway.get("/endless");
-    assert_eq!((endless.status, problem(&endless).as_str()), (502, "upstream-body"));
+    assert_eq!((endless.status, endless.problem().as_str()), (502, "upstream-body"));
 }
 
 #[test]
@@ -191,7 +187,7 @@ fn texts_are_replaced_as_they_pass() {
     assert_eq!(client.send(&Request::post("/echo", "ping").header("Content-Type", "text/plain")).text(), "pong");
     assert_eq!(client.send(&Request::get("/large")).text(), "api.example ".repeat(600_000));
     let utf16 = client.send(&Request::get("/utf16"));
-    assert_eq!((utf16.status, problem(&utf16).as_str()), (502, "upstream-body"));
+    assert_eq!((utf16.status, utf16.problem().as_str()), (502, "upstream-body"));
     let mut streaming = Client::connect(gateway.address());
     streaming.send_raw(b"GET /stream HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n");
     let (status, _) = streaming.read_head();

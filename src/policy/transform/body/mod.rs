@@ -23,7 +23,7 @@ pub use template::TemplateConfig;
 
 use super::headers::Way;
 use super::variable::Facts;
-use crate::policy::coding::{Bound, Coded, Coding, Decoder, coded};
+use crate::policy::coding::{Bound, Coded, Coding, DecodeError, Decoder, coded};
 use crate::policy::{BodyStream, BodyWork, Changed, WholeBody, forget_length};
 use crate::reply::{Reason, Reply};
 use crate::request::HeadersMut;
@@ -159,25 +159,34 @@ impl WholeBody for Job {
 /// # Errors
 /// The refusal of a body whose coding is not read.
 pub fn decompress(headers: &mut dyn HeadersMut, bound: u64) -> Result<BodyWork, Box<Reply>> {
-    let Some(coding) = coding_of(headers, Way::Up)? else { return Ok(BodyWork::Leave) };
-    let decoder = Decoder::new(coding, Bound { bytes: bound, ratio: RATIO })
-        .map_err(|_| Box::new(Reply::from(Reason::Internal)))?;
+    let Some(decoding) = Decoding::of(headers, (Way::Up, bound))? else { return Ok(BodyWork::Leave) };
     headers.remove(&header::CONTENT_ENCODING);
     forget_length(headers);
-    Ok(BodyWork::Stream(Box::new(Decompressing { decoder, bound })))
+    Ok(BodyWork::Stream(Box::new(decoding)))
 }
 
-struct Decompressing {
+/// A coded body on its way, decoded piece by piece.
+struct Decoding {
     decoder: Decoder,
+    way: Way,
     bound: u64,
 }
 
-impl BodyStream for Decompressing {
+impl Decoding {
+    /// What decodes the body that belongs to a head; `None` where it is not coded.
+    fn of(headers: &dyn HeadersMut, (way, bound): (Way, u64)) -> Result<Option<Self>, Box<Reply>> {
+        let Some(coding) = coding_of(headers, way)? else { return Ok(None) };
+        let decoder = Decoder::new(coding, Bound { bytes: bound, ratio: RATIO })
+            .map_err(|_| Box::new(Reply::from(Reason::Internal)))?;
+        Ok(Some(Self { decoder, way, bound }))
+    }
+}
+
+impl BodyStream for Decoding {
     fn piece(&mut self, bytes: Bytes, last: bool) -> Result<Bytes, Box<Reply>> {
-        use crate::policy::coding::DecodeError as E;
         self.decoder.piece(&bytes, last).map_err(|error| match error {
-            E::TooLarge => too_large(Way::Up, self.bound),
-            E::Malformed => refusal(Way::Up, Unfit("its coding is malformed or cut off")),
+            DecodeError::TooLarge => too_large(self.way, self.bound),
+            DecodeError::Malformed => refusal(self.way, Unfit("its coding is malformed or cut off")),
         })
     }
 }

@@ -6,12 +6,11 @@
 
 use super::format::Charset;
 use super::json::Unfit;
-use super::{RATIO, refusal, too_large};
+use super::{Decoding, refusal};
 use crate::policy::Setup;
-use crate::policy::coding::{Bound, Coded, DecodeError, Decoder, coded};
 use crate::policy::transform::headers::Way;
 use crate::policy::{BodyStream, BodyWork, forget_length};
-use crate::reply::{Reason, Reply};
+use crate::reply::Reply;
 use crate::request::HeadersMut;
 use crate::value::Spanned;
 use bytes::Bytes;
@@ -100,17 +99,10 @@ pub fn begin(
     if charset != Charset::Utf8 && !all.is_ascii() {
         return Err(refusal(way, Unfit("its charset is not UTF-8")));
     }
-    let decoder = match coded(headers) {
-        Coded::Plain => None,
-        Coded::Once(coding) => {
-            let made = Decoder::new(coding, Bound { bytes: bound, ratio: RATIO });
-            Some(made.map_err(|_| Box::new(Reply::from(Reason::Internal)))?)
-        }
-        Coded::Otherwise => return Err(refusal(way, Unfit("its Content-Encoding is not one that is read"))),
-    };
+    let decoding = Decoding::of(headers, (way, bound))?;
     headers.remove(&header::CONTENT_ENCODING);
     forget_length(headers);
-    Ok(BodyWork::Stream(Box::new(Stream { all: all.clone(), kept: Vec::new(), decoder, way, bound })))
+    Ok(BodyWork::Stream(Box::new(Stream { all: all.clone(), kept: Vec::new(), decoding })))
 }
 
 fn is_text(kind: &[u8]) -> bool {
@@ -123,19 +115,14 @@ struct Stream {
     all: Replacements,
     /// The end of what came so far, which may be the beginning of a text that is looked for.
     kept: Vec<u8>,
-    decoder: Option<Decoder>,
-    way: Way,
-    bound: u64,
+    decoding: Option<Decoding>,
 }
 
 impl BodyStream for Stream {
     fn piece(&mut self, bytes: Bytes, last: bool) -> Result<Bytes, Box<Reply>> {
-        let bytes = match &mut self.decoder {
+        let bytes = match &mut self.decoding {
             None => bytes,
-            Some(decoder) => decoder.piece(&bytes, last).map_err(|error| match error {
-                DecodeError::TooLarge => too_large(self.way, self.bound),
-                DecodeError::Malformed => refusal(self.way, Unfit("its coding is malformed or cut off")),
-            })?,
+            Some(decoding) => decoding.piece(bytes, last)?,
         };
         if self.kept.is_empty() && bytes.is_empty() {
             return Ok(bytes);
@@ -203,7 +190,7 @@ mod tests {
 
     fn in_pieces(pairs: &[(&str, &str)], pieces: &[&str]) -> String {
         let all = replacements(pairs);
-        let mut stream = Stream { all, kept: Vec::new(), decoder: None, way: Way::Down, bound: 0 };
+        let mut stream = Stream { all, kept: Vec::new(), decoding: None };
         let mut out = Vec::new();
         for (number, piece) in pieces.iter().enumerate() {
             let bytes = Bytes::copy_from_slice(piece.as_bytes());
@@ -232,7 +219,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_back_that_cannot_be_the_beginning_of_a_text() {
         let all = replacements(&[("event: secret", "event: none")]);
-        let mut stream = Stream { all, kept: Vec::new(), decoder: None, way: Way::Down, bound: 0 };
+        let mut stream = Stream { all, kept: Vec::new(), decoding: None };
         assert_eq!(stream.piece(Bytes::from_static(b"event: open\n\n"), false).unwrap(), "event: open\n\n");
         assert_eq!(stream.piece(Bytes::from_static(b"event: se"), false).unwrap(), "");
         assert_eq!(stream.piece(Bytes::from_static(b"nt\n\n"), false).unwrap(), "event: sent\n\n");

@@ -55,6 +55,17 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
     }
 
+    /// The reason of a problem: the end of its `type`; empty where there is none.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    #[track_caller]
+    pub fn problem(&self) -> String {
+        let json = self.json();
+        let kind = json["type"].as_str().unwrap_or_default();
+        kind.strip_prefix("urn:tollgate:problem:").unwrap_or(kind).to_owned()
+    }
+
     /// Whether the server keeps the connection (RFC 9112 §9.3).
     pub fn keeps_alive(&self) -> bool {
         !members(&self.fields, "connection").contains(&"close".into())
