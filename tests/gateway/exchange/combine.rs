@@ -158,7 +158,7 @@ fn a_part_that_is_late_holds_nobody_up() {
     let origin = stuck(&gate);
     let gateway = gateway(
         &origin,
-        r#"{ never: { get: "shop:/never", optional: true, timeout: 50ms }, quick: { get: "shop:/quick" } }"#,
+        r#"{ never: { get: "shop:/never", optional: true, timeout: 500ms }, quick: { get: "shop:/quick" } }"#,
     );
     let answer = gateway.get("/full/1");
     await_given_up(&gateway);
@@ -195,7 +195,7 @@ fn the_deadline_of_the_route_is_that_of_all_its_parts() {
     let gate = Gate::default();
     let origin = stuck(&gate);
     let gateway = Gateway::start(&format!(
-        "upstreams: {{ shop: {{ endpoints: [{}] }} }}\nroutes:\n  /full:\n    timeout: 100ms\n    combine: {}\n",
+        "upstreams: {{ shop: {{ endpoints: [{}] }} }}\nroutes:\n  /full:\n    timeout: 1s\n    combine: {}\n",
         origin.url(),
         r#"{ first: { get: "shop:/first" }, never: { get: "shop:/never", headers: { X-A: "{first}" }, optional: true } }"#,
     ));
