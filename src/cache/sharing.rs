@@ -42,7 +42,8 @@ impl Cache {
             None => disk.iter().for_each(|disk| disk.may_scan()),
             Some(purges) => {
                 let from = disk.as_ref().and_then(|disk| Place::of_text(&disk.position()?));
-                purges.follow(Box::new(Following(Arc::downgrade(&self.store))), from);
+                let (store, disk) = (Arc::downgrade(&self.store), disk.as_ref().map(Arc::downgrade));
+                purges.follow(Box::new(Following { store, disk }), from);
             }
         }
     }
@@ -84,24 +85,28 @@ fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
 pub(super) type Shared = (Arc<Purges>, Option<Arc<Disk>>);
 
 /// Takes out what others have purged.
-struct Following(Weak<Store>);
+struct Following {
+    store: Weak<Store>,
+    /// The disk that was there when it began: how far another one is, it cannot know.
+    disk: Option<Weak<Disk>>,
+}
 
 impl Follower for Following {
     fn purged(&self, what: &str) {
-        if let Some(store) = self.0.upgrade() {
+        if let Some(store) = self.store.upgrade() {
             store.purge(&Purge::of_text(what));
         }
     }
 
     fn lost(&self) {
-        if let Some(store) = self.0.upgrade() {
+        if let Some(store) = self.store.upgrade() {
             log::info!("cache: what other gateways have purged is not known: everything is taken out");
             store.purge(&Purge::Everything);
         }
     }
 
     fn reached(&self, place: &Place) {
-        if let Some(disk) = self.0.upgrade().and_then(|store| store.disk()) {
+        if let Some(disk) = self.disk.as_ref().and_then(Weak::upgrade) {
             disk.remember_position(place.to_text());
             disk.may_scan();
         }

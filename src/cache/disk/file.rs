@@ -1,7 +1,8 @@
 //! A file that holds one answer: how it is laid out, written whole, and read so that nothing damaged comes out of it.
 //!
 //! ```text
-//! magic 8 · length of the head 4 · length of the body 8 · a sum for each 64 KiB of the body 16 · head · sum of all before 16 · body
+//! magic 8 · length of the head 4 · length of the body 8 · a sum for each 64 KiB of the body 16 · head ·
+//! sum of all before 16 · body
 //! ```
 //! Numbers are little-endian; sums are the first half of SHA-256. The head's sum covers the sums of the body, so that it
 //! names the whole file.

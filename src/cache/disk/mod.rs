@@ -196,7 +196,7 @@ impl Disk {
     }
 
     /// Removes a file, soon.
-    pub(super) fn remove(&self, file: &Arc<Stored>) {
+    pub(super) fn remove(&self, file: &Stored) {
         let _ = self.queue.send(Job::Remove(file.name));
     }
 

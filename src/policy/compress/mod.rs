@@ -3,9 +3,9 @@
 //! Stage: Compress, the last thing that is done to an answer. Hook: on the body of every answer, the gateway's own too.
 //! Which coding is taken is the client's choice (RFC 9110 §12.5.3). Left alone is what is coded already, a part of
 //! something (206), what says `no-transform` (RFC 9111 §5.2.2.6), gRPC, and what is short or of no type that shrinks. Each
-//! piece goes out as it arrives. What a route keeps is compressed once for each coding, and kept so too. Where a body mixes secrets with what a stranger sent, its length tells of both (BREACH):
-//! such routes say `compress: off`. Nothing is carried over a reload. Fails open: a body that cannot be compressed was
-//! begun, so it breaks off. Example: `conf/compress.yaml`.
+//! piece goes out as it arrives. What a route keeps is compressed once for each coding, and kept so too. Where a body mixes
+//! secrets with what a stranger sent, its length tells of both (BREACH): such routes say `compress: off`. Nothing is carried
+//! over a reload. Fails open: a body that cannot be compressed was begun, so it breaks off. Example: `conf/compress.yaml`.
 
 mod config;
 mod kind;

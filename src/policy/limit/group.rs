@@ -34,9 +34,9 @@ impl Group {
     /// the route's chain.
     ///
     /// What the others took is given back by [`Self::give_back`] when the refusal is written.
-    pub fn ask(&self, (counters, from): (u16, usize), cx: &mut RequestCx, request: &RequestView<'_>) -> Decision {
+    pub fn ask(&self, counters: u16, cx: &mut RequestCx, request: &RequestView<'_>) -> Decision {
         let now = self.store.now(&cx.time);
-        for (place, limit) in (counters..).zip(&self.limits).skip(from) {
+        for (place, limit) in (counters..).zip(&self.limits) {
             let asked = Asked {
                 key: limit.key_of(&self.store, |key, hasher| key.write(hasher, cx, request)),
                 cost: limit.cost.of_request(request),

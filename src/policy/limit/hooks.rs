@@ -18,7 +18,7 @@ pub(super) struct Limits {
 
 impl OnRequest for Limits {
     fn on_request(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
-        self.group.ask((self.counters, 0), cx, request)
+        self.group.ask(self.counters, cx, request)
     }
 
     fn describe(&self) -> String {

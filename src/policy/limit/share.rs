@@ -120,10 +120,9 @@ impl Share {
         let default = if config.rate.is_some() { ShareMode::Leased } else { ShareMode::Exact };
         let how = match (written.map_or(default, |share| share.mode), written.and_then(|share| share.batch)) {
             (ShareMode::Leased, batch) => How::Leased(self::batch(limit, batch, setup)?),
-            (mode, Some(_)) => {
+            (_, Some(_)) => {
                 let place = written.map_or(limit.place, |share| share.place);
                 setup.problems.error(place, "only what is `leased` has a `batch`");
-                let _ = mode;
                 return None;
             }
             (ShareMode::Exact, None) => How::Exact,

@@ -1,9 +1,10 @@
 //! `plans:`: what each consumer that is on a plan may use, over all routes together.
 //!
 //! Stage: Limit. Hooks: on the head, on refusals, and on the answer where a cost is known only then. Counts are kept where
-//! those of `limit:` are, shared by gateways as theirs are, and live on over a reload as theirs do; requests under way are counted by consumer, so that a
-//! change of plan changes the bound and not the count. A plan's limits and the route's hold together; `plan: off` takes a
-//! route out. Fails closed: a caller whose plan is not there is refused. Example: `conf/plans.yaml`.
+//! those of `limit:` are, shared by gateways as theirs are, and live on over a reload as theirs do; requests under way are
+//! counted by consumer, so that a change of plan changes the bound and not the count. A plan's limits and the route's hold
+//! together; `plan: off` takes a route out. Fails closed: a caller whose plan is not there is refused. Example:
+//! `conf/plans.yaml`.
 
 mod config;
 
@@ -225,7 +226,7 @@ impl OnRequest for PlanLimits {
         cx.note(|| format!("{} is on plan {name}", consumer.id));
         let counters = self.counters.saturating_add(plan.offset);
         let own = match plan.hold(&consumer.id, counters, cx) {
-            Decision::Continue => plan.group.ask((counters, 0), cx, request),
+            Decision::Continue => plan.group.ask(counters, cx, request),
             refused => return refused,
         };
         let Some(shared) = plan.shared.as_ref().filter(|_| own.is_continue()) else { return own };
