@@ -158,9 +158,9 @@ impl Keys {
                     () = self.hurry.notified() => continue,
                 }
             }
-            let under_way = UnderWay::begin(&self.pace);
+            // Where this is dropped on the way, the fetch stays due and awaited: who tends next makes it.
+            self.pace.lock().begins();
             let fetched = self.wanted.source.fetch(&self.fetcher, self.wanted.algorithms, *look).await;
-            drop(under_way);
             self.take(fetched, look);
         }
     }
@@ -214,22 +214,6 @@ impl Keys {
 
 async fn end_of_round(mut rounds: watch::Receiver<u64>) -> bool {
     matches!(tokio::time::timeout(LONGEST_WAIT, rounds.changed()).await, Ok(Ok(())))
-}
-
-/// Says that a fetch is under way until it is dropped, however that comes about.
-struct UnderWay<'a>(&'a Mutex<Pace>);
-
-impl<'a> UnderWay<'a> {
-    fn begin(pace: &'a Mutex<Pace>) -> Self {
-        pace.lock().under_way = true;
-        Self(pace)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.lock().under_way = false;
-    }
 }
 
 #[async_trait]

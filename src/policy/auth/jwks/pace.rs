@@ -38,8 +38,10 @@ pub fn retry_after(failures: u32, share: f64) -> Duration {
 /// What is known of fetching.
 #[derive(Debug, Default)]
 pub struct Pace {
-    /// Whether a fetch is under way.
-    pub under_way: bool,
+    /// Whether a fetch was ever begun.
+    begun: bool,
+    /// Whether a fetch is under way or asked for, until what it brought is in service.
+    pub awaited: bool,
     /// Failures in a row; the last fetch succeeded where there are none.
     pub failures: u32,
     /// Whether any has ended.
@@ -62,13 +64,18 @@ pub enum Told {
 impl Pace {
     /// Whether a fetch was ever begun.
     pub fn is_begun(&self) -> bool {
-        self.tried || self.under_way
+        self.begun
     }
 
-    /// A fetch has ended: what it brought is good for that long, or it failed, with a number between 0 and 1 to spread
-    /// the retry.
+    /// A fetch begins.
+    pub fn begins(&mut self) {
+        (self.begun, self.awaited) = (true, true);
+    }
+
+    /// A fetch has ended and what it brought is in service: it is good for that long, or it failed, with a number between
+    /// 0 and 1 to spread the retry.
     pub fn ended(&mut self, outcome: Result<Duration, f64>, now: Instant) {
-        self.tried = true;
+        (self.tried, self.awaited) = (true, false);
         self.due = Some(match outcome {
             Ok(good_for) => {
                 self.failures = 0;
@@ -83,7 +90,7 @@ impl Pace {
 
     /// A token names a key that is not known; `known` says whether any is.
     pub fn asked(&mut self, now: Instant, known: bool) -> Told {
-        if self.under_way && (known || self.failures == 0) {
+        if self.awaited && (known || self.failures == 0) {
             return Told::Wait;
         }
         if !known {
@@ -95,6 +102,7 @@ impl Pace {
         }
         self.asked = Some(now);
         self.due = Some(now);
+        self.awaited = true;
         Told::Wait
     }
 }
@@ -129,22 +137,32 @@ mod tests {
         let (mut pace, start) = (Pace { tried: true, ..Pace::default() }, Instant::now());
         assert_eq!(pace.asked(start, true), Told::Wait);
         assert_eq!(pace.due, Some(start));
+        pace.begins();
+        pace.ended(Ok(USUAL), start);
         assert_eq!(pace.asked(start + Duration::from_secs(29), true), Told::NotNow);
-        pace.under_way = true;
-        assert_eq!(pace.asked(start + Duration::from_secs(29), true), Told::Wait);
-        pace.under_way = false;
         assert_eq!(pace.asked(start + COOL_DOWN, true), Told::Wait);
+    }
+
+    #[test]
+    fn whoever_asks_before_a_fetch_has_begun_or_while_it_lasts_waits_for_it_too() {
+        let (mut pace, start) = (Pace { tried: true, ..Pace::default() }, Instant::now());
+        assert_eq!(pace.asked(start, true), Told::Wait);
+        assert_eq!(pace.asked(start, true), Told::Wait, "asked for, not begun");
+        pace.begins();
+        assert_eq!(pace.asked(start, true), Told::Wait, "begun");
+        pace.ended(Ok(USUAL), start);
+        assert_eq!(pace.asked(start, true), Told::NotNow, "in service");
     }
 
     #[test]
     fn before_the_first_answer_one_waits_and_while_nobody_answers_one_does_not() {
         let (mut pace, now) = (Pace::default(), Instant::now());
         assert_eq!(pace.asked(now, false), Told::Wait);
-        pace.under_way = true;
+        pace.begins();
         assert_eq!(pace.asked(now, false), Told::Wait);
-        (pace.tried, pace.failures) = (true, 1);
+        pace.ended(Err(0.0), now);
         assert_eq!(pace.asked(now, false), Told::NotNow);
-        pace.under_way = false;
+        pace.begins();
         assert_eq!(pace.asked(now, false), Told::NotNow);
     }
 }

@@ -159,7 +159,8 @@ impl Authenticate for Jwt {
         match inner.judge(&text, mark, now, consumers) {
             Judged::Done(verdict) => verdict,
             Judged::KeyUnknown => match inner.keys.ask(Instant::now()) {
-                Ask::Unknown => Verdict::refused(UNKNOWN_KEY),
+                // The fetch may have ended since the keys were looked at.
+                Ask::Unknown => inner.after_fetch(&text, now, consumers, true),
                 Ask::Unavailable => unavailable(),
                 Ask::Wait(fetched) => {
                     if !inner.keys.is_tended() {
