@@ -10,6 +10,7 @@ mod defaults;
 mod fallback;
 mod fmt;
 mod gateway;
+mod grpc;
 mod hedge;
 mod listener;
 mod load;
@@ -28,6 +29,7 @@ pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, R
 pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
+pub use grpc::{GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
 pub use hedge::{HedgeAfter, HedgeConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,

@@ -1,7 +1,7 @@
 //! Routes and apis as they are written.
 
 use super::defaults::with_defaults;
-use super::{CombineConfig, ReplyTemplate, Routes, TargetConfig};
+use super::{CombineConfig, GrpcConfig, ReplyTemplate, Routes, TargetConfig};
 use crate::policy::allow::DefaultConfig;
 use crate::policy::answer::{MockConfig, RespondConfig};
 use crate::value::form::{short_form, with_short_form};
@@ -57,6 +57,9 @@ with_defaults! {
         /// One answer out of several calls.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub combine: Option<Spanned<CombineConfig>>,
+        /// Calls a method of the upstream in `to`, which speaks gRPC, with what a request of HTTP and JSON says.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub grpc: Option<Spanned<GrpcConfig>>,
         /// The path the upstream sees, with captures: `/v2/{id}`, `/new/{**}`.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub rewrite: Option<Spanned<String>>,
