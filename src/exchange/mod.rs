@@ -2,9 +2,10 @@
 //! and answers made out of calls to upstreams.
 //!
 //! [`call`] is how the gateway itself calls an upstream; [`Exchange`] is what a route has that answers so;
-//! [`combine`] is one.
+//! [`combine`] is one. [`batch`] answers many requests to this gateway in one.
 //! [`hedge`] asks twice where the first takes long; [`mirror`] sends copies of requests to another upstream.
 
+pub mod batch;
 pub mod call;
 pub mod combine;
 mod content;
