@@ -190,6 +190,7 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     let actions = [
         route.to.as_ref().map(|to| to.place),
         route.combine.as_ref().map(|combine| combine.place),
+        route.batch.as_ref().map(|batch| batch.place),
         route.redirect.as_ref().map(|redirect| redirect.place),
         route.respond.as_ref().map(|respond| respond.place),
         route.mock.as_ref().map(|mock| mock.place),
@@ -198,13 +199,13 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     match given.as_slice() {
         [] => {
             problems.error(key.place, "the route does nothing").hint(
-                "write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `redirect:`, `respond:` or `mock:`",
+                "write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `batch:`, `redirect:`, `respond:` or `mock:`",
             );
         }
         [_] => {}
         [first, second, ..] => {
             problems
-                .error(*second, "a route has exactly one of `to`, `combine`, `redirect`, `respond` and `mock`")
+                .error(*second, "a route has exactly one of `to`, `combine`, `batch`, `redirect`, `respond` and `mock`")
                 .related(*first, "the first is here");
         }
     }
@@ -227,7 +228,9 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     if let Some(rule) = changed.filter(|_| route.to.is_none()) {
         problems.error(rule.place, "`request` changes what an upstream sees, and there is none here");
     }
-    if let Some(combine) = &route.combine {
+    let calls = route.combine.as_ref().map(|combine| ("the calls of a `combine`", combine.place));
+    let made = calls.or(route.batch.as_ref().map(|batch| ("the requests of a `batch`", batch.place)));
+    if let Some((what, place)) = made {
         let written = [
             ("cache", route.cache.is_some()),
             ("preserve_host", route.preserve_host.is_some()),
@@ -235,8 +238,8 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
         ];
         for (name, _) in written.into_iter().filter(|(_, written)| *written) {
             problems
-                .error(combine.place, format!("`{name}` has no effect on the calls of a `combine`"))
-                .hint("leave it out; each part says its own path, fields and body");
+                .error(place, format!("`{name}` has no effect on {what}"))
+                .hint("leave it out; each of them says its own path, fields and body");
         }
     }
     if let Some(grpc) = &route.grpc {

@@ -3,6 +3,7 @@
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
 mod affinity;
+mod batch;
 mod check;
 mod combine;
 mod consumer;
@@ -22,6 +23,7 @@ mod upstream;
 pub mod yaml;
 
 pub use affinity::AffinityConfig;
+pub use batch::{BatchConfig, MOST_BATCHED};
 pub use check::weight as check_weight;
 pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};

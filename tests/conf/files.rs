@@ -102,6 +102,9 @@ fn combined_answers_say_which_part_is_missing() {
     assert_eq!(home.text(), r#"{"hello":"Hello, guest!","news":null,"version":1,"partial":["user","news"]}"#);
     let checkout = send(main_address(&gateway), &Request::post("/checkout", "{}"));
     assert_eq!((checkout.status, &checkout.json()["part"]), (502, &"order".into()));
+    let batch = Request::post("/batch", r#"{"requests":[{"path":"/home/7"},{"path":"/orders/7/full"}]}"#);
+    let batch = send(main_address(&gateway), &batch.header("Content-Type", "application/json")).json();
+    assert_eq!((&batch["responses"][0]["status"], &batch["responses"][1]["status"]), (&200.into(), &502.into()));
 }
 
 #[test]

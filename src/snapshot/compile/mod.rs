@@ -4,6 +4,7 @@
 mod access;
 mod affinity;
 mod answers;
+mod batch;
 mod caching;
 mod combine;
 mod conflicts;

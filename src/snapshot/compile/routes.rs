@@ -219,6 +219,9 @@ impl<'a> Compiling<'a> {
             let combine = self.combine(road, combine, route.path.captures(), policies.retries)?;
             return Some(Action::Exchange(Arc::new(combine)));
         }
+        if let Some(batch) = &written.batch {
+            return Some(Action::Batch(Arc::new(self.batch(route, batch)?)));
+        }
         if let Some(to) = &written.to {
             let sticky = self.sticky(written, policies);
             return self.target(road, name, to, sticky).map(Action::Forward);
