@@ -3,6 +3,7 @@
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
 mod affinity;
+mod batch;
 mod check;
 mod combine;
 mod consumer;
@@ -10,6 +11,7 @@ mod defaults;
 mod fallback;
 mod fmt;
 mod gateway;
+mod grpc;
 mod hedge;
 mod listener;
 mod load;
@@ -21,6 +23,7 @@ mod upstream;
 pub mod yaml;
 
 pub use affinity::AffinityConfig;
+pub use batch::{BatchConfig, MOST_BATCHED};
 pub use check::weight as check_weight;
 pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
@@ -28,6 +31,7 @@ pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, R
 pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
+pub use grpc::{GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
 pub use hedge::{HedgeAfter, HedgeConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,

@@ -2,13 +2,16 @@
 //! and answers made out of calls to upstreams.
 //!
 //! [`call`] is how the gateway itself calls an upstream; [`Exchange`] is what a route has that answers so;
-//! [`combine`] is one.
+//! [`combine`] is one, [`grpc`] another: JSON for clients of services that speak gRPC. [`batch`] answers many requests to this
+//! gateway in one.
 //! [`hedge`] asks twice where the first takes long; [`mirror`] sends copies of requests to another upstream.
 
+pub mod batch;
 pub mod call;
 pub mod combine;
 mod content;
 mod frame;
+pub mod grpc;
 pub mod grpc_web;
 pub mod hedge;
 pub mod mirror;

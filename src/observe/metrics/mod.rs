@@ -38,8 +38,9 @@ use prometheus::process_collector::ProcessCollector;
 pub use cache::{CacheLevels, CacheMetrics, DiskCounts};
 pub use keys::KeyMetrics;
 pub use labels::{
-    AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FallbackKind,
-    FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol, ReturnOutcome,
+    AttemptOutcome, AuthOutcome, BatchOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy,
+    FallbackKind, FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol,
+    ReturnOutcome,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};
