@@ -17,5 +17,5 @@ pub mod hedge;
 pub mod mirror;
 mod redirect;
 
-pub use frame::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Want};
+pub use frame::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Show, Shown, Want};
 pub use redirect::Redirect;
