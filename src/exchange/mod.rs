@@ -3,11 +3,13 @@
 //!
 //! [`call`] is how the gateway itself calls an upstream; [`Exchange`] is what a route has that answers so;
 //! [`combine`] is one.
-//! [`hedge`] asks twice where the first takes long; [`mirror`] sends copies of requests to another upstream.
+//! [`hedge`] asks twice where the first takes long; [`mirror`] sends copies of requests to another upstream;
+//! [`events`] is what is done with streams of events.
 
 pub mod call;
 pub mod combine;
 mod content;
+pub mod events;
 mod frame;
 pub mod grpc_web;
 pub mod hedge;
