@@ -49,7 +49,7 @@ fn attempt() -> FinishedAttempt {
 fn entry<'a>(id: &'a RequestId, trace: &TraceContext) -> AccessEntry<'a> {
     AccessEntry {
         time: TIME,
-        ids: Ids { request: id.as_bytes(), trace: Some(trace.trace_id) },
+        ids: Ids { request: id.as_bytes(), trace: Some(trace.trace_id), batch: None },
         who: Who {
             client: Some([192, 0, 2, 1].into()),
             listener: "http",

@@ -1,7 +1,7 @@
 //! What the cache holds, and taking things out of it.
 
 use super::pages::{json, text};
-use crate::cache::{Holdings, Purge, Reach};
+use crate::cache::{Holdings, Purge};
 use crate::observe::metrics::CacheLevels;
 use crate::snapshot::Shared;
 use http::{Response, StatusCode};
@@ -54,15 +54,6 @@ pub async fn purge(shared: &Shared, query: Option<&str>) -> Response<Vec<u8>> {
     if purges.is_empty() {
         return text(StatusCode::BAD_REQUEST, "name what to purge: url, prefix, tag, api, everything\n");
     }
-    let count: u64 = purges.iter().map(|purge| shared.cache.purge(purge)).sum();
-    let mut told = json!({ "purged": count });
-    let gateways = match shared.cache.settled().await {
-        Reach::Alone => return json(StatusCode::OK, &told),
-        Reach::All => "told",
-        Reach::Later => "later",
-    };
-    if let Some(told) = told.as_object_mut() {
-        told.insert("gateways".into(), gateways.into());
-    }
-    json(StatusCode::OK, &told)
+    let purged = shared.cache.purge_and_wait(&purges).await;
+    json(if purged.holds() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }, &json!(purged))
 }

@@ -39,7 +39,7 @@ pub use client::{Client, Freshness};
 pub use condition::Sign;
 pub use config::{CacheConfig, CacheMethod, CacheStoreConfig, StoreWhen, VaryOn};
 pub use control::is_targeted;
-pub use disk::{DiskConfig, DiskLevels, DiskPlan};
+pub use disk::{DiskConfig, DiskLevels, DiskPlan, OnDisk};
 pub use hit::Hit;
 pub use judge::{Answer, Refused, Terms, judge, merge, stored_head, tags_of};
 pub use key::{Authority, Place, UrlText};
@@ -49,7 +49,7 @@ pub use outcome::{Outcome, Told};
 pub use plan::{Meaning, Plan};
 pub use purge::Purge;
 pub use query::Counting;
-pub use sharing::Reach;
+pub use sharing::{Purged, Reach};
 pub use storage::Cache;
 pub use store::{Holdings, Look, Store};
 

@@ -1,23 +1,43 @@
 //! Purges of all gateways that share a state: what one takes out, all do.
 
-use super::disk::Disk;
+use super::disk::{Disk, OnDisk};
 use super::purge::Purge;
-use super::storage::Cache;
+use super::storage::{Cache, SETTLING};
 use super::store::Store;
 use crate::shared_state::{Follower, Place, Purges};
+use serde::Serialize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long the answer to a purge waits for the store to hear of it.
 const TELLING: Duration = Duration::from_secs(1);
 
-/// How far a purge has come when it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What has come of purges when they are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    /// How many objects were taken out here.
+    purged: u64,
+    /// Whether they are gone from the disk, where that is not so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<OnDisk>,
+    /// Whether others know of it, where purges are shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateways: Option<Reach>,
+}
+
+impl Purged {
+    /// Whether what was purged cannot come back here, whatever happens to this process.
+    pub fn holds(&self) -> bool {
+        self.disk.is_none()
+    }
+}
+
+/// How far a purge has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Reach {
-    /// This gateway shares nothing.
-    Alone,
     /// All gateways know of it, and who is away will.
-    All,
+    Told,
     /// The shared state is out of reach: the others hear of it when it is back.
     Later,
 }
@@ -41,7 +61,7 @@ impl Cache {
         match purges {
             None => disk.iter().for_each(|disk| disk.may_scan()),
             Some(purges) => {
-                let from = disk.as_ref().and_then(|disk| Place::of_text(&disk.position()?));
+                let from = disk.as_ref().and_then(|disk| disk.position());
                 let (store, disk) = (Arc::downgrade(&self.store), disk.as_ref().map(Arc::downgrade));
                 purges.follow(Box::new(Following { store, disk }), from);
             }
@@ -62,14 +82,19 @@ impl Cache {
         count
     }
 
-    /// Waits until what was purged is gone from the disk too, and others know of it: it does not come back, whatever
-    /// happens to this process.
-    pub async fn settled(&self) -> Reach {
-        if let Some(disk) = self.store.disk() {
-            disk.flushed(super::storage::SETTLING).await;
-        }
-        let Some(shared) = self.shared.load_full() else { return Reach::Alone };
-        if shared.0.all_told(TELLING).await { Reach::All } else { Reach::Later }
+    /// Takes out what these take, and waits until that is gone from the disk too, and others know of it.
+    pub async fn purge_and_wait(&self, purges: &[Purge]) -> Purged {
+        let purged = purges.iter().map(|purge| self.purge(purge)).sum();
+        let disk = match self.store.disk() {
+            Some(disk) => Some(disk.flushed(SETTLING).await).filter(|how| *how == OnDisk::Later),
+            None => None,
+        };
+        let gateways = match self.shared.load_full() {
+            Some(shared) if shared.0.all_told(TELLING).await => Some(Reach::Told),
+            Some(_) => Some(Reach::Later),
+            None => None,
+        };
+        Purged { purged, disk, gateways }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
 mod affinity;
+mod batch;
 mod check;
 mod combine;
 mod consumer;
@@ -11,6 +12,7 @@ mod events;
 mod fallback;
 mod fmt;
 mod gateway;
+mod grpc;
 mod hedge;
 mod listener;
 mod load;
@@ -22,6 +24,7 @@ mod upstream;
 pub mod yaml;
 
 pub use affinity::AffinityConfig;
+pub use batch::{BatchConfig, MOST_BATCHED};
 pub use check::weight as check_weight;
 pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
@@ -30,6 +33,7 @@ pub use events::EventsConfig;
 pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
+pub use grpc::{GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
 pub use hedge::{HedgeAfter, HedgeConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,

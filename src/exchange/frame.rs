@@ -87,6 +87,11 @@ pub trait Frames: Send {
     /// # Errors
     /// Why the body breaks off.
     async fn next(&mut self) -> Result<Option<Frame>, Box<Reply>>;
+
+    /// Whether it lasts as long as it lasts, rather than until the deadline.
+    fn is_endless(&self) -> bool {
+        false
+    }
 }
 
 /// Asks for a piece of the client's body; answered with `None` at its end.

@@ -5,6 +5,7 @@
 //! though its answer was whole. Behind the fence it reads the current request to its last byte and no further, by the
 //! very head that was checked, and what it drops comes back to whoever reads the next head.
 
+use super::inside::Inside;
 use super::tunnel::Carrier;
 use crate::listener::head::{Alarm, BodyLength, Extent, HeadReader};
 use async_trait::async_trait;
@@ -177,6 +178,11 @@ impl Fence {
     /// The fence around the connection of a session; `None` over HTTP/2.
     pub fn of(session: &ServerSession) -> Option<&Self> {
         session.as_http1()?.stream().as_any().downcast_ref()
+    }
+
+    /// What it is part of, where the gateway has made the connection to itself.
+    pub fn inside(&self) -> Option<&Inside> {
+        self.stream()?.as_any().downcast_ref()
     }
 
     /// Says what is to become of the connection should Pingora let go of it. [`After::Tunnel`] opens the fence: what was

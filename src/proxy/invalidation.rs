@@ -42,10 +42,12 @@ pub fn invalidate(gate: &Gate, session: &Session, response: &ResponseHeader, ctx
 pub async fn purge(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Fixed {
     let uri = &session.req_header().uri;
     let purges = ctx.snapshot.purges_of(&ctx.matched.host, uri.path(), uri.query());
-    let count: u64 = purges.iter().map(|purge| gate.shared.cache.purge(purge)).sum();
-    gate.shared.cache.settled().await;
+    let purged = gate.shared.cache.purge_and_wait(&purges).await;
+    let status = if purged.holds() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
     let fields = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Fixed { status: StatusCode::OK, fields, body: Bytes::from(format!("{{\"purged\":{count}}}\n")) }
+    let mut body = serde_json::to_vec(&purged).unwrap_or_default();
+    body.push(b'\n');
+    Fixed { status, fields, body: Bytes::from(body) }
 }
 
 /// The path and query a field names, where they are on this host.

@@ -2,7 +2,7 @@
 
 use super::ctx::{ProxyCtx, Purpose, unix_millis};
 use super::fence::Fence;
-use super::{Gate, mirror, upstream_peer};
+use super::{Gate, batch, mirror, upstream_peer};
 use crate::observe::Worker;
 use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, SocketOutcome, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, FallbackKind, Finished, FinishedAttempt, Method, ReasonIndex};
@@ -74,7 +74,11 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
     let called = ctx.exchange.origin.as_ref().and_then(|origin| origin.ledger.last());
     let entry = AccessEntry {
         time: ctx.cx.time.wall.into(),
-        ids: Ids { request: ctx.ids.request.as_bytes(), trace: ctx.ids.trace.as_ref().map(|trace| trace.trace_id) },
+        ids: Ids {
+            request: ctx.ids.request.as_bytes(),
+            trace: ctx.ids.trace.as_ref().map(|trace| trace.trace_id),
+            batch: batch::within(session).map(HeaderValue::as_bytes),
+        },
         who: Who {
             client: Some(ctx.cx.client.address),
             listener: &gate.listener.name,
@@ -168,7 +172,7 @@ pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &Header
     });
     let entry = AccessEntry {
         time: unix_millis(),
-        ids: Ids { request: request_id.as_bytes(), trace: None },
+        ids: Ids { request: request_id.as_bytes(), trace: None, batch: None },
         who: Who {
             client,
             listener: &gate.listener.name,

@@ -3,6 +3,7 @@
 mod affinity;
 mod answer;
 mod answer_body;
+mod batch;
 mod bodies;
 mod cache_hit_filter;
 mod cache_key_callback;
@@ -17,6 +18,7 @@ mod fence;
 mod fields;
 mod front;
 mod h2_connection;
+mod inside;
 mod invalidation;
 mod logging;
 mod mirror;
@@ -44,6 +46,7 @@ use ctx::{Purpose, unix_millis};
 
 pub use ctx::ProxyCtx;
 pub use front::Front;
+pub use inside::Inward;
 use logging::log_refused_head;
 pub use random::Random;
 
@@ -77,6 +80,8 @@ pub struct Gate {
     pub worker: Worker,
     /// How fast a client may come.
     pub guards: Guards,
+    /// The way back to its front.
+    pub inward: Inward,
 }
 
 /// What bounds how fast one client comes, where the listener bounds it.

@@ -84,13 +84,45 @@ pub struct PurgeNews {
     pub entries: Option<Vec<String>>,
 }
 
+/// Purges that the log does not have yet, as far as is known; the oldest first.
+#[derive(Default)]
+struct Waiting {
+    entries: VecDeque<Entry>,
+    /// So many of them are on their way: they wait until the store has answered.
+    asked: usize,
+}
+
+/// What this gateway adds to the log.
+struct Entry {
+    number: u64,
+    what: String,
+}
+
+impl Waiting {
+    /// Adds a purge. Where too many wait, those not yet on their way become one of everything.
+    fn add(&mut self, entry: Entry) {
+        if self.entries.len() >= MOST_WAITING
+            && let Some(number) = self.entries.get(self.asked).map(|oldest| oldest.number)
+        {
+            self.entries.truncate(self.asked);
+            self.entries.push_back(Entry { number, what: EVERYTHING.to_owned() });
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// Whether all before that number are in the log.
+    fn has_told(&self, number: u64) -> bool {
+        self.entries.front().is_none_or(|oldest| oldest.number >= number)
+    }
+}
+
 /// The purges of a gateway and of all others.
 pub struct Purges {
     /// Names this gateway in the log.
     id: String,
     /// Tells apart what it has purged.
     next: AtomicU64,
-    waiting: Mutex<VecDeque<String>>,
+    waiting: Mutex<Waiting>,
     follower: ArcSwapOption<Box<dyn Follower>>,
     place: Mutex<Place>,
     caught_up: AtomicBool,
@@ -132,33 +164,27 @@ impl Purges {
     /// Tells all other gateways, as soon as the store is there.
     pub fn publish(&self, what: &str) {
         let mut waiting = self.waiting.lock();
-        if waiting.len() >= MOST_WAITING {
-            waiting.clear();
-            waiting.push_back(self.entry(EVERYTHING));
-        }
-        waiting.push_back(self.entry(what));
+        let number = self.next.fetch_add(1, SeqCst);
+        waiting.add(Entry { number, what: what.to_owned() });
         drop(waiting);
         self.wake.notify_one();
     }
 
-    fn entry(&self, what: &str) -> String {
-        format!("{} {} {what}", self.id, self.next.fetch_add(1, SeqCst))
-    }
-
-    /// Waits until all that was published is in the log, for so long at most; false where it is not.
-    pub async fn all_told(&self, longest: Duration) -> bool {
-        let all = async {
+    /// Waits until all that was published so far is in the log, for so long at most; false where it is not.
+    pub fn all_told(&self, longest: Duration) -> impl Future<Output = bool> {
+        let next = self.next.load(SeqCst);
+        let all = async move {
             loop {
                 let told = self.told.notified();
                 tokio::pin!(told);
                 told.as_mut().enable();
-                if self.waiting.lock().is_empty() {
+                if self.waiting.lock().has_told(next) {
                     return;
                 }
                 told.await;
             }
         };
-        tokio::time::timeout(longest, all).await.is_ok()
+        async move { tokio::time::timeout(longest, all).await.is_ok() }
     }
 
     /// Whether nobody follows, or the log has been followed to its end since that began.
@@ -168,13 +194,26 @@ impl Purges {
 
     /// How many purges wait to be told.
     pub fn waiting(&self) -> usize {
-        self.waiting.lock().len()
+        self.waiting.lock().entries.len()
     }
 
-    fn take_waiting(&self) -> Vec<String> {
+    /// What is to be told now. It waits on until [`Self::answered`].
+    fn ask(&self) -> Vec<String> {
         let mut waiting = self.waiting.lock();
-        let count = waiting.len().min(MOST_AT_ONCE);
-        waiting.drain(..count).collect()
+        waiting.asked = waiting.entries.len().min(MOST_AT_ONCE);
+        let asked = waiting.entries.iter().take(waiting.asked);
+        asked.map(|Entry { number, what }| format!("{} {number} {what}", self.id)).collect()
+    }
+
+    /// The store has answered, or not: then it is not known whether the log has them, and twice does no harm.
+    fn answered(&self, told: bool) {
+        let mut waiting = self.waiting.lock();
+        let asked = std::mem::take(&mut waiting.asked);
+        if told {
+            waiting.entries.drain(..asked);
+            drop(waiting);
+            self.told.notify_waiters();
+        }
     }
 
     /// Takes in what the log has answered to that follower. What this gateway has purged itself is done already.
@@ -236,25 +275,18 @@ async fn rings(bell: &mut Option<Bell>) -> bool {
 /// Tells what waits and hears what is new. True where there is more to tell.
 async fn exchange(store: &Store, purges: &Purges, follower: &Arc<Box<dyn Follower>>) -> bool {
     let Some(connected) = store.connected().filter(|_| store.is_reachable()) else { return false };
-    let entries = purges.take_waiting();
     let era = format!("{:016x}", rand::random::<u64>());
-    let ask = PurgeAsk { place: purges.place.lock().clone(), era, entries };
+    let ask = PurgeAsk { place: purges.place.lock().clone(), era, entries: purges.ask() };
     let answer = tokio::time::timeout(ANSWER, connected.purges(&ask)).await.unwrap_or(Err(StoreError::Timeout));
     store.breaker().observe(&answer);
+    purges.answered(answer.is_ok());
     match answer {
         Ok(news) => {
-            let own = ask.entries.len() as u64;
             purges.take_in(news, follower);
-            if own > 0 {
-                purges.told.notify_waiters();
-            }
             purges.waiting() > 0
         }
         Err(error) => {
             store.metrics().failed(error.label());
-            // Whether they are in the log is not known: twice does no harm.
-            let mut waiting = purges.waiting.lock();
-            ask.entries.into_iter().rev().for_each(|entry| waiting.push_front(entry));
             false
         }
     }
@@ -262,7 +294,10 @@ async fn exchange(store: &Store, purges: &Purges, follower: &Arc<Box<dyn Followe
 
 #[cfg(test)]
 mod tests {
+    use super::super::counter::{Ask, CounterStore, Decided};
+    use super::super::plan::{Plan, Servers};
     use super::*;
+    use crate::observe::metrics::{Metrics, MetricsSettings};
 
     #[derive(Default)]
     struct Heard(Mutex<Vec<String>>);
@@ -319,17 +354,142 @@ mod tests {
         let (heard, follower) = following(&purges, None);
         let news = |number, entries| PurgeNews { place: place(number), entries };
         purges.take_in(news(4, None), &follower);
-        let own = purges.entry("tag t");
+        purges.publish("tag t");
+        let own = purges.ask().remove(0);
         purges.take_in(news(7, Some(vec!["x 1 url a/b c".into(), own, "odd".into()])), &follower);
         purges.take_in(news(7, Some(Vec::new())), &follower);
         assert_eq!(*heard.0.lock(), ["lost", "at 4", "url a/b c", "everything", "at 7"]);
     }
 
     #[test]
-    fn too_many_that_wait_become_one_of_everything() {
+    fn too_many_that_wait_become_one_of_everything_beside_what_is_on_its_way() {
         let purges = Purges::default();
+        purges.publish("tag first");
+        assert_eq!(purges.ask().len(), 1);
         (0..=MOST_WAITING).for_each(|number| purges.publish(&format!("tag {number}")));
-        assert_eq!(purges.waiting(), 2);
-        assert!(purges.take_waiting().first().is_some_and(|entry| entry.ends_with(" everything")));
+        assert_eq!(purges.waiting(), 4, "the first, everything, and the two that came after it");
+        purges.answered(true);
+        assert!(purges.ask().first().is_some_and(|entry| entry.ends_with(" everything")));
+    }
+
+    /// A store that answers when it is let.
+    #[derive(Default)]
+    struct Slow {
+        asked: Notify,
+        gate: Notify,
+        log: Mutex<Vec<String>>,
+    }
+
+    #[async_trait::async_trait]
+    impl CounterStore for Arc<Slow> {
+        async fn decide(&self, _: &[Ask]) -> Result<Decided, StoreError> {
+            Err(StoreError::Reply)
+        }
+
+        async fn presence(&self, _: &str) -> Result<u64, StoreError> {
+            Ok(1)
+        }
+
+        async fn purges(&self, ask: &PurgeAsk) -> Result<PurgeNews, StoreError> {
+            self.log.lock().extend(ask.entries.iter().cloned());
+            self.asked.notify_one();
+            self.gate.notified().await;
+            Ok(PurgeNews { place: place(self.log.lock().len() as u64), entries: Some(Vec::new()) })
+        }
+    }
+
+    /// A store of that kind in service.
+    fn slow() -> (Arc<Store>, Arc<Slow>) {
+        let node = "127.0.0.1:1".parse().unwrap();
+        let servers = Servers::One { node, database: 0 };
+        let plan = Plan {
+            servers,
+            login: Default::default(),
+            tls: None,
+            timeout: ANSWER,
+            prefix: String::new(),
+            on_store_failure: Default::default(),
+        };
+        let settings = MetricsSettings { workers: 1, max_routes: 1, reasons: &[] };
+        let (store, slow) = (Store::new(plan, Metrics::new(settings).shared_state()).0, Arc::new(Slow::default()));
+        store.connect(Some(Box::new(Arc::clone(&slow))));
+        (store, slow)
+    }
+
+    /// Does that while the store is followed.
+    async fn while_following(store: &Store, test: impl Future<Output = ()>) {
+        tokio::select! {
+            () = run(store) => {}
+            () = test => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_is_not_told_yet() {
+        let (store, slow) = slow();
+        let purges = store.purges();
+        following(purges, None);
+        purges.publish("tag t");
+        while_following(&store, async {
+            slow.asked.notified().await;
+            assert!(!purges.all_told(Duration::from_millis(20)).await, "nobody has said that it is in the log");
+            assert_eq!(purges.waiting(), 1);
+            slow.gate.notify_one();
+            assert!(purges.all_told(Duration::from_secs(10)).await);
+            assert_eq!(purges.waiting(), 0);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_what_others_publish_later() {
+        let (store, slow) = slow();
+        let purges = store.purges();
+        following(purges, None);
+        purges.publish("tag t");
+        while_following(&store, async {
+            slow.asked.notified().await;
+            let told = purges.all_told(Duration::from_secs(10));
+            purges.publish("tag later");
+            slow.gate.notify_one();
+            assert!(told.await);
+            assert_eq!(purges.waiting(), 1);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_may_not_have_arrived_is_told_again() {
+        let (store, slow) = slow();
+        let purges = store.purges();
+        following(purges, None);
+        purges.publish("tag t");
+        while_following(&store, async {
+            slow.asked.notified().await;
+            slow.asked.notified().await; // the first had no answer in time
+            slow.gate.notify_one();
+            assert!(purges.all_told(Duration::from_secs(10)).await);
+            let log = slow.log.lock();
+            assert!(log.len() == 2 && log[0] == log[1], "{log:?}");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn who_begins_to_follow_while_another_s_question_waits_is_caught_up_without_a_purge() {
+        let (store, slow) = slow();
+        let purges = store.purges();
+        following(purges, None);
+        while_following(&store, async {
+            slow.asked.notified().await;
+            let (heard, _) = following(purges, Some(place(0)));
+            slow.gate.notify_one();
+            slow.asked.notified().await;
+            slow.gate.notify_one();
+            slow.asked.notified().await; // the one before has been taken in
+            assert_eq!(*heard.0.lock(), ["at 0"]);
+            assert!(purges.is_caught_up());
+        })
+        .await;
     }
 }

@@ -156,6 +156,7 @@ fn action(route: &Route) -> String {
     match &route.action {
         Action::Respond(answers) => answers.describe(),
         Action::Exchange(own) => own.describe().into_iter().next().unwrap_or_default(),
+        Action::Batch(batch) => batch.describe().into_iter().next().unwrap_or_default(),
         Action::Policies => "answered by its policies".to_owned(),
         Action::Redirect(redirect, _) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
         Action::Forward(target) => {
@@ -184,6 +185,7 @@ fn frame(route: &Route) -> Vec<String> {
     match &route.action {
         Action::Forward(_) => {}
         Action::Exchange(own) => lines.extend(own.describe().into_iter().skip(1)),
+        Action::Batch(batch) => lines.extend(batch.describe().into_iter().skip(1)),
         // Nothing below concerns an answer of the gateway's own.
         Action::Respond(_) | Action::Redirect(..) | Action::Policies => return lines,
     }
@@ -197,7 +199,7 @@ fn frame(route: &Route) -> Vec<String> {
     if route.priority != Priority::Normal {
         lines.push(format!("priority {}", route.priority.as_str()));
     }
-    if route.retries.max > 0 {
+    if route.retries.max > 0 && !matches!(route.action, Action::Batch(_)) {
         let budget = route.retries.budget * 100.0;
         let causes: Vec<String> = route.retries.on.iter().map(ToString::to_string).collect();
         let mut line = format!("retries {} on {}, budget {budget}%", route.retries.max, causes.join(", "));

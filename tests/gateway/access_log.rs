@@ -30,6 +30,23 @@ fn lines(gateway: &Gateway, count: usize) -> Vec<Value> {
 }
 
 #[test]
+fn each_request_of_a_batch_has_a_line_that_names_the_batch() {
+    let origin = Origin::start(|_| Answer::ok("x"));
+    let gateway = logging(&format!("routes: {{ \"POST /batch\": {{ batch: 5 }}, /**: {{ to: {} }} }}", origin.url()));
+    let batch = Request::post("/batch", r#"{"requests":[{"path":"/a"},{"path":"/b"}]}"#);
+    let answer = gateway.send(&batch.header("Content-Type", "application/json"));
+    let lines = lines(&gateway, 3);
+    let whole = lines.iter().find(|line| line["path"] == "/batch").expect("the batch");
+    assert_eq!((whole["request_id"].as_str(), whole.get("batch")), (answer.header("x-request-id"), None));
+    for path in ["/a", "/b"] {
+        let line = lines.iter().find(|line| line["path"] == path).expect("a request of it");
+        assert_eq!((&line["batch"], &line["trace_id"]), (&whole["request_id"], &whole["trace_id"]), "{line}");
+        assert_ne!(line["request_id"], whole["request_id"]);
+        assert_eq!(line["client"], "127.0.0.1");
+    }
+}
+
+#[test]
 fn a_forwarded_request_is_told_whole() {
     let origin = Origin::start(|_| Answer::ok("0123456789"));
     let gateway = logging(&format!(

@@ -29,6 +29,11 @@ impl Redis {
         Self::on(port, &["--port", &port.to_string()], more)
     }
 
+    /// The same on a port that somebody asks for a server already.
+    pub fn at(port: u16) -> Self {
+        Self::on(port, &["--port", &port.to_string()], &[])
+    }
+
     /// One server whose port takes TLS alone.
     pub fn with_tls(more: &[&str]) -> Self {
         let port = free_port();

@@ -89,6 +89,22 @@ fn while_the_store_is_away_purges_hold_here_and_are_told_when_it_is_back() {
 }
 
 #[test]
+fn what_the_store_has_not_answered_is_not_told() {
+    let (redis, origin) = (Redis::start(&[]), by_target());
+    let (one, two) = (sharing(redis.port, None, &origin), sharing(redis.port, None, &origin));
+    for gateway in [&one, &two] {
+        await_reachable(gateway);
+        ask(gateway, "/a");
+    }
+    redis.cli(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    assert_eq!(purge(&one, "url=shop.example/a"), "later", "it is on its way, and nobody has said that it is there");
+    assert_eq!(one.page("/shared").json()["purges_waiting"], 1);
+    assert!(has(&two, 1));
+    redis.cli(&["CLIENT", "UNPAUSE"]);
+    wait::until("the other has heard of it", || has(&two, 0));
+}
+
+#[test]
 fn a_store_that_has_lost_its_memory_takes_everything_out() {
     let (mut redis, origin) = (Redis::start(&[]), by_target());
     let gateways = [(); 2].map(|()| sharing(redis.port, None, &origin));
@@ -113,7 +129,9 @@ fn a_gateway_that_was_down_does_not_bring_back_what_was_purged() {
     // Its place in the log is on the disk once an entry has come by.
     assert_eq!(purge(&one, "tag=none"), "told");
     wait::until("it knows its place", || {
-        std::fs::read_to_string(folder.path().join("position")).is_ok_and(|place| place.ends_with("tag none"))
+        let mut files = std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|entry| entry.path());
+        let place = files.find(|path| path.extension().is_some_and(|end| end == "position"));
+        place.and_then(|path| std::fs::read_to_string(path).ok()).is_some_and(|place| place.ends_with("tag none"))
     });
     drop(two);
     assert_eq!(purge(&one, "url=shop.example/a"), "told");
@@ -140,7 +158,12 @@ fn without_the_store_what_lies_on_the_disk_waits() {
     wait::until("it is on the disk", || alone.page("/cache").json()["disk"]["objects"] == 1);
     drop(alone);
     let gateway = sharing(port, Some(folder.path()), &origin);
+    // By then it would have read the folder long ago: it looks ten times a second whether it may.
+    gateway.await_metric("tollgate_shared_store_errors_total", &[], 7.0);
+    let scanned = || gateway.page("/cache").json()["disk"]["scanned"] == true;
+    assert!(!scanned());
     ask(&gateway, "/a");
     assert_eq!(origin.requests().len(), 2, "nobody knows whether it was purged");
-    assert_eq!(gateway.page("/cache").json()["disk"]["scanned"], false);
+    let _redis = Redis::at(port);
+    wait::until("it reads the folder once it knows what was purged", scanned);
 }

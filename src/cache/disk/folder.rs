@@ -4,8 +4,9 @@
 //! A file is `7f/RUN-NUMBER`, the folder being the last byte of its number; one that is being written ends in `.new`. Two
 //! runs, as there are during an upgrade, never write the same file. What bears another name is nobody's business here.
 
+use super::notes;
 use std::collections::HashSet;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, DirEntry, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -43,12 +44,26 @@ impl Folder {
     /// What the system says.
     pub fn open(path: &Path, run: u64) -> io::Result<Self> {
         make(path)?;
+        let place = notes::place(path, run);
         // Locked before it has the name others look for: they never find it free.
         let (beside, name) = (path.join(format!("{run:016x}.lock.new")), lock_name(path, run));
         let lock = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         lock.try_lock().map_err(io::Error::other)?;
         std::fs::rename(&beside, &name)?;
-        Ok(Self { path: path.to_owned(), run, next: AtomicU64::new(0), _lock: lock })
+        let folder = Self { path: path.to_owned(), run, next: AtomicU64::new(0), _lock: lock };
+        // What this run adds is newer than that: it holds for all that lies there, whoever is forgotten.
+        place.map_or(Ok(()), |place| folder.note_position(&place.to_text()))?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number of this run.
+    pub(super) fn run(&self) -> u64 {
+        self.run
     }
 
     /// A name that no other file has.
@@ -83,17 +98,11 @@ impl Folder {
         written
     }
 
-    /// A small file of the folder itself, which is no answer.
-    pub fn note(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
     /// All answers, whole or not.
     pub fn list(&self) -> impl Iterator<Item = Lying> {
         let folders = (0..=0xff_u8).map(|number| self.path.join(format!("{number:02x}")));
-        let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
-        entries.filter_map(|entry| {
-            let entry = entry.ok().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))?;
+        let entries = folders.flat_map(|folder| read_dir(&folder));
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())).filter_map(|entry| {
             let written = entry.file_name();
             let text = written.to_str()?;
             match text.strip_suffix(".new") {
@@ -113,36 +122,37 @@ impl Folder {
         name.run == self.run || is_held(&lock_name(&self.path, name.run))
     }
 
-    /// Removes what the dead have left: what they had not finished, and of their answers those that are not among `known`,
-    /// which a predecessor wrote after this run had looked. Answers whether other runs still live.
-    pub fn sweep(&self, known: impl FnOnce() -> HashSet<Name>) -> bool {
-        let (mut living, mut dead) = (false, HashSet::new());
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let run = entry.file_name().to_str().and_then(|name| number(name.strip_suffix(".lock")?));
-            match run.filter(|run| *run != self.run) {
-                Some(_) if is_held(&entry.path()) => living = true,
-                Some(run) => drop(dead.insert(run)),
-                None => {}
-            }
-        }
-        if dead.is_empty() {
-            return living;
-        }
-        let known = known();
-        for lying in self.list() {
-            match lying {
-                Lying::Whole(name) if dead.contains(&name.run) && !known.contains(&name) => {
-                    let _ = std::fs::remove_file(self.file(name));
-                }
-                Lying::Unfinished(path, name) if dead.contains(&name.run) => drop(std::fs::remove_file(path)),
-                _ => {}
-            }
-        }
-        for run in dead {
-            let _ = std::fs::remove_file(lock_name(&self.path, run));
-        }
-        living
+    /// Removes of the answers of a dead run those that are not among `known`, which it wrote after this run had looked, and
+    /// what it had not finished.
+    ///
+    /// # Errors
+    /// What the system says of the last that cannot be removed.
+    pub fn clear(&self, dead: &HashSet<u64>, known: &HashSet<Name>) -> io::Result<()> {
+        self.list().fold(Ok(()), |so_far, lying| {
+            let removed = match lying {
+                Lying::Whole(name) if dead.contains(&name.run) && !known.contains(&name) => remove(&self.file(name)),
+                Lying::Unfinished(path, name) if dead.contains(&name.run) => remove(&path),
+                _ => Ok(()),
+            };
+            so_far.and(removed)
+        })
     }
+}
+
+/// Removes a file. One that is not there is no failure: another process that uses the folder may have removed it.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// What lies in a folder; nothing where there is none.
+pub(super) fn read_dir(path: &Path) -> impl Iterator<Item = DirEntry> + use<> {
+    std::fs::read_dir(path).into_iter().flatten().flatten()
 }
 
 fn make(path: &Path) -> io::Result<()> {
@@ -159,17 +169,19 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock_name(path: &Path, run: u64) -> PathBuf {
+/// The lock of a run.
+pub(super) fn lock_name(path: &Path, run: u64) -> PathBuf {
     path.join(format!("{run:016x}.lock"))
 }
 
 /// Whether somebody holds a lock file. One that is not there is held by nobody.
-fn is_held(path: &Path) -> bool {
+pub(super) fn is_held(path: &Path) -> bool {
     let Ok(file) = OpenOptions::new().write(true).open(path) else { return false };
     matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
 
-fn number(text: &str) -> Option<u64> {
+/// A number as names have it.
+pub(super) fn number(text: &str) -> Option<u64> {
     (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
@@ -200,7 +212,7 @@ mod tests {
         let strange = ["00/notes.txt", "00/0000000000000001-1", "notes"].map(|name| path.join(name));
         strange.iter().for_each(|path| std::fs::write(path, "x").unwrap());
         assert_eq!(folder.list().collect::<Vec<_>>(), [Lying::Whole(name)]);
-        folder.sweep(HashSet::new);
+        folder.clear(&[1].into(), &[name].into()).unwrap();
         assert!(strange.iter().all(|path| path.exists()));
     }
 
@@ -224,10 +236,13 @@ mod tests {
         std::fs::write(old.file(later).with_extension("new"), "half").unwrap();
         let new = Folder::open(dir.path(), 2).unwrap();
         let own = put(&new, "own");
-        assert!(new.lives(kept) && new.sweep(HashSet::new), "it lives");
+        assert!(new.lives(kept) && new.others().1.is_empty());
         assert_eq!(new.list().count(), 4);
         drop(old); // its lock is free: that of one that was killed is no other
-        assert!(!new.lives(kept) && !new.sweep(|| [kept].into()));
+        assert!(!new.lives(kept));
+        let dead = new.others().1;
+        new.clear(&dead, &[kept].into()).unwrap();
+        dead.iter().for_each(|run| new.forget(*run).unwrap());
         let left: HashSet<Lying> = new.list().collect();
         assert_eq!(left, [Lying::Whole(kept), Lying::Whole(own)].into());
         assert!(!dir.path().join("0000000000000001.lock").exists());

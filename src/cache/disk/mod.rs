@@ -1,7 +1,7 @@
 //! Answers in files: a second tier behind memory, which survives a restart and an upgrade.
 //!
 //! Read in this order: [`mod@file`] (one answer in one file), [`record`] (what its head says), [`folder`] (names, locks, what the
-//! dead leave), [`writer`] (the thread that writes and removes), [`reader`] (reading on behalf of requests), [`scan`] (what
+//! dead leave), [`notes`] (what is purged, as a run writes it down), [`writer`] (the thread that writes and removes), [`reader`] (reading on behalf of requests), [`scan`] (what
 //! is found at the start). What answers are there, and what they are purged by, is the store's to know: heads are in
 //! memory, bodies here.
 //!
@@ -12,6 +12,8 @@
 mod config;
 mod file;
 mod folder;
+mod notes;
+mod owed;
 mod reader;
 mod record;
 mod scan;
@@ -28,6 +30,7 @@ use super::object::Object;
 use super::purge::Purge;
 use super::store::Store;
 use crate::observe::metrics::DiskCounts;
+use crate::shared_state::Place;
 use folder::Folder;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -67,6 +70,16 @@ pub(super) struct Stored {
     pub gone: AtomicBool,
 }
 
+/// Whether what was purged is gone from the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDisk {
+    /// It is, and does not come back.
+    Done,
+    /// Something could not be removed, or a purge not written down: it is tried again.
+    Later,
+}
+
 /// Why a file cannot be read.
 #[derive(Debug)]
 pub(super) enum Unreadable {
@@ -90,6 +103,8 @@ impl Unreadable {
 /// The disk of a cache, as threads see it.
 struct Tier {
     path: PathBuf,
+    /// Names this use of the folder.
+    run: u64,
     size: AtomicU64,
     folder: OnceLock<Folder>,
     /// Bytes of bodies that wait to be written.
@@ -142,6 +157,7 @@ impl Disk {
     pub(super) fn start(plan: &DiskPlan, store: &Arc<Store>) -> io::Result<Arc<Self>> {
         let tier = Arc::new(Tier {
             path: plan.path.clone(),
+            run: rand::random(),
             size: AtomicU64::new(plan.size),
             folder: OnceLock::new(),
             queued: AtomicU64::new(0),
@@ -213,36 +229,30 @@ impl Disk {
     }
 
     /// Up to which purge of all gateways this folder has followed.
-    pub(super) fn position(&self) -> Option<String> {
-        std::fs::read_to_string(self.tier.path.join(writer::POSITION)).ok()
+    pub(super) fn position(&self) -> Option<Place> {
+        notes::place(&self.tier.path, self.tier.run)
     }
 
     /// Waits until all that was asked for so far is done, for so long at most.
     pub(super) fn flush(&self, longest: Duration) {
         let (done, told) = mpsc::channel();
-        if self
-            .queue
-            .send(Job::Tell(Box::new(move || {
-                let _ = done.send(());
-            })))
-            .is_ok()
-        {
-            let _ = told.recv_timeout(longest);
-        }
+        self.when_done(move |_| {
+            let _ = done.send(());
+        });
+        let _ = told.recv_timeout(longest);
     }
 
-    /// The same for who may not block.
-    pub(super) async fn flushed(&self, longest: Duration) {
+    /// The same for who may not block; says whether what was purged is gone.
+    pub(super) async fn flushed(&self, longest: Duration) -> OnDisk {
         let (done, told) = tokio::sync::oneshot::channel();
-        if self
-            .queue
-            .send(Job::Tell(Box::new(move || {
-                let _ = done.send(());
-            })))
-            .is_ok()
-        {
-            let _ = tokio::time::timeout(longest, told).await;
-        }
+        self.when_done(move |how| {
+            let _ = done.send(how); // who asked may not wait any more
+        });
+        tokio::time::timeout(longest, told).await.ok().and_then(Result::ok).unwrap_or(OnDisk::Later)
+    }
+
+    fn when_done(&self, tell: impl FnOnce(OnDisk) + Send + 'static) {
+        let _ = self.queue.send(Job::Tell(Box::new(tell)));
     }
 
     /// Writes no more from now on: a successor has the folder.

@@ -3,9 +3,8 @@
 
 use super::folder::{Folder, Lying, Name};
 use super::record::{decode, millis};
-use super::writer::{Job, PURGES};
+use super::writer::Job;
 use super::{Stored, Tier, Unreadable, file};
-use crate::cache::purge::Purge;
 use crate::cache::store::{Placed, Store};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak, mpsc};
@@ -23,8 +22,7 @@ pub(super) fn run(tier: &Arc<Tier>, (store, epoch): (&Weak<Store>, u64), writer:
     let may_begin = || tier.may_scan.load(Relaxed).then(|| tier.folder.get()).flatten();
     let Some(folder) = wait_for(tier, may_begin) else { return };
     let Some(strong) = store.upgrade() else { return };
-    let noted = std::fs::read_to_string(folder.note(PURGES)).unwrap_or_default();
-    noted.lines().for_each(|line| strong.remember(Purge::of_text(line)));
+    folder.noted_by_others().into_iter().for_each(|purge| strong.remember(purge));
     let (mut found, mut dropped) = (0_u64, 0_u64);
     for lying in folder.list() {
         if tier.stopped.load(Relaxed) {
@@ -38,12 +36,12 @@ pub(super) fn run(tier: &Arc<Tier>, (store, epoch): (&Weak<Store>, u64), writer:
                 Ok(Placed::Yes) => found += 1,
                 Ok(Placed::No) => {
                     dropped += 1;
-                    let _ = std::fs::remove_file(folder.file(name));
+                    let _ = writer.send(Job::Remove(name));
                 }
                 Err(Unreadable::Damaged) => {
                     tier.counts.damaged.fetch_add(1, Relaxed);
                     dropped += 1;
-                    let _ = std::fs::remove_file(folder.file(name));
+                    let _ = writer.send(Job::Remove(name));
                 }
                 Err(Unreadable::System(error)) => tier.troubled("a file cannot be read", &error),
                 Err(Unreadable::Missing | Unreadable::Busy) => {}
@@ -56,7 +54,7 @@ pub(super) fn run(tier: &Arc<Tier>, (store, epoch): (&Weak<Store>, u64), writer:
     let _ = writer.send(Job::Scanned);
     let _ = writer.send(Job::MakeRoom);
     drop(strong);
-    clear_up(tier, folder, store);
+    clear_up(tier, folder, store, writer);
 }
 
 /// Reads one file in.
@@ -73,12 +71,23 @@ fn take_in(folder: &Folder, store: &Store, name: Name, epoch: u64) -> Result<Pla
     Ok(store.adopt(record, &stored, epoch))
 }
 
-/// What a predecessor writes after it was looked through is known to nobody: it goes once that one has ended.
-fn clear_up(tier: &Tier, folder: &Folder, store: &Weak<Store>) {
+/// What a predecessor writes after it was looked through is known to nobody: it goes once that one has ended. What it noted
+/// as purged is purged here before its notes go.
+fn clear_up(tier: &Tier, folder: &Folder, store: &Weak<Store>, writer: &mpsc::Sender<Job>) {
     loop {
         let Some(strong) = store.upgrade() else { return };
-        if !folder.sweep(|| strong.names()) {
+        let (living, dead) = folder.others();
+        if living.is_empty() && dead.is_empty() {
             return;
+        }
+        if !dead.is_empty() {
+            for purge in dead.iter().flat_map(|run| folder.noted_by(*run)) {
+                strong.purge(&purge);
+            }
+            match folder.clear(&dead, &strong.names()) {
+                Ok(()) => dead.into_iter().for_each(|run| drop(writer.send(Job::Forget(run)))),
+                Err(error) => tier.troubled("a file cannot be removed", &error),
+            }
         }
         drop(strong);
         let mut turns = 0..SWEEP;

@@ -1,23 +1,19 @@
 //! The thread that writes and removes files, one after another, in the order it was asked to.
 
 use super::folder::{Folder, Name};
+use super::owed::Owed;
 use super::record::{encode, millis};
-use super::{Stored, Tier, file};
+use super::{OnDisk, Stored, Tier, file};
 use crate::cache::key::Key;
 use crate::cache::object::Object;
 use crate::cache::store::{Placed, Store};
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Weak, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-/// The file that says up to which purge of all gateways this folder has followed.
-pub(super) const POSITION: &str = "position";
-/// The file of purges that came while not all files were known.
-pub(super) const PURGES: &str = "purges";
-/// After the system has refused, nothing is written for so long.
+/// After the system has refused, no answer is written for so long; what is owed is tried again after it.
 const REST: Duration = Duration::from_secs(5);
 
 /// What is to be done.
@@ -32,93 +28,138 @@ pub(super) enum Job {
     Position(String),
     /// All files are known: purges need not be written down any more.
     Scanned,
+    /// Forget a dead run, once what it noted as purged is gone.
+    Forget(u64),
     /// Files may take less than before.
     MakeRoom,
-    /// Tell that all before is done.
-    Tell(Box<dyn FnOnce() + Send>),
+    /// Tell that all before is done, or that of what is purged something is still there.
+    Tell(Box<dyn FnOnce(OnDisk) + Send>),
     /// Nothing more.
     End,
 }
 
+/// The thread: what it does it for, and what it has not been able to do.
+struct Writer<'a> {
+    tier: &'a Arc<Tier>,
+    store: &'a Weak<Store>,
+    owed: Owed,
+    rests_until: Option<Instant>,
+}
+
 /// Runs until it is told to end.
 pub(super) fn run(tier: &Arc<Tier>, store: &Weak<Store>, jobs: &mpsc::Receiver<Job>) {
-    let mut rests_until = None::<Instant>;
-    let mut position = None;
-    open(tier, &mut rests_until);
-    while let Ok(job) = jobs.recv() {
-        if rests_until.is_some_and(|until| until <= Instant::now()) {
-            rests_until = None;
-            open(tier, &mut rests_until);
-        }
-        let Some(folder) = tier.folder.get() else {
-            match job {
-                Job::Keep { object, .. } => skip(tier, &object),
-                Job::Tell(tell) => tell(),
-                Job::End => return,
-                _ => {}
-            }
-            continue;
-        };
-        let done = match job {
-            Job::Keep { object, .. } if rests_until.is_some() => {
-                skip(tier, &object);
-                continue;
-            }
-            Job::Keep { key, object, api } => {
-                tier.queued.fetch_sub(object.body.length(), Relaxed);
-                let Some(store) = store.upgrade() else { return };
-                keep(tier, folder, &store, (&key, &object, &api))
-                    .map_err(|error| ("an answer cannot be written", error))
-            }
-            Job::Remove(name) => {
-                gone(std::fs::remove_file(folder.file(name))).map_err(|error| ("a file cannot be removed", error))
-            }
-            Job::Note(text) => append(folder, &text).map_err(|error| ("a purge cannot be written down", error)),
-            Job::Position(text) if tier.scanned.load(Relaxed) => {
-                replace(folder, &text).map_err(|error| ("a purge cannot be written down", error))
-            }
-            Job::Position(text) => {
-                position = Some(text); // what is purged may lie there unread: it holds once all is read
-                Ok(())
-            }
-            Job::Scanned => {
-                let held = position.take().map_or(Ok(()), |text| replace(folder, &text));
-                held.and_then(|()| gone(std::fs::remove_file(folder.note(PURGES))))
-                    .map_err(|error| ("a purge cannot be written down", error))
-            }
-            Job::MakeRoom => {
-                let Some(store) = store.upgrade() else { return };
-                store.make_room_on_disk(tier.size.load(Relaxed), None);
-                Ok(())
-            }
-            Job::Tell(tell) => {
-                tell();
-                Ok(())
-            }
-            Job::End => return,
-        };
-        if let Err((what, error)) = done {
-            tier.troubled(what, &error);
-            rests_until = Some(Instant::now() + REST);
+    let mut writer = Writer { tier, store, owed: Owed::default(), rests_until: None };
+    writer.open();
+    loop {
+        let is_due = writer.owed.is_due(tier.scanned.load(Relaxed));
+        let job = if is_due { jobs.recv_timeout(REST) } else { jobs.recv().map_err(Into::into) };
+        match job {
+            Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(job) => writer.take(job),
+            Err(RecvTimeoutError::Timeout) => writer.settle(),
         }
     }
 }
 
-/// Opens the folder, where that has not come off yet.
-fn open(tier: &Tier, rests_until: &mut Option<Instant>) {
-    if tier.folder.get().is_some() {
-        return;
-    }
-    match Folder::open(&tier.path, rand::random()) {
-        Ok(folder) => {
-            let _ = tier.folder.set(folder);
-            tier.well();
+impl Writer<'_> {
+    fn take(&mut self, job: Job) {
+        if self.rests_until.is_some_and(|until| until <= Instant::now()) {
+            self.rests_until = None;
+            self.open();
         }
-        Err(error) => {
-            tier.troubled("the folder cannot be used", &error);
-            *rests_until = Some(Instant::now() + REST);
+        match job {
+            Job::Keep { key, object, api } => self.keep((&key, &object, &api)),
+            Job::MakeRoom => {
+                if let Some(store) = self.store.upgrade() {
+                    store.make_room_on_disk(self.tier.size.load(Relaxed), None);
+                }
+            }
+            Job::Remove(name) => {
+                self.owed.removal(name);
+                // Where one could not be removed, all are tried again later, and not with each that is added.
+                if self.rests_until.is_none() {
+                    self.settle();
+                }
+            }
+            Job::Note(text) => {
+                self.owed.purge(text);
+                self.settle();
+            }
+            Job::Position(text) => {
+                self.owed.position(text);
+                self.settle();
+            }
+            Job::Scanned => {
+                self.owed.all_are_known();
+                self.settle();
+            }
+            Job::Forget(run) => {
+                self.settle();
+                if let Some(folder) = self.tier.folder.get().filter(|_| !self.owed.has_purges()) {
+                    let forgotten = folder.forget(run);
+                    self.note(forgotten.map_err(|error| ("a file cannot be removed", error)));
+                }
+            }
+            Job::Tell(tell) => {
+                self.settle();
+                tell(if self.owed.has_purges() { OnDisk::Later } else { OnDisk::Done });
+            }
+            Job::End => {}
         }
     }
+
+    /// Opens the folder, where that has not come off yet.
+    fn open(&mut self) {
+        if self.tier.folder.get().is_none() {
+            let opened = Folder::open(&self.tier.path, self.tier.run);
+            let opened = opened.map(|folder| drop(self.tier.folder.set(folder)));
+            self.note(opened.map_err(|error| ("the folder cannot be used", error)));
+        }
+    }
+
+    /// Does what is owed, as far as it can be done.
+    fn settle(&mut self) {
+        let Some(folder) = self.tier.folder.get() else { return self.open() };
+        let scanned = self.tier.scanned.load(Relaxed);
+        if self.owed.is_due(scanned) {
+            let settled = self.owed.settle(folder, scanned);
+            self.note(settled);
+        }
+    }
+
+    /// What was done came off, or the system has refused it.
+    fn note(&mut self, done: Result<(), (&'static str, io::Error)>) {
+        match done {
+            Ok(()) => self.tier.well(),
+            Err((what, error)) => {
+                self.tier.troubled(what, &error);
+                self.rests_until = Some(Instant::now() + REST);
+            }
+        }
+    }
+
+    fn keep(&mut self, answer: (&Arc<Key>, &Arc<Object>, &str)) {
+        let (_, object, _) = answer;
+        let Some(folder) = self.tier.folder.get().filter(|_| self.rests_until.is_none()) else {
+            return skip(self.tier, object);
+        };
+        self.tier.queued.fetch_sub(object.body.length(), Relaxed);
+        let Some(store) = self.store.upgrade() else { return };
+        match keep(self.tier, folder, &store, answer) {
+            Ok(Kept::Yes) => self.tier.well(),
+            Ok(Kept::No) => {}
+            Ok(Kept::Gone(name)) => self.take(Job::Remove(name)),
+            Err(error) => self.note(Err(("an answer cannot be written", error))),
+        }
+    }
+}
+
+/// Whether an answer is on the disk.
+enum Kept {
+    Yes,
+    No,
+    /// It is, and was taken out while it was written: the file is to go.
+    Gone(Name),
 }
 
 fn skip(tier: &Tier, object: &Object) {
@@ -126,47 +167,26 @@ fn skip(tier: &Tier, object: &Object) {
     tier.counts.skipped.fetch_add(1, Relaxed);
 }
 
-fn keep(tier: &Tier, folder: &Folder, store: &Store, answer: (&Arc<Key>, &Arc<Object>, &str)) -> io::Result<()> {
+fn keep(tier: &Tier, folder: &Folder, store: &Store, answer: (&Arc<Key>, &Arc<Object>, &str)) -> io::Result<Kept> {
     let (key, object, api) = answer;
-    let Some(pieces) = object.body.whole() else { return Ok(()) };
+    let Some(pieces) = object.body.whole() else { return Ok(Kept::No) };
     if tier.stopped.load(Relaxed) || !store.holds(key, &object.body) {
-        return Ok(());
+        return Ok(Kept::No);
     }
     let written = millis(SystemTime::now());
     let head = encode(key, api, object, written);
     let (length, size) = (file::length(&head, object.body.length()), tier.size.load(Relaxed));
     if !store.is_wanted_on_disk(key, length, size) {
         tier.counts.skipped.fetch_add(1, Relaxed);
-        return Ok(());
+        return Ok(Kept::No);
     }
     let name = folder.name();
     let sum = folder.write(name, |file| file::write(file, &head, pieces))?;
-    tier.well();
     let stored = Arc::new(Stored { name, sum, length, written, gone: AtomicBool::new(false) });
     if store.attach(key, &object.body, &stored) == Placed::No {
-        return gone(std::fs::remove_file(folder.file(name)));
+        return Ok(Kept::Gone(name));
     }
     tier.counts.written.fetch_add(1, Relaxed);
     store.make_room_on_disk(size, Some(object));
-    Ok(())
-}
-
-/// Removing what is not there is no failure: another process that uses the folder may have.
-fn gone(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
-}
-
-fn append(folder: &Folder, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(folder.note(PURGES))?;
-    file.write_all(format!("{}\n", text.replace(['\n', '\r'], " ")).as_bytes())
-}
-
-fn replace(folder: &Folder, text: &str) -> io::Result<()> {
-    let (path, beside) = (folder.note(POSITION), folder.note("position.new"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(beside, path)
+    Ok(Kept::Yes)
 }

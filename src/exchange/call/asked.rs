@@ -1,6 +1,6 @@
 //! A call: what is asked of which upstream.
 
-use super::Retries;
+use super::{Flow, Retries};
 use crate::observe::metrics::UpstreamMetrics;
 use crate::reply::Reply;
 use crate::upstream::{EndpointId, Upstream};
@@ -51,14 +51,16 @@ pub struct Call {
     pub retries: Arc<Retries>,
     /// An endpoint that is being asked for the same already: another one is preferred, and this is no further request.
     pub after: Option<EndpointId>,
+    /// How long the answer may take, where that is not as the request it is made for.
+    pub flow: Option<Flow>,
 }
 
 impl Call {
     /// A call without a body and without retries, in which the gateway tells who it is made for.
     pub fn new(to: Callee, method: Method, target: PathAndQuery, fields: HeaderMap) -> Self {
         let (host, body, retries) = (None, CallBody::None, Arc::default());
-        let (marking, after) = (Marking::ByTheCall, None);
-        Self { to, method, target, fields, host, marking, body, retries, after }
+        let (marking, after, flow) = (Marking::ByTheCall, None, None);
+        Self { to, method, target, fields, host, marking, body, retries, after, flow }
     }
 }
 

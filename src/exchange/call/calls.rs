@@ -104,7 +104,8 @@ impl Calls {
         }
         let fields = fields(&mut call, origin);
         let hash = hash(&spec.balance, origin.client.address, call.target.path(), &fields);
-        let (shown, bounds) = (shown(spec, &fields), Bounds::new(spec.timeouts, call.retries.per_try, origin));
+        let flow = call.flow.unwrap_or(origin.flow);
+        let (shown, bounds) = (shown(spec, &fields), Bounds::new(spec.timeouts, call.retries.per_try, flow, origin));
         let mut course = Course {
             fields,
             hash,

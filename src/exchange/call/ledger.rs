@@ -40,6 +40,14 @@ impl Ledger {
         }
     }
 
+    /// Counts the time until what is returned is dropped as spent elsewhere, without an attempt.
+    pub fn away(&self) -> Away<'_> {
+        let mut entries = self.0.lock();
+        entries.under_way += 1;
+        entries.since.get_or_insert_with(Instant::now);
+        Away(self)
+    }
+
     /// An attempt has been answered; of several at once the one that counts is told last.
     pub(super) fn answered(&self, upstream: &Arc<Upstream>, endpoint: &Arc<Endpoint>) {
         self.0.lock().last = Some((Arc::clone(upstream), Arc::clone(endpoint)));
@@ -59,5 +67,14 @@ impl Ledger {
     /// Who was asked, or has answered, last.
     pub fn last(&self) -> Option<(Arc<Upstream>, Arc<Endpoint>)> {
         self.0.lock().last.clone()
+    }
+}
+
+/// The time of something that is waited for.
+pub struct Away<'a>(&'a Ledger);
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.end(Instant::now());
     }
 }

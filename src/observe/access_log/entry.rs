@@ -36,6 +36,8 @@ pub struct Ids<'a> {
     pub request: &'a [u8],
     /// The trace the request belongs to.
     pub trace: Option<TraceId>,
+    /// The request id of the batch that it is part of.
+    pub batch: Option<&'a [u8]>,
 }
 
 /// Who asked, and over what connection.

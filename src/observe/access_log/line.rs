@@ -31,7 +31,7 @@ impl Shape {
 /// Fields come in a fixed order; those that do not apply are left out.
 pub fn write_json(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut TimeText, out: &mut Vec<u8>) {
     let AccessEntry { time, ids, who, what, matched, outcome, timings, upstream } = entry;
-    let Ids { request, trace } = ids;
+    let Ids { request, trace, batch } = ids;
     let Who { client, listener, protocol, tls, consumer, user_agent } = who;
     let What { method, host, path, query } = what;
     let Matched { api, route } = matched;
@@ -45,6 +45,9 @@ pub fn write_json(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut Ti
     object.string(",\"request_id\":\"", request, bound::REQUEST_ID);
     if let Some(id) = trace {
         object.trace(id);
+    }
+    if let Some(batch) = batch {
+        object.string(",\"batch\":\"", batch, bound::REQUEST_ID);
     }
     if let Some(client) = client {
         object.quoted(",\"client\":\"", |out| push_address(*client, out));

@@ -13,7 +13,7 @@ const TIME: UnixMillis = UnixMillis(1_795_500_249_042);
 fn entry() -> AccessEntry<'static> {
     AccessEntry {
         time: TIME,
-        ids: Ids { request: b"r-1", trace: None },
+        ids: Ids { request: b"r-1", trace: None, batch: None },
         who: Who {
             client: Some("192.0.2.1".parse().unwrap()),
             listener: "http",
@@ -42,7 +42,7 @@ fn full_entry(id: &RequestId) -> AccessEntry<'_> {
     let trace = TraceContext::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
     AccessEntry {
         time: TIME,
-        ids: Ids { request: id.as_bytes(), trace: Some(trace.trace_id) },
+        ids: Ids { request: id.as_bytes(), trace: Some(trace.trace_id), batch: Some(b"b-1") },
         who: Who {
             client: Some("2001:db8::1".parse().unwrap()),
             listener: "secure",
@@ -118,7 +118,7 @@ fn the_full_line_has_every_field_in_order() {
     let id = RequestId::new(TIME, [0, 0]);
     let wanted = concat!(
         r#"{"time":"2026-11-24T06:04:09.042Z","request_id":"01a20c27-8fd2-7000-8000-000000000000","#,
-        r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","client":"2001:db8::1","listener":"secure","#,
+        r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","batch":"b-1","client":"2001:db8::1","listener":"secure","#,
         r#""protocol":"HTTP/2.0","method":"POST","host":"api.shop.example","path":"/v1/orders","#,
         r#""query":"page=2&token=***","api":"shop","route":"POST /orders","consumer":"acme","status":504,"#,
         r#""reason":"upstream-timeout","bytes_in":12,"bytes_out":345,"duration_ms":10050.123,"gateway_ms":0.123,"#,
@@ -160,7 +160,7 @@ fn the_text_line_is_combined_and_more() {
 fn hostile_bytes_can_neither_leave_their_field_nor_their_line() {
     let evil = b"\",\"status\":200}\r\n{\"x\":\"\\\x00\x1b[2J\x7f\xff\xc3(\xe2\x80\xa8 \" y";
     let entry = AccessEntry {
-        ids: Ids { request: evil, trace: None },
+        ids: Ids { request: evil, trace: None, batch: None },
         who: Who { user_agent: Some(evil), ..entry().who },
         what: What { method: evil, host: evil, path: evil, query: Some(evil) },
         ..entry()
@@ -182,7 +182,7 @@ fn hostile_bytes_can_neither_leave_their_field_nor_their_line() {
 fn what_clients_send_is_cut_to_a_bound() {
     let long = [b'a'; 10 * 1024];
     let entry = AccessEntry {
-        ids: Ids { request: &long, trace: None },
+        ids: Ids { request: &long, trace: None, batch: None },
         who: Who { user_agent: Some(&long), ..entry().who },
         what: What { method: &long, host: &long, path: &long, query: Some(&long) },
         ..entry()

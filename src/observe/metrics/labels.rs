@@ -122,6 +122,22 @@ label_set! {
 }
 
 label_set! {
+    /// What came of a request of a batch.
+    BatchOutcome {
+        /// It was answered, whatever with.
+        Answered = "answered",
+        /// It could not be read.
+        Malformed = "malformed",
+        /// The time of the batch was over.
+        Late = "late",
+        /// Its answer was longer than a batch can tell.
+        TooLarge = "too_large",
+        /// The gateway did not answer itself.
+        Failed = "failed",
+    }
+}
+
+label_set! {
     /// What came of a second attempt beside the first.
     HedgeOutcome {
         /// It answered first.

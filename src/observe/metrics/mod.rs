@@ -40,9 +40,9 @@ use prometheus::process_collector::ProcessCollector;
 pub use cache::{CacheLevels, CacheMetrics, DiskCounts};
 pub use keys::KeyMetrics;
 pub use labels::{
-    AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FallbackKind,
-    FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol, ReturnOutcome,
-    SocketEnd, StreamEnd,
+    AttemptOutcome, AuthOutcome, BatchOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy,
+    FallbackKind, FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol,
+    ReturnOutcome, SocketEnd, StreamEnd,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};

@@ -96,6 +96,8 @@ families! {
     FALLBACKS = Counter "tollgate_fallbacks_total":
         "Requests for which something else stood in for an upstream that was out.";
 
+    BATCHES = Counter "tollgate_batched_requests_total": "Requests of batches, by what came of them.";
+
     CACHE_REQUESTS = Counter "tollgate_cache_requests_total":
         "Requests of routes that cache, by what the cache did for them.";
     CACHE_BYTES = Gauge "tollgate_cache_bytes": "Memory that kept answers take.";

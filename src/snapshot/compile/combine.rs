@@ -237,7 +237,7 @@ impl Compiling<'_> {
         })
     }
 
-    fn field_name(&mut self, name: &Spanned<String>) -> Option<HeaderName> {
+    pub(super) fn field_name(&mut self, name: &Spanned<String>) -> Option<HeaderName> {
         match HeaderName::from_bytes(name.value.as_bytes()) {
             Ok(field) if OWN.contains(&field) => {
                 self.problems.error(name.place, format!("`{field}` is written by the gateway itself"));

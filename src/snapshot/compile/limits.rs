@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(super) struct LimitedRoute<'a> {
     /// Its key.
     pub key: &'a str,
+    /// The key of what is written: of several routes that the rules of a schema make, the same.
+    pub entry: &'a str,
     /// As it is written.
     pub written: &'a RouteConfig,
     /// Its path.
@@ -24,8 +26,8 @@ impl LimitedRoute<'_> {
     /// The level something is written at: all requests through that level share its counts.
     fn level(&self, here: bool, in_api: impl Fn(&ApiConfig) -> bool) -> String {
         match self.around {
-            Some((api, _)) if here => format!("route {api} {}", self.key),
-            None if here => format!("route {}", self.key),
+            Some((api, _)) if here => format!("route {api} {}", self.entry),
+            None if here => format!("route {}", self.entry),
             Some((api, written)) if in_api(written) => format!("api {api}"),
             _ => "defaults".to_owned(),
         }

@@ -4,15 +4,19 @@
 mod access;
 mod affinity;
 mod answers;
+mod batch;
 mod caching;
 mod combine;
 mod conflicts;
 mod consumers;
+mod grpc;
 mod limits;
 mod listeners;
+mod matching;
 mod pages;
 mod pool;
 mod process;
+mod protos;
 mod replies;
 mod retries;
 mod routes;
@@ -73,6 +77,7 @@ struct Compiling<'a> {
     limited: Attached,
     areas: Vec<Area>,
     pools: pool::Pools,
+    protos: protos::Protos,
 }
 
 impl Compiling<'_> {
@@ -98,7 +103,7 @@ impl Compiling<'_> {
 ///
 /// # Errors
 /// Every problem, with its place.
-pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compiled, Failed> {
+pub fn compile(mut loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compiled, Failed> {
     let mut compiling = Compiling {
         loaded: &loaded,
         surroundings,
@@ -111,6 +116,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         limited: Attached::default(),
         areas: Vec::new(),
         pools: pool::Pools::default(),
+        protos: protos::Protos::default(),
     };
     compiling.shared_state();
     compiling.plans = compiling.plans();
@@ -127,6 +133,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
     let (plans, limited) = (Arc::clone(&compiling.plans), std::mem::take(&mut compiling.limited));
     let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
+    std::mem::take(&mut compiling.protos).tell(&mut loaded.sources);
     problems.extend(loaded.problems.clone());
     problems.sort();
     let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {

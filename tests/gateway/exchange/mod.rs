@@ -1,3 +1,5 @@
 //! Routes whose answer the gateway makes out of calls of its own.
 
+mod batch;
 mod combine;
+mod grpc;

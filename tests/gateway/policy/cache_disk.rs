@@ -112,6 +112,29 @@ fn a_purge_is_gone_from_the_disk_when_it_is_answered() {
 }
 
 #[test]
+fn a_purge_whose_file_cannot_be_removed_says_so_and_is_tried_again() {
+    let (folder, origin) = (TempDir::new().expect("a folder"), by_target(100));
+    let gateway = keeping(folder.path(), "1MiB", "{ ttl: 1h, purge_from: 127.0.0.1 }", &origin);
+    let by_method = Request::new("PURGE", "/a").header("Host", "shop.example");
+    ask(&gateway, "/a");
+    await_objects(&gateway, 1);
+    // Even the superuser cannot remove a folder as if it were a file.
+    let file = files(folder.path()).remove(0);
+    std::fs::remove_file(&file).expect("the file");
+    std::fs::create_dir(&file).expect("a folder in its place");
+    let purged = gateway.send(&by_method);
+    assert_eq!((purged.status, purged.text()), (500, "{\"purged\":1,\"disk\":\"later\"}\n"));
+    let again = gateway.admin(Request::post("/cache/purge?url=shop.example/a", ""));
+    assert_eq!((again.status, &again.json()["disk"]), (500, &"later".into()), "it is still there");
+    let trouble = gateway.page("/cache").json()["disk"]["trouble"].to_string();
+    assert!(trouble.contains("a file cannot be removed"), "{trouble}");
+    assert!(!is_hit(&ask(&gateway, "/a")), "from memory it is gone");
+    std::fs::remove_dir(&file).expect("the folder");
+    assert_eq!(gateway.send(&by_method).status, 200);
+    assert!(gateway.page("/cache").json()["disk"]["trouble"].is_null());
+}
+
+#[test]
 fn what_does_not_fit_into_memory_is_read_from_its_file() {
     let (folder, origin) = (TempDir::new().expect("a folder"), by_target(20_000));
     let gateway = keeping(folder.path(), "64KiB", "1h", &origin);
