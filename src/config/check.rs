@@ -221,6 +221,12 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     if let Some(OrOff::On(mirror)) = route.mirror.as_ref().filter(|_| route.to.is_none()) {
         problems.error(mirror.to.place, "`mirror` copies what goes to an upstream, and there is none here");
     }
+    if let Some(OrOff::On(websocket)) = route.websocket.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(websocket.place, "`websocket` is for what an upstream speaks, and there is none here");
+    }
+    if let Some(OrOff::On(events)) = route.events.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(events.place, "`events` is for what an upstream streams, and there is none here");
+    }
     if let Some(OrOff::On(hedge)) = route.hedge.as_ref().filter(|_| route.to.is_none()) {
         problems.error(hedge.after.place, "`hedge` asks an upstream twice, and there is none here");
     }

@@ -4,12 +4,14 @@
 //! [`call`] is how the gateway itself calls an upstream; [`Exchange`] is what a route has that answers so;
 //! [`combine`] is one, [`grpc`] another: JSON for clients of services that speak gRPC. [`batch`] answers many requests to this
 //! gateway in one.
-//! [`hedge`] asks twice where the first takes long; [`mirror`] sends copies of requests to another upstream.
+//! [`hedge`] asks twice where the first takes long; [`mirror`] sends copies of requests to another upstream;
+//! [`events`] is what is done with streams of events.
 
 pub mod batch;
 pub mod call;
 pub mod combine;
 mod content;
+pub mod events;
 mod frame;
 pub mod grpc;
 pub mod grpc_web;

@@ -109,6 +109,9 @@ reasons! {
     /// A request that changes something came with a cookie from a page of another site.
     CsrfDenied = "csrf-denied", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
         "A request with a cookie must come from this site.";
+    /// The page's origin may not open a WebSocket on this route (RFC 6455 §4.2.2).
+    OriginDenied = "origin-denied", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
+        "Pages of this origin may not connect to this route.";
     /// Nothing is published at this host and path.
     NoRoute = "no-route", 404, grpc 12, Client, Open, "destination_not_found", "Not found",
         "Nothing is published at this host and path.";

@@ -7,6 +7,7 @@
 //! [`Spanned`], [`Named`], [`OneOrMany`] and [`OrOff`] are the shapes written types are made of.
 
 mod address;
+mod byte_rate;
 mod bytes;
 pub(crate) mod digits;
 mod duration;
@@ -35,6 +36,7 @@ mod web_url;
 pub(crate) mod written;
 
 pub use address::Address;
+pub use byte_rate::ByteRate;
 pub use bytes::ByteSize;
 pub use duration::Duration;
 pub use grpc_code::GrpcCode;

@@ -279,3 +279,12 @@ fn the_unit_names_what_the_gateway_has() {
         .expect("a file");
     assert_eq!(check(&path), Ok(1));
 }
+
+#[test]
+fn events_are_asked_for_and_told_when_nobody_is_there() {
+    let gateway = Copy::of_file("events.yaml").start();
+    let asks = Request::get("/news").header("Accept", "text/event-stream");
+    assert_eq!(send(main_address(&gateway), &asks).status, 502, "nobody listens behind it");
+    let posted = Request::post("/v1/chat/completions", "{}").header("Accept", "text/event-stream");
+    assert_eq!(send(main_address(&gateway), &posted).status, 502);
+}

@@ -24,7 +24,15 @@ fn entry() -> AccessEntry<'static> {
         },
         what: What { method: b"GET", host: b"shop.example", path: b"/", query: None },
         matched: Matched::default(),
-        outcome: Outcome { status: 200, reason: None, bytes_in: 0, bytes_out: 2, cache: None, fallback: None },
+        outcome: Outcome {
+            status: 200,
+            reason: None,
+            bytes_in: 0,
+            bytes_out: 2,
+            cache: None,
+            fallback: None,
+            socket: None,
+        },
         timings: Timings { total: Duration::from_micros(1_500), gateway: Duration::from_micros(20), upstream: None },
         upstream: None,
     }
@@ -57,6 +65,7 @@ fn full_entry(id: &RequestId) -> AccessEntry<'_> {
             bytes_out: 345,
             cache: Some("miss"),
             fallback: None,
+            socket: None,
         },
         timings: Timings {
             total: Duration::from_micros(10_050_123),

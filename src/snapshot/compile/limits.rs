@@ -51,6 +51,11 @@ impl Compiling<'_> {
         }
         let api = route.around.map_or("", |(name, _)| name);
         let scope = Scope { level: "", route: route.key, api, captures: route.path.captures() };
+        if let Some(OrOff::On(websocket)) = policies.websocket {
+            let level = route.level(route.written.websocket.is_some(), |api| api.websocket.is_some());
+            let auth = policies.auth.and_then(OrOff::on);
+            websocket.value.attach(auth, Scope { level: &level, ..scope }, chain, &mut self.setup());
+        }
         if let Some(OrOff::On(limits)) = policies.limit {
             let level = route.level(route.written.limit.is_some(), |api| api.limit.is_some());
             let compiled = limit::attach(limits, Scope { level: &level, ..scope }, chain, &mut self.setup());
