@@ -224,6 +224,9 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     if let Some(OrOff::On(websocket)) = route.websocket.as_ref().filter(|_| route.to.is_none()) {
         problems.error(websocket.place, "`websocket` is for what an upstream speaks, and there is none here");
     }
+    if let Some(OrOff::On(graphql)) = route.graphql.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(graphql.place, "`graphql` guards what goes to an upstream, and there is none here");
+    }
     if let Some(OrOff::On(events)) = route.events.as_ref().filter(|_| route.to.is_none()) {
         problems.error(events.place, "`events` is for what an upstream streams, and there is none here");
     }
@@ -269,6 +272,7 @@ fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut P
     let written = [
         ("cache", route.cache.is_some()),
         ("fallback", route.fallback.is_some()),
+        ("graphql", matches!(route.graphql, Some(OrOff::On(_)))),
         ("hedge", route.hedge.is_some()),
         ("mirror", route.mirror.is_some()),
         ("preserve_host", route.preserve_host.is_some()),

@@ -10,6 +10,7 @@ use crate::policy::cors::CorsConfig;
 use crate::policy::csrf::CsrfConfig;
 use crate::policy::errors::ErrorsConfig;
 use crate::policy::fault::FaultConfig;
+use crate::policy::graphql::GraphqlConfig;
 use crate::policy::ip::IpConfig;
 use crate::policy::limit::{LimitConfig, PlanUse};
 use crate::policy::maintenance::MaintenanceConfig;
@@ -74,6 +75,9 @@ macro_rules! with_defaults {
             /// Who may open WebSockets, and what may be done on them: `true`, or a map. Default: anybody anything.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub websocket: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::policy::websocket::WebSocketConfig>>>,
+            /// What may be asked of a GraphQL service: `true`, or a map. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub graphql: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::policy::graphql::GraphqlConfig>>>,
             /// How much may pass: `100/s per consumer`; several limits hold together. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub limit: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::policy::limit::LimitConfig>>>,
@@ -142,6 +146,7 @@ macro_rules! with_defaults {
                     cors: self.cors.as_ref(),
                     csrf: self.csrf.as_ref(),
                     websocket: self.websocket.as_ref(),
+                    graphql: self.graphql.as_ref(),
                     limit: self.limit.as_ref(),
                     cache: self.cache.as_ref(),
                     plan: self.plan,
@@ -197,6 +202,8 @@ pub struct Policies<'a> {
     pub csrf: Option<&'a OrOff<CsrfConfig>>,
     /// WebSockets.
     pub websocket: Option<&'a OrOff<Spanned<WebSocketConfig>>>,
+    /// GraphQL.
+    pub graphql: Option<&'a OrOff<Spanned<GraphqlConfig>>>,
     /// Limits.
     pub limit: Option<&'a OrOff<OneOrMany<LimitConfig>>>,
     /// Answers from memory.
@@ -255,6 +262,7 @@ impl<'a> Policies<'a> {
             cors: self.cors.or(outer.cors),
             csrf: self.csrf.or(outer.csrf),
             websocket: self.websocket.or(outer.websocket),
+            graphql: self.graphql.or(outer.graphql),
             limit: self.limit.or(outer.limit),
             cache: self.cache.or(outer.cache),
             plan: self.plan.or(outer.plan),

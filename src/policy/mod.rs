@@ -16,6 +16,7 @@ pub mod cors;
 pub mod csrf;
 pub mod errors;
 pub mod fault;
+pub mod graphql;
 mod hook;
 pub mod ip;
 pub mod limit;

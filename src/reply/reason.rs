@@ -82,6 +82,9 @@ reasons! {
     /// What the request says makes no message of the method that the route calls.
     InvalidMessage = "invalid-message", 400, grpc 3, Client, Open, "http_request_error", "Invalid message",
         "The request does not make the message that this route needs.";
+    /// What came for a GraphQL service is no request that could be judged.
+    BadGraphql = "bad-graphql", 400, grpc 3, Client, Open, "http_request_error", "Bad GraphQL request",
+        "The GraphQL request cannot be read.";
     /// A browser came back from a login that cannot be completed.
     LoginFailed = "login-failed", 400, grpc 16, Client, Open, "http_request_denied", "Login failed",
         "The login could not be completed; try again.";
@@ -112,6 +115,12 @@ reasons! {
     /// The page's origin may not open a WebSocket on this route (RFC 6455 §4.2.2).
     OriginDenied = "origin-denied", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
         "Pages of this origin may not connect to this route.";
+    /// A GraphQL request asks for what may not be asked here.
+    GraphqlForbidden = "graphql-forbidden", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
+        "This may not be asked here.";
+    /// A GraphQL request asks for more than the route allows.
+    GraphqlLimit = "graphql-limit", 403, grpc 8, Client, Open, "http_request_denied", "GraphQL request too large",
+        "The GraphQL request asks for too much.";
     /// Nothing is published at this host and path.
     NoRoute = "no-route", 404, grpc 12, Client, Open, "destination_not_found", "Not found",
         "Nothing is published at this host and path.";

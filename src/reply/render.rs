@@ -3,6 +3,7 @@
 use super::{Keep, Reply, Templates, template::push_markup};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::json;
 use smallvec::SmallVec;
 
 /// The form of a reply's body.
@@ -14,6 +15,8 @@ pub enum Form {
     Html,
     /// One or two lines.
     Text,
+    /// `application/graphql-response+json` (GraphQL over HTTP, §6): a list of errors.
+    Graphql,
     /// No body; `grpc-status` and `grpc-message` in a trailers-only response with HTTP status 200.
     Grpc,
 }
@@ -35,6 +38,7 @@ impl Form {
             let form = match media {
                 "text/html" | "application/xhtml+xml" => Self::Html,
                 "text/plain" => Self::Text,
+                "application/graphql-response+json" => Self::Graphql,
                 "*/*" | "application/*" | "application/json" | "application/problem+json" => Self::Problem,
                 _ => continue,
             };
@@ -87,6 +91,7 @@ pub fn render(reply: &Reply, form: Form, templates: &Templates, request_id: &str
         match form {
             Form::Html => (HeaderValue::from_static("text/html; charset=utf-8"), html(reply, status, request_id)),
             Form::Text => (HeaderValue::from_static("text/plain; charset=utf-8"), text(reply, status, request_id)),
+            Form::Graphql => (HeaderValue::from_static("application/graphql-response+json"), graphql(reply)),
             Form::Problem | Form::Grpc => {
                 (HeaderValue::from_static("application/problem+json"), problem(reply, status, request_id))
             }
@@ -109,6 +114,15 @@ pub fn render(reply: &Reply, form: Form, templates: &Templates, request_id: &str
         &format!("tollgate; error={}; details=\"{}\"", reason.proxy_error(), reason.slug()),
     );
     Rendered { status, fields, body: Bytes::from(body), keep: reason.keep() }
+}
+
+/// The refusal as GraphQL tells errors, no data beside them; those a policy has told so itself stay as they are.
+fn graphql(reply: &Reply) -> String {
+    let told = reply.extra.as_ref().and_then(|extra| extra.members.get("errors"));
+    let told = told.filter(|told| told.pointer("/0/message").is_some());
+    let code = reply.reason.slug().to_ascii_uppercase().replace('-', "_");
+    let one = || json!([{ "message": &*reply.detail, "extensions": { "code": code } }]);
+    json!({ "errors": told.cloned().unwrap_or_else(one) }).to_string()
 }
 
 /// The status of a gRPC call and its message: fields of a trailers-only answer, or trailers.
@@ -235,6 +249,7 @@ mod tests {
             ("application/json", Form::Problem),
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Form::Html),
             ("text/plain", Form::Text),
+            ("application/graphql-response+json, application/json;q=0.9", Form::Graphql),
             ("text/html;q=0.1, application/json", Form::Problem),
             ("text/html;q=0", Form::Problem),
             ("garbage", Form::Problem),

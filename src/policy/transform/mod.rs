@@ -18,6 +18,7 @@ mod status;
 mod value;
 mod variable;
 
+pub(super) use body::decompress;
 pub use body::{Format, JqConfig, JsonConfig, Made, ReplaceConfig, TemplateConfig};
 pub use config::{ChangesConfig, RequestConfig, ResponseConfig};
 pub(super) use headers::{HeaderChanges, Way, Written};

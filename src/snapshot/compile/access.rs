@@ -4,7 +4,7 @@ use super::Compiling;
 use super::limits::LimitedRoute;
 use super::pages::OwnPage;
 use super::routes::on_or;
-use crate::config::Policies;
+use crate::config::{Policies, RouteConfig};
 use crate::consumer::CurrentConsumers;
 use crate::policy::allow::{AllowConfig, DefaultConfig, DenyAll};
 use crate::policy::auth::oidc::Cookies;
@@ -147,6 +147,7 @@ impl Compiling<'_> {
         }
         self.access_policies(access, policies, &mut chain);
         let preflights = self.cors(policies, methods, &mut chain);
+        self.graphql(policies, route.written, &mut chain);
         self.limits(policies, route, &mut chain);
         self.changes(policies, route, &mut chain);
         (self.pooled_chain(chain.build()), preflights)
@@ -203,6 +204,21 @@ impl Compiling<'_> {
         let preflights = if methods.names(OPTIONS) { Preflights::Passed } else { Preflights::Answered };
         cors.value.attach(preflights, chain, &mut self.setup());
         preflights
+    }
+
+    /// Adds `graphql` to a route's chain, where something goes to an upstream. What the gateway calls in its own words
+    /// cannot be judged, and must not pass for judged.
+    fn graphql(&mut self, policies: Policies<'_>, route: &RouteConfig, chain: &mut ChainBuilder) {
+        let Some(OrOff::On(graphql)) = policies.graphql else { return };
+        let own =
+            [("grpc", route.grpc.is_some()), ("combine", route.combine.is_some()), ("batch", route.batch.is_some())];
+        if let Some((name, _)) = own.iter().find(|(_, written)| *written) {
+            self.problems
+                .error(graphql.place, format!("`graphql` cannot guard the calls of `{name}`"))
+                .hint("write `graphql: off` on that route");
+        } else if route.to.is_some() {
+            graphql.value.attach(chain, &mut self.setup());
+        }
     }
 
     /// Adds the policies that change requests and answers to a route's chain.

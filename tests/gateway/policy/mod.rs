@@ -16,6 +16,7 @@ mod errors;
 mod events;
 mod fault;
 mod forward;
+mod graphql;
 mod identity;
 mod introspection;
 mod ip;
