@@ -87,15 +87,13 @@ macro_rules! with_defaults {
             /// Whether the plan of the caller holds. Default on.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub plan: Option<$crate::policy::limit::PlanUse>,
-            /// How many requests may be under way at once, through all routes of the level together; `off` for any
-            /// number. Default off.
+            /// How many requests may be under way at once, through all routes of the level together. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub max_in_flight: Option<$crate::value::OrOff<$crate::value::Spanned<u32>>>,
             /// A copy of requests for another upstream: its name, or a map. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub mirror: Option<$crate::value::OrOff<$crate::config::MirrorConfig>>,
-            /// A second attempt, at another endpoint, where the first takes longer than a time or `p95`; the first answer wins.
-            /// Idempotent requests only. Default off.
+            /// A second attempt at another endpoint where the first takes longer than this; idempotent requests only. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub hedge: Option<$crate::value::OrOff<$crate::config::HedgeConfig>>,
             /// What becomes of streams of server-sent events: `true`, how often they are kept alive, or a map. Default off.
