@@ -33,6 +33,9 @@ pub fn check(config: &Config, problems: &mut Problems) {
     if let Some(keys) = config.server.max_keys.filter(|keys| !(1_000..=100_000_000).contains(&keys.value)) {
         problems.error(keys.place, "`max_keys` is from 1000 to 100000000");
     }
+    if let Some(gathered) = config.server.gathered.filter(|gathered| gathered.get() < 1 << 20) {
+        problems.error(gathered.place, "`gathered` is 1MiB or more").hint("answers that are larger are 503");
+    }
     listeners(config, problems);
     retries(config.defaults.retries.as_ref(), problems);
     mirror(config.defaults.mirror.as_ref(), problems);

@@ -24,7 +24,7 @@ pub mod yaml;
 pub use affinity::AffinityConfig;
 pub use batch::{BatchConfig, MOST_BATCHED};
 pub use check::weight as check_weight;
-pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
+pub use combine::{CalledConfig, CombineConfig, MarkConfig, MergeConfig, PartCacheConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use fallback::FallbackConfig;

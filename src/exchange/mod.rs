@@ -14,6 +14,8 @@ pub mod grpc_web;
 pub mod hedge;
 pub mod mirror;
 mod redirect;
+mod room;
 
 pub use frame::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Want};
 pub use redirect::Redirect;
+pub use room::{Full, Held, ROOM, Room};

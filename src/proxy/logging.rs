@@ -2,14 +2,16 @@
 
 use super::ctx::{ProxyCtx, Purpose, unix_millis};
 use super::{Gate, batch, mirror, upstream_peer};
+use crate::exchange::call::PartTold;
 use crate::observe::Worker;
-use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
+use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Part, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, FallbackKind, Finished, FinishedAttempt, Method, ReasonIndex};
 use crate::reply::Reason;
 use crate::upstream::{Endpoint, Upstream};
 use http::{HeaderValue, Version, header};
 use pingora_core::Error;
 use pingora_proxy::Session;
+use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,6 +72,8 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
     let request = session.req_header();
     let route = ctx.route();
     let called = ctx.exchange.origin.as_ref().and_then(|origin| origin.ledger.last());
+    let told = ctx.exchange.origin.as_ref().map(|origin| origin.ledger.parts()).unwrap_or_default();
+    let parts: SmallVec<[Part<'_>; 8]> = told.iter().map(part).collect();
     let entry = AccessEntry {
         time: ctx.cx.time.wall.into(),
         ids: Ids {
@@ -102,8 +106,21 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
         },
         timings,
         upstream: answer_of(ctx, called.as_ref()),
+        parts: &parts,
     };
     gate.shared.access_log.record(gate.worker, &entry);
+}
+
+fn part(told: &PartTold) -> Part<'_> {
+    Part {
+        name: &told.name,
+        upstream: told.upstream.name(),
+        status: told.status,
+        duration: told.duration,
+        outcome: &told.outcome,
+        calls: told.calls,
+        span: told.span,
+    }
 }
 
 /// Who answered, or was to: of a route that makes its answer out of calls, who was asked last.
@@ -183,6 +200,7 @@ pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &Header
         },
         timings: Timings { total: Duration::ZERO, gateway: Duration::ZERO, upstream: None },
         upstream: None,
+        parts: &[],
     };
     gate.shared.access_log.record(gate.worker, &entry);
 }

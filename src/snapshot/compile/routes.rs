@@ -275,7 +275,7 @@ impl<'a> Compiling<'a> {
     ) -> Option<Action> {
         let written = route.written;
         if let Some(combine) = &written.combine {
-            let combine = self.combine(road, combine, route.path.captures(), policies.retries)?;
+            let combine = self.combine(road, combine, route, policies.retries)?;
             return Some(Action::Exchange(Arc::new(combine)));
         }
         if let Some(batch) = &written.batch {
