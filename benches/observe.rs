@@ -65,7 +65,15 @@ fn entry<'a>(id: &'a RequestId, trace: &TraceContext) -> AccessEntry<'a> {
             query: Some(b"page=2&sort=price"),
         },
         matched: Matched { api: Some("shop"), route: Some("GET /products/{id}") },
-        outcome: Outcome { status: 200, reason: None, bytes_in: 0, bytes_out: 1_024, cache: None, fallback: None },
+        outcome: Outcome {
+            status: 200,
+            reason: None,
+            bytes_in: 0,
+            bytes_out: 1_024,
+            cache: None,
+            fallback: None,
+            socket: None,
+        },
         timings: Timings {
             total: Duration::from_micros(1_200),
             gateway: Duration::from_micros(30),

@@ -1,8 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{
-    Config, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig, RouteConfig,
-    Routes, UpstreamConfig,
+    Config, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig,
+    RouteConfig, Routes, UpstreamConfig,
 };
 use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
 use std::time::Duration;
@@ -151,6 +151,12 @@ fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Pr
     {
         problems.error(path.place, "a check by TCP asks for no path; leave one of `path` and `tcp` out");
     }
+    if let Some(health) = &upstream.health
+        && let Some(grpc) = health.grpc.as_ref().filter(|_| health.tcp || health.path.is_some())
+    {
+        problems
+            .error(grpc.place, "an endpoint is asked in one way; leave all but one of `path`, `grpc` and `tcp` out");
+    }
     for interval in [upstream.health.as_ref().map(|it| it.interval), upstream.discover.as_ref().map(|it| it.interval)] {
         if let Some(interval) = interval.filter(|interval| interval.is_zero()) {
             problems.error(interval.place, "`interval` must be longer than nothing").hint("write `5s`");
@@ -218,6 +224,12 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     if let Some(OrOff::On(mirror)) = route.mirror.as_ref().filter(|_| route.to.is_none()) {
         problems.error(mirror.to.place, "`mirror` copies what goes to an upstream, and there is none here");
     }
+    if let Some(OrOff::On(websocket)) = route.websocket.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(websocket.place, "`websocket` is for what an upstream speaks, and there is none here");
+    }
+    if let Some(OrOff::On(events)) = route.events.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(events.place, "`events` is for what an upstream streams, and there is none here");
+    }
     if let Some(OrOff::On(hedge)) = route.hedge.as_ref().filter(|_| route.to.is_none()) {
         problems.error(hedge.after.place, "`hedge` asks an upstream twice, and there is none here");
     }
@@ -245,9 +257,56 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
                 .hint("leave it out; each of them says its own path, fields and body");
         }
     }
+    if let Some(grpc) = &route.grpc {
+        beside_grpc(grpc, route, problems);
+    }
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
     {
         problems.error(redirect.status.place, "a redirect's status is 301, 302, 303, 307 or 308");
+    }
+}
+
+/// What has no meaning for calls that the gateway makes itself.
+fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut Problems) {
+    let written = [
+        ("cache", route.cache.is_some()),
+        ("fallback", route.fallback.is_some()),
+        ("hedge", route.hedge.is_some()),
+        ("mirror", route.mirror.is_some()),
+        ("preserve_host", route.preserve_host.is_some()),
+        ("request", route.request.is_some()),
+        ("rewrite", route.rewrite.is_some()),
+        ("sticky", route.sticky.is_some()),
+        ("strip", route.strip.is_some()),
+    ];
+    for (name, _) in written.into_iter().filter(|(_, written)| *written) {
+        problems
+            .error(grpc.place, format!("`{name}` has no effect on the calls of `grpc`"))
+            .hint("leave it out; the message is made of the request as it came");
+    }
+    let ruled = grpc.rules.as_ref().is_some_and(|rules| rules.value);
+    if let Some(rules) = grpc.rules.as_ref().filter(|rules| !rules.value) {
+        problems.error(rules.place, "`rules: false` makes no routes").hint("leave it out, and write `method`");
+    }
+    if let Some(method) = grpc.method.as_ref().filter(|_| ruled) {
+        problems.error(method.place, "`grpc` has exactly one of `method` and `rules`");
+    }
+    let of_method = [("path", &grpc.path), ("body", &grpc.body), ("response_body", &grpc.response_body)];
+    for (name, written) in of_method {
+        if let Some(text) = written.as_ref().filter(|_| ruled) {
+            problems.error(text.place, format!("`{name}` stands in the rules of the schema"));
+        }
+    }
+    if let Some(service) = grpc.service.first().filter(|_| !ruled) {
+        problems.error(service.place, "`service` chooses services for `rules`, and there are none here");
+    }
+    if grpc.proto.is_empty() {
+        problems
+            .error(grpc.place, "`grpc` knows no messages")
+            .hint("write `proto: protos/shop.proto`, or a descriptor set");
+    }
+    if let Some(most) = grpc.most.as_ref().filter(|most| !(1..=1 << 30).contains(&most.get())) {
+        problems.error(most.place, "`most` is from 1B to 1GiB");
     }
 }

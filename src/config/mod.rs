@@ -8,9 +8,11 @@ mod check;
 mod combine;
 mod consumer;
 mod defaults;
+mod events;
 mod fallback;
 mod fmt;
 mod gateway;
+mod grpc;
 mod hedge;
 mod listener;
 mod load;
@@ -27,9 +29,11 @@ pub use check::weight as check_weight;
 pub use combine::{CalledConfig, CombineConfig, MarkConfig, MergeConfig, PartCacheConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
+pub use events::EventsConfig;
 pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
+pub use grpc::{GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
 pub use hedge::{HedgeAfter, HedgeConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,

@@ -4,7 +4,7 @@
 use super::answer::{write, write_refusal};
 use super::answer_body::{deliver, may_have_body};
 use super::bodies::Down;
-use super::ctx::ProxyCtx;
+use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, request_body_filter, response_body_filter, response_filter, response_trailer_filter};
 use crate::exchange::call::{Ledger, Origin};
 use crate::exchange::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Want};
@@ -212,6 +212,9 @@ pub async fn stream(
     client: &mut Client,
     (status, headers, mut frames): (StatusCode, HeaderMap, Box<dyn Frames>),
 ) -> Result<()> {
+    if frames.is_endless() {
+        ctx.exchange.flow = Flow::Streaming;
+    }
     let (mut parts, ()) = http::Response::new(()).into_parts();
     parts.status = status;
     parts.headers = headers;

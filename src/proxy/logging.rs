@@ -1,13 +1,15 @@
 //! All is over: one record in the metrics and one line in the access log, whatever the outcome.
 
 use super::ctx::{ProxyCtx, Purpose, unix_millis};
+use super::fence::Fence;
 use super::{Gate, batch, mirror, upstream_peer};
 use crate::exchange::call::PartTold;
 use crate::observe::Worker;
-use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Part, Timings, What, Who};
+use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Part, SocketOutcome, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, FallbackKind, Finished, FinishedAttempt, Method, ReasonIndex};
 use crate::reply::Reason;
 use crate::upstream::{Endpoint, Upstream};
+use crate::websocket::Counts;
 use http::{HeaderValue, Version, header};
 use pingora_core::Error;
 use pingora_proxy::Session;
@@ -103,6 +105,7 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
             bytes_out: ctx.outcome.bytes_out,
             cache: ctx.cache.as_ref().map(|state| state.outcome.label().label()),
             fallback: ctx.exchange.standin.kind.map(FallbackKind::label),
+            socket: socket_of(session),
         },
         timings,
         upstream: answer_of(ctx, called.as_ref()),
@@ -121,6 +124,13 @@ fn part(told: &PartTold) -> Part<'_> {
         calls: told.calls,
         span: told.span,
     }
+}
+
+/// What came of the WebSocket, where it was looked at.
+fn socket_of(session: &Session) -> Option<SocketOutcome> {
+    let (counts, end, code) = Fence::of(&session.downstream_session)?.carrier()?.outcome();
+    let Counts { messages_in, messages_out } = counts;
+    Some(SocketOutcome { messages_in, messages_out, code, ended: end.label() })
 }
 
 /// Who answered, or was to: of a route that makes its answer out of calls, who was asked last.
@@ -197,6 +207,7 @@ pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &Header
             bytes_out: 0,
             cache: None,
             fallback: None,
+            socket: None,
         },
         timings: Timings { total: Duration::ZERO, gateway: Duration::ZERO, upstream: None },
         upstream: None,

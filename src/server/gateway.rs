@@ -192,7 +192,18 @@ impl Gateway {
         let pressure = (0..threads).map(|_| Pressure::default()).collect();
         let calls = Arc::new(Calls::new(threads, clock, Random::next()));
         calls.room().set(snapshot.process.server.gathered);
-        let shared = Arc::new(Shared { store, metrics, access_log, fetcher, calls, limits, cache, clock, pressure });
+        let shared = Arc::new(Shared {
+            store,
+            metrics,
+            access_log,
+            fetcher,
+            calls,
+            limits,
+            cache,
+            clock,
+            sockets: Arc::default(),
+            pressure,
+        });
         let workers = (0..threads)
             .map(|index| WorkerThread::start(index, Arc::clone(&shared)))
             .collect::<std::io::Result<Vec<_>>>()

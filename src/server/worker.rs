@@ -118,10 +118,18 @@ fn serve(order: Order, index: usize, shared: &Arc<Shared>) {
     let stop = opening.stop.clone();
     match service(opening, index, shared, sockets) {
         Ok((mut service, fds)) => {
+            tokio::spawn(end_sockets(name, stop.clone(), Arc::clone(shared)));
             tokio::spawn(async move { service.start_service(Some(fds), stop, 1).await });
         }
         Err(why) => log::error!("listener {name} does not accept on worker {index}: {why}"),
     }
+}
+
+/// Asks the WebSockets of a listener to leave once it closes.
+async fn end_sockets(listener: String, mut stop: ShutdownWatch, shared: Arc<Shared>) {
+    // Whoever is gone without a word has stopped, too.
+    let _ = stop.wait_for(|stopped| *stopped).await;
+    shared.sockets.ask(|socket| *socket.listener == *listener);
 }
 
 type Fronted = (Service<Front>, Arc<parking_lot::Mutex<Fds>>);

@@ -1,6 +1,6 @@
 //! A call: what is asked of which upstream.
 
-use super::Retries;
+use super::{Flow, Retries};
 use crate::observe::TraceContext;
 use crate::observe::metrics::UpstreamMetrics;
 use crate::reply::Reply;
@@ -57,14 +57,16 @@ pub struct Call {
     pub trace: Option<TraceContext>,
     /// When whoever asks gives up, where that is before the request's deadline.
     pub until: Option<Instant>,
+    /// How long the answer may take, where that is not as the request it is made for.
+    pub flow: Option<Flow>,
 }
 
 impl Call {
     /// A call without a body and without retries, in which the gateway tells who it is made for.
     pub fn new(to: Callee, method: Method, target: PathAndQuery, fields: HeaderMap) -> Self {
         let (host, body, retries) = (None, CallBody::None, Arc::default());
-        let (marking, after, trace, until) = (Marking::ByTheCall, None, None, None);
-        Self { to, method, target, fields, host, marking, body, retries, after, trace, until }
+        let (marking, after, flow, trace, until) = (Marking::ByTheCall, None, None, None, None);
+        Self { to, method, target, fields, host, marking, body, retries, after, trace, until, flow }
     }
 }
 

@@ -5,8 +5,8 @@ use super::attempt::{Attempt, Broken, send};
 use super::clock::Bounds;
 use super::head::{fields, head};
 use super::{
-    Attempted, Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, no_endpoint, retry_after,
-    shown,
+    Attempted, Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, listed, no_endpoint,
+    retry_after, shown,
 };
 use crate::exchange::Room;
 use crate::observe::TraceContext;
@@ -122,7 +122,8 @@ impl Calls {
         }
         let fields = fields(&mut call, origin);
         let hash = hash(&spec.balance, origin.client.address, call.target.path(), &fields);
-        let (shown, bounds) = (shown(spec, &fields), Bounds::new(spec.timeouts, call.retries.per_try, origin));
+        let flow = call.flow.unwrap_or(origin.flow);
+        let (shown, bounds) = (shown(spec, &fields), Bounds::new(spec.timeouts, call.retries.per_try, flow, origin));
         let mut course = Course {
             fields,
             hash,
@@ -203,9 +204,9 @@ impl Calls {
             _ => Outcome::Success { latency: arrived.saturating_duration_since(attempt.began) },
         };
         call.to.upstream.record(&attempt.picked, outcome, self.clock.at(arrived));
-        let is_error = head.status.is_client_error() || head.status.is_server_error();
-        let after = || retry_after(&head.headers, SystemTime::now());
-        is_error && self.may_retry(lane, (RetryCause::Status(status), after()), &attempt.picked, (call, course))
+        let Some(cause) = listed(head.status, &head.headers) else { return false };
+        let after = retry_after(&head.headers, SystemTime::now());
+        self.may_retry(lane, (cause, after), &attempt.picked, (call, course))
     }
 
     /// Takes in that an attempt broke, and says what follows.

@@ -26,10 +26,10 @@ pub(super) struct Bounds {
 impl Bounds {
     /// `each`: how long one attempt may take to begin its answer, and be silent after that; streams may take as long as they
     /// take.
-    pub(super) fn new(own: Timeouts, each: Option<Duration>, origin: &Origin) -> Self {
-        let each = each.filter(|_| origin.flow == Flow::Bounded).unwrap_or(Duration::MAX);
+    pub(super) fn new(own: Timeouts, each: Option<Duration>, flow: Flow, origin: &Origin) -> Self {
+        let each = each.filter(|_| flow == Flow::Bounded).unwrap_or(Duration::MAX);
         let own = Timeouts { total_connect: own.total_connect.min(each), read: own.read.min(each), ..own };
-        Self { own, deadline: origin.deadline, flow: origin.flow, impatient: origin.impatient }
+        Self { own, deadline: origin.deadline, flow, impatient: origin.impatient }
     }
 
     /// What is left; `None` without a deadline.

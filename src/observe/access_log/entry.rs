@@ -96,6 +96,21 @@ pub struct Outcome<'a> {
     pub cache: Option<&'a str>,
     /// What stood in for an upstream that was out.
     pub fallback: Option<&'a str>,
+    /// What came of a WebSocket that was looked at.
+    pub socket: Option<SocketOutcome>,
+}
+
+/// What came of a WebSocket.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOutcome {
+    /// Messages from the client.
+    pub messages_in: u64,
+    /// Messages from the upstream.
+    pub messages_out: u64,
+    /// The code it was closed with (RFC 6455 §7.4); 1005 for none, 1006 where nobody has closed it.
+    pub code: u16,
+    /// Why it ended, or who ended it.
+    pub ended: &'static str,
 }
 
 /// How long a request took.

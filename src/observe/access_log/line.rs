@@ -1,6 +1,6 @@
 //! A line of the access log, as JSON or as text.
 
-use super::entry::{AccessEntry, Answer, Ids, Matched, Outcome, Part, Timings, What, Who, bound};
+use super::entry::{AccessEntry, Answer, Ids, Matched, Outcome, Part, SocketOutcome, Timings, What, Who, bound};
 use super::escape::Escape;
 use super::redact::Redaction;
 use crate::observe::{TimeStyle, TimeText, TraceId};
@@ -35,7 +35,7 @@ pub fn write_json(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut Ti
     let Who { client, listener, protocol, tls, consumer, user_agent } = who;
     let What { method, host, path, query } = what;
     let Matched { api, route } = matched;
-    let Outcome { status, reason, bytes_in, bytes_out, cache, fallback } = outcome;
+    let Outcome { status, reason, bytes_in, bytes_out, cache, fallback, socket } = outcome;
     let Timings { total, gateway, upstream: upstream_time } = timings;
 
     out.extend_from_slice(b"{\"time\":\"");
@@ -80,6 +80,12 @@ pub fn write_json(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut Ti
     object.parts(parts);
     object.name(",\"cache\":\"", *cache);
     object.name(",\"fallback\":\"", *fallback);
+    if let Some(SocketOutcome { messages_in, messages_out, code, ended }) = socket {
+        object.number(",\"messages_in\":", *messages_in);
+        object.number(",\"messages_out\":", *messages_out);
+        object.number(",\"close_code\":", (*code).into());
+        object.name(",\"closed_by\":\"", Some(ended));
+    }
     object.name(",\"tls\":\"", *tls);
     if let Some(agent) = user_agent {
         object.string(",\"user_agent\":\"", agent, bound::USER_AGENT);

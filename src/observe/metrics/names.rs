@@ -78,11 +78,23 @@ families! {
     ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
     BREAKER_STATE = Gauge "tollgate_breaker_state": "Where the breaker of an upstream stands: 0 closed, 1 half open, 2 open.";
 
+    STREAMS = Gauge "tollgate_event_streams": "Streams of server-sent events open now, of routes with `events`.";
+    EVENTS = Counter "tollgate_events_total": "Server-sent events passed on.";
+    STREAM_ENDS = Counter "tollgate_event_streams_ended_total": "Streams of server-sent events that have ended, by why.";
+
+    SOCKETS = Gauge "tollgate_websockets": "WebSocket connections open now, of routes with `websocket`.";
+    SOCKET_MESSAGES = Counter "tollgate_websocket_messages_total":
+        "Messages over WebSocket connections: `in` from clients, `out` to them.";
+    SOCKET_BYTES = Counter "tollgate_websocket_bytes_total": "Bytes of the payload of these messages, as sent.";
+    SOCKET_ENDS = Counter "tollgate_websocket_closes_total": "WebSocket connections that have ended, by why.";
+
     MIRRORS = Counter "tollgate_mirrors_total": "Copies of requests, by what came of them.";
     MIRROR_DIFFERENCES = Counter "tollgate_mirror_differences_total":
         "Answers to copies that differ from the first answer, by what they differ in.";
 
     HEDGES = Counter "tollgate_hedges_total": "Second attempts beside a slow first one, by what came of them.";
+    GRPC_CALLS = Counter "tollgate_grpc_calls_total":
+        "Calls that routes with `grpc` made, by method and by the status they ended with.";
     FALLBACKS = Counter "tollgate_fallbacks_total":
         "Requests for which something else stood in for an upstream that was out.";
 

@@ -9,12 +9,15 @@ mod caching;
 mod combine;
 mod conflicts;
 mod consumers;
+mod grpc;
 mod limits;
 mod listeners;
+mod matching;
 mod pages;
 mod part;
 mod pool;
 mod process;
+mod protos;
 mod replies;
 mod retries;
 mod routes;
@@ -80,6 +83,7 @@ struct Compiling<'a> {
     /// Whether a part of an answer is kept.
     keeps_parts: bool,
     pools: pool::Pools,
+    protos: protos::Protos,
 }
 
 impl Compiling<'_> {
@@ -105,7 +109,7 @@ impl Compiling<'_> {
 ///
 /// # Errors
 /// Every problem, with its place.
-pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compiled, Failed> {
+pub fn compile(mut loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compiled, Failed> {
     let mut compiling = Compiling {
         loaded: &loaded,
         surroundings,
@@ -119,6 +123,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         areas: Vec::new(),
         keeps_parts: false,
         pools: pool::Pools::default(),
+        protos: protos::Protos::default(),
     };
     compiling.shared_state();
     compiling.plans = compiling.plans();
@@ -135,6 +140,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
     let (plans, limited) = (Arc::clone(&compiling.plans), std::mem::take(&mut compiling.limited));
     let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
+    std::mem::take(&mut compiling.protos).tell(&mut loaded.sources);
     problems.extend(loaded.problems.clone());
     problems.sort();
     let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {

@@ -27,7 +27,10 @@ impl Compiling<'_> {
             server: server_plan(loaded),
             cache_memory: loaded.config.cache.memory.get(),
             cache_disk: self.cache_disk(),
-            watched: if loaded.config.watch { loaded.files.clone() } else { Vec::new() },
+            watched: match loaded.config.watch {
+                true => loaded.files.iter().chain(self.protos.files()).cloned().collect(),
+                false => Vec::new(),
+            },
         })
     }
 
