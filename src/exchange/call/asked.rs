@@ -53,6 +53,8 @@ pub struct Call {
     pub after: Option<EndpointId>,
     /// How long the answer may take, where that is not as the request it is made for.
     pub flow: Option<Flow>,
+    /// Whether a switch to WebSocket is asked for, by the fields that go with it (RFC 6455 §4.1), rather than an answer.
+    pub upgrade: bool,
 }
 
 impl Call {
@@ -60,7 +62,7 @@ impl Call {
     pub fn new(to: Callee, method: Method, target: PathAndQuery, fields: HeaderMap) -> Self {
         let (host, body, retries) = (None, CallBody::None, Arc::default());
         let (marking, after, flow) = (Marking::ByTheCall, None, None);
-        Self { to, method, target, fields, host, marking, body, retries, after, flow }
+        Self { to, method, target, fields, host, marking, body, retries, after, flow, upgrade: false }
     }
 }
 

@@ -3,3 +3,4 @@
 mod batch;
 mod combine;
 mod grpc;
+mod message;
