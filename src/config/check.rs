@@ -148,6 +148,12 @@ fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Pr
     {
         problems.error(path.place, "a check by TCP asks for no path; leave one of `path` and `tcp` out");
     }
+    if let Some(health) = &upstream.health
+        && let Some(grpc) = health.grpc.as_ref().filter(|_| health.tcp || health.path.is_some())
+    {
+        problems
+            .error(grpc.place, "an endpoint is asked in one way; leave all but one of `path`, `grpc` and `tcp` out");
+    }
     for interval in [upstream.health.as_ref().map(|it| it.interval), upstream.discover.as_ref().map(|it| it.interval)] {
         if let Some(interval) = interval.filter(|interval| interval.is_zero()) {
             problems.error(interval.place, "`interval` must be longer than nothing").hint("write `5s`");
@@ -291,7 +297,7 @@ fn within_grpc(grpc: &Spanned<GrpcConfig>, problems: &mut Problems) {
     if let Some(method) = grpc.method.as_ref().filter(|_| ruled) {
         problems.error(method.place, "`grpc` has exactly one of `method` and `rules`");
     }
-    let of_method = [("body", &grpc.body), ("response_body", &grpc.response_body)];
+    let of_method = [("path", &grpc.path), ("body", &grpc.body), ("response_body", &grpc.response_body)];
     for (name, written) in of_method {
         if let Some(text) = written.as_ref().filter(|_| ruled) {
             problems.error(text.place, format!("`{name}` stands in the rules of the schema"));

@@ -20,5 +20,5 @@ pub mod message;
 pub mod mirror;
 mod redirect;
 
-pub use frame::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Want};
+pub use frame::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Show, Shown, Want};
 pub use redirect::Redirect;

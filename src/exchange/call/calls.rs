@@ -5,8 +5,8 @@ use super::attempt::{Attempt, Broken, send};
 use super::clock::Bounds;
 use super::head::{fields, head};
 use super::{
-    Attempted, Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, no_endpoint, retry_after,
-    shown,
+    Attempted, Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, listed, no_endpoint,
+    retry_after, shown,
 };
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
@@ -186,9 +186,9 @@ impl Calls {
             _ => Outcome::Success { latency: arrived.saturating_duration_since(attempt.began) },
         };
         call.to.upstream.record(&attempt.picked, outcome, self.clock.at(arrived));
-        let is_error = head.status.is_client_error() || head.status.is_server_error();
-        let after = || retry_after(&head.headers, SystemTime::now());
-        is_error && self.may_retry(lane, (RetryCause::Status(status), after()), &attempt.picked, (call, course))
+        let Some(cause) = listed(head.status, &head.headers) else { return false };
+        let after = retry_after(&head.headers, SystemTime::now());
+        self.may_retry(lane, (cause, after), &attempt.picked, (call, course))
     }
 
     /// Takes in that an attempt broke, and says what follows.

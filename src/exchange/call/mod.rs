@@ -43,4 +43,4 @@ pub use clock::LONGEST_SILENCE;
 pub use failure::{CallError, classify};
 pub use ledger::Ledger;
 pub use origin::{Flow, Origin};
-pub use retries::{Attempted, Backoff, Retries, RetryCause, retry_after};
+pub use retries::{Attempted, Backoff, Retries, RetryCause, listed, retry_after};

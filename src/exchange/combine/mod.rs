@@ -33,7 +33,7 @@ pub use part::{Each, Need, Part, Taking};
 pub use reference::{BadText, Piece, RESERVED, Reference, Scope, Text};
 pub use shape::Shape;
 
-use super::{Answering, Exchange, Incoming};
+use super::{Answering, Exchange, Incoming, Show};
 use http::HeaderName;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -134,7 +134,8 @@ impl Exchange for Combine {
         lines
     }
 
-    fn draw(&self) -> Option<String> {
+    fn show(&self, what: Show<'_>) -> Option<String> {
+        let Show::Chart = what else { return None };
         // The nodes of parts are marked, since `end` and others mean something to Mermaid.
         let mut out = String::from("flowchart LR\n  request([request])\n  answer([answer])\n");
         for (at, part) in self.parts.iter().enumerate() {

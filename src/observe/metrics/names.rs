@@ -93,6 +93,8 @@ families! {
         "Answers to copies that differ from the first answer, by what they differ in.";
 
     HEDGES = Counter "tollgate_hedges_total": "Second attempts beside a slow first one, by what came of them.";
+    GRPC_CALLS = Counter "tollgate_grpc_calls_total":
+        "Calls that routes with `grpc` made, by method and by the status they ended with.";
     FALLBACKS = Counter "tollgate_fallbacks_total":
         "Requests for which something else stood in for an upstream that was out.";
 
