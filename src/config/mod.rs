@@ -16,6 +16,7 @@ mod grpc;
 mod hedge;
 mod listener;
 mod load;
+mod message;
 mod mirror;
 mod route;
 mod route_key;
@@ -39,6 +40,7 @@ pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
 };
 pub use load::{Failed, Loaded, load, load_str, read, read_str};
+pub use message::MessageConfig;
 pub use mirror::{CompareConfig, Compared, MOST_MIRRORED, MirrorConfig};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};

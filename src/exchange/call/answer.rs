@@ -2,7 +2,7 @@
 
 use super::attempt::{Attempt, Broken};
 use super::calls::Lane;
-use super::clock::Bounds;
+use super::clock::{Bounds, LONGEST_SILENCE};
 use super::{CallError, Callee, classify};
 use crate::exchange::{Frame, Frames, Held};
 use crate::observe::metrics::AttemptOutcome;
@@ -126,6 +126,48 @@ impl AnswerBody {
             }
         }
         Ok((single.unwrap_or_else(|| whole.freeze()), trailers))
+    }
+}
+
+impl AnswerBody {
+    /// The connection, where the upstream has switched to the protocol it was asked for.
+    pub fn upgraded(mut self) -> Option<Upgraded> {
+        let mut reading = self.state.take()?;
+        let HttpSession::H1(session) = &mut reading.link.session else { return None };
+        if !session.was_upgraded() {
+            return None;
+        }
+        session.maybe_upgrade_body_writer();
+        // What was left until the deadline of the request it was opened for means nothing to those that follow.
+        session.read_timeout = Some(LONGEST_SILENCE);
+        session.write_timeout = reading.peer.options.write_timeout;
+        reading.attempt.outcome = AttemptOutcome::Answered;
+        Some(Upgraded { reading })
+    }
+}
+
+/// A connection on which another protocol is spoken. Dropping it closes it; until then it counts as under way.
+pub struct Upgraded {
+    reading: Box<Reading>,
+}
+
+impl Upgraded {
+    /// The next bytes; `None` at the end. It may be dropped while it waits, and asked again.
+    ///
+    /// # Errors
+    /// The connection breaks off, or is silent for too long.
+    pub async fn read(&mut self) -> Result<Option<Bytes>, CallError> {
+        self.reading.link.session.read_response_body().await.map_err(|error| classify(&error).2.into())
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// The connection breaks off, or takes nothing for too long.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), CallError> {
+        let HttpSession::H1(session) = &mut self.reading.link.session else { return Err(Reason::Internal.into()) };
+        session.write_body(&bytes).await.map_err(|error| CallError::from(classify(&error).2))?;
+        Ok(())
     }
 }
 

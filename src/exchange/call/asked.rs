@@ -59,6 +59,8 @@ pub struct Call {
     pub until: Option<Instant>,
     /// How long the answer may take, where that is not as the request it is made for.
     pub flow: Option<Flow>,
+    /// Whether a switch to WebSocket is asked for, by the fields that go with it (RFC 6455 §4.1), rather than an answer.
+    pub upgrade: bool,
 }
 
 impl Call {
@@ -66,7 +68,8 @@ impl Call {
     pub fn new(to: Callee, method: Method, target: PathAndQuery, fields: HeaderMap) -> Self {
         let (host, body, retries) = (None, CallBody::None, Arc::default());
         let (marking, after, flow, trace, until) = (Marking::ByTheCall, None, None, None, None);
-        Self { to, method, target, fields, host, marking, body, retries, after, trace, until, flow }
+        let upgrade = false;
+        Self { to, method, target, fields, host, marking, body, retries, after, trace, until, flow, upgrade }
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) fn fields(call: &mut Call, origin: &Origin) -> HeaderMap {
     for name in &OF_ONE_MESSAGE {
         fields.remove(name);
     }
+    if call.upgrade {
+        fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
     if trailers {
         fields.insert(header::TE, HeaderValue::from_static("trailers"));
     }

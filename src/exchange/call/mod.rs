@@ -34,7 +34,7 @@ mod ledger;
 mod origin;
 mod retries;
 
-pub use answer::{AnswerBody, CallAnswer};
+pub use answer::{AnswerBody, CallAnswer, Upgraded};
 pub use ask::{hash, no_endpoint, shown};
 pub use asked::{Call, CallBody, Callee, Marking, Pieces};
 pub use attempt::has_known_framing;

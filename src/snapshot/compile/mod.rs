@@ -13,6 +13,7 @@ mod grpc;
 mod limits;
 mod listeners;
 mod matching;
+mod message;
 mod pages;
 mod part;
 mod pool;

@@ -4,3 +4,4 @@ mod batch;
 mod combine;
 mod failures;
 mod grpc;
+mod message;
