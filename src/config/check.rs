@@ -33,6 +33,9 @@ pub fn check(config: &Config, problems: &mut Problems) {
     if let Some(keys) = config.server.max_keys.filter(|keys| !(1_000..=100_000_000).contains(&keys.value)) {
         problems.error(keys.place, "`max_keys` is from 1000 to 100000000");
     }
+    if let Some(gathered) = config.server.gathered.filter(|gathered| gathered.get() < 1 << 20) {
+        problems.error(gathered.place, "`gathered` is 1MiB or more").hint("answers that are larger are 503");
+    }
     listeners(config, problems);
     retries(config.defaults.retries.as_ref(), problems);
     mirror(config.defaults.mirror.as_ref(), problems);
@@ -148,6 +151,12 @@ fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Pr
     {
         problems.error(path.place, "a check by TCP asks for no path; leave one of `path` and `tcp` out");
     }
+    if let Some(health) = &upstream.health
+        && let Some(grpc) = health.grpc.as_ref().filter(|_| health.tcp || health.path.is_some())
+    {
+        problems
+            .error(grpc.place, "an endpoint is asked in one way; leave all but one of `path`, `grpc` and `tcp` out");
+    }
     for interval in [upstream.health.as_ref().map(|it| it.interval), upstream.discover.as_ref().map(|it| it.interval)] {
         if let Some(interval) = interval.filter(|interval| interval.is_zero()) {
             problems.error(interval.place, "`interval` must be longer than nothing").hint("write `5s`");
@@ -249,7 +258,11 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
         }
     }
     if let Some(grpc) = &route.grpc {
-        beside_grpc(grpc, route, problems);
+        beside_calls((grpc.place, "grpc"), route, problems);
+        within_grpc(grpc, problems);
+    }
+    if let Some(message) = &route.message {
+        beside_calls((message.place, "message"), route, problems);
     }
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
@@ -259,7 +272,7 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
 }
 
 /// What has no meaning for calls that the gateway makes itself.
-fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut Problems) {
+fn beside_calls((place, own): (Place, &str), route: &RouteConfig, problems: &mut Problems) {
     let written = [
         ("cache", route.cache.is_some()),
         ("fallback", route.fallback.is_some()),
@@ -273,9 +286,13 @@ fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut P
     ];
     for (name, _) in written.into_iter().filter(|(_, written)| *written) {
         problems
-            .error(grpc.place, format!("`{name}` has no effect on the calls of `grpc`"))
+            .error(place, format!("`{name}` has no effect on the calls of `{own}`"))
             .hint("leave it out; the message is made of the request as it came");
     }
+}
+
+/// What does not go together in a `grpc`.
+fn within_grpc(grpc: &Spanned<GrpcConfig>, problems: &mut Problems) {
     let ruled = grpc.rules.as_ref().is_some_and(|rules| rules.value);
     if let Some(rules) = grpc.rules.as_ref().filter(|rules| !rules.value) {
         problems.error(rules.place, "`rules: false` makes no routes").hint("leave it out, and write `method`");
@@ -283,7 +300,7 @@ fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut P
     if let Some(method) = grpc.method.as_ref().filter(|_| ruled) {
         problems.error(method.place, "`grpc` has exactly one of `method` and `rules`");
     }
-    let of_method = [("body", &grpc.body), ("response_body", &grpc.response_body)];
+    let of_method = [("path", &grpc.path), ("body", &grpc.body), ("response_body", &grpc.response_body)];
     for (name, written) in of_method {
         if let Some(text) = written.as_ref().filter(|_| ruled) {
             problems.error(text.place, format!("`{name}` stands in the rules of the schema"));

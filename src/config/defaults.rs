@@ -17,7 +17,7 @@ use crate::policy::security_headers::SecurityHeadersConfig;
 use crate::policy::transform::{RequestConfig, ResponseConfig};
 use crate::policy::websocket::WebSocketConfig;
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Priority, Spanned};
+use crate::value::{ByteSize, Duration, GrpcCode, Invalid, OneOrMany, OrOff, Percent, Priority, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -355,6 +355,8 @@ pub enum RetryOn {
     Timeout,
     /// This status.
     Status(u16),
+    /// This status of gRPC.
+    Grpc(GrpcCode),
 }
 
 impl FromStr for RetryOn {
@@ -367,8 +369,12 @@ impl FromStr for RetryOn {
             "timeout" => Ok(Self::Timeout),
             _ => match text.parse() {
                 Ok(status @ 400..=599) => Ok(Self::Status(status)),
-                _ => Err(Invalid::new(format!("`{text}` is nothing to retry on"))
-                    .hint("write `connect`, `reset`, `timeout`, or a status from 400 to 599")),
+                _ => match text.parse() {
+                    Ok(code) if code != GrpcCode::OK => Ok(Self::Grpc(code)),
+                    _ => Err(Invalid::new(format!("`{text}` is nothing to retry on")).hint(
+                        "write `connect`, `reset`, `timeout`, a status from 400 to 599, or one of gRPC such as `unavailable`",
+                    )),
+                },
             },
         }
     }
@@ -381,6 +387,7 @@ impl std::fmt::Display for RetryOn {
             Self::Reset => f.write_str("reset"),
             Self::Timeout => f.write_str("timeout"),
             Self::Status(status) => status.fmt(f),
+            Self::Grpc(code) => code.fmt(f),
         }
     }
 }

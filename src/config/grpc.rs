@@ -23,6 +23,10 @@ pub struct GrpcConfig {
     pub rules: Option<Spanned<bool>>,
     /// Services whose rules make routes. Default: all in the files of `proto`.
     pub service: OneOrMany<Spanned<String>>,
+    /// With `method`: a template of `google.api.http` for the path of the route, which says what of it goes to which field:
+    /// `/v1/{name=shelves/*}`. Default: captures go to fields of their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Spanned<String>>,
     /// With `method`: the field that the body is, `*` for the whole message, or `none`. Default: `*`, and `none` for GET,
     /// HEAD and DELETE.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,10 +5,11 @@ use super::binding::Binding;
 use super::format::Format;
 use super::frames::{BadFrames, Deframer};
 use super::run::{bad_frames, bad_message};
-use super::status::CallStatus;
+use super::status::{CallStatus, Counting, Failed};
 use crate::exchange::call::AnswerBody;
 use crate::exchange::{Frame, Frames};
 use crate::reply::Reply;
+use crate::value::GrpcCode;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -29,11 +30,12 @@ pub(super) struct Download {
     pub(super) trailers: Option<HeaderMap>,
     pub(super) none_yet: bool,
     pub(super) ended: bool,
+    pub(super) counting: Counting,
 }
 
 impl Download {
     /// What of the messages that are there already is written next; empty for nothing.
-    fn written(&mut self) -> Result<Vec<u8>, Box<Reply>> {
+    fn written(&mut self) -> Result<Vec<u8>, Failed> {
         let mut out = Vec::new();
         while out.len() < TOGETHER {
             let Some(message) = self.deframer.next().map_err(bad_frames)? else { break };
@@ -47,19 +49,24 @@ impl Download {
         Ok(out)
     }
 
-    fn end(&mut self) -> Result<Vec<u8>, Box<Reply>> {
+    fn end(&mut self) -> Result<Vec<u8>, Failed> {
         self.ended = true;
         self.deframer.finish().map_err(bad_frames)?;
         let status = self.trailers.as_ref().and_then(CallStatus::read).unwrap_or_else(CallStatus::untold);
         match status.is_ok() {
-            true => Ok(self.format.end(self.none_yet).to_vec()),
-            false => Err(status.into_reply(self.transcode.schema.pool(), &self.transcode.json)),
+            true => {
+                self.counting.ends(GrpcCode::OK);
+                Ok(self.format.end(self.none_yet).to_vec())
+            }
+            false => Err(status.into_failed(self.transcode.schema.pool(), &self.transcode.json)),
         }
     }
 
     /// A bad end is told within the stream where the format has a way to, else the answer breaks off.
-    fn told(&mut self, reply: Box<Reply>) -> Result<Option<Frame>, Box<Reply>> {
+    fn told(&mut self, failed: Failed) -> Result<Option<Frame>, Box<Reply>> {
+        let Failed { code, reply } = failed;
         self.ended = true;
+        self.counting.ends(code);
         match self.format.failure(&reply, &self.request_id) {
             Some(told) => Ok(Some(Frame::Data(told.into()))),
             None => Err(reply),
@@ -90,7 +97,7 @@ impl Frames for Download {
             match made {
                 Ok(made) if made.is_empty() => {}
                 Ok(made) => return Ok(Some(Frame::Data(Bytes::from(made)))),
-                Err(reply) => return self.told(reply),
+                Err(failed) => return self.told(failed),
             }
         }
         Ok(None)

@@ -10,12 +10,13 @@
 //! | `frames` | messages one after another, within bounds |
 //! | `metadata` | header fields and metadata |
 //! | `status` | how a call ended, and what the client is told |
-//! | `run` | one request |
+//! | `run`, `explain` | one request, and what it would be |
 //! | `upload`, `download`, `format` | streams of messages: lines up; lines, events or an array down |
 
 mod binding;
 mod careful;
 mod download;
+mod explain;
 mod fields;
 mod files;
 mod format;
@@ -42,7 +43,8 @@ pub use schema::{Loading, Method, MethodKind, Schema};
 pub use template::Template;
 
 use super::call::{Callee, Retries};
-use super::{Answering, Exchange, Incoming};
+use super::{Answering, Exchange, Incoming, Show};
+use crate::observe::metrics::GrpcMetrics;
 use std::sync::Arc;
 
 /// Bytes of a message at most, where nothing is written.
@@ -51,7 +53,7 @@ pub const MOST: usize = 4 << 20;
 /// The compiled form of a route's `grpc`.
 pub struct Transcode {
     /// What requests may call; the first whose path fits is called.
-    pub bindings: Vec<Arc<Binding>>,
+    pub callables: Vec<Callable>,
     /// Who is called.
     pub to: Callee,
     /// When another attempt is made.
@@ -66,10 +68,18 @@ pub struct Transcode {
     pub most: usize,
 }
 
+/// Something that requests may call.
+pub struct Callable {
+    /// How requests make its message.
+    pub binding: Arc<Binding>,
+    /// Its counters.
+    pub metrics: Arc<GrpcMetrics>,
+}
+
 impl Transcode {
     /// What a request calls, with the texts that stand in its path.
-    fn binding(&self, asked: &Asked<'_>) -> Option<(&Arc<Binding>, Vec<Option<String>>)> {
-        self.bindings.iter().find_map(|binding| Some((binding, binding.texts(asked)?)))
+    fn callable(&self, asked: &Asked<'_>) -> Option<(&Callable, Vec<Option<String>>)> {
+        self.callables.iter().find_map(|callable| Some((callable, callable.binding.texts(asked)?)))
     }
 }
 
@@ -80,8 +90,16 @@ impl Exchange for Transcode {
 
     fn describe(&self) -> Vec<String> {
         let upstream = self.to.upstream.name();
-        let mut lines: Vec<String> = self.bindings.iter().map(|binding| binding.describe(upstream)).collect();
+        let mut lines: Vec<String> =
+            self.callables.iter().map(|callable| callable.binding.describe(upstream)).collect();
         lines.push(format!("messages up to {} bytes", self.most));
         lines
+    }
+
+    fn show(&self, what: Show<'_>) -> Option<String> {
+        match what {
+            Show::Chart => None,
+            Show::Request(shown) => Some(explain::explained(self, shown)),
+        }
     }
 }

@@ -5,12 +5,13 @@ use super::binding::{Asked, Binding};
 use super::download::Download;
 use super::format::Format;
 use super::frames::{BadFrames, Deframer, frame};
-use super::status::{CallStatus, GRPC_STATUS};
+use super::status::{CallStatus, Counting, Failed, GRPC_STATUS};
 use super::upload::{Lines, Making};
 use crate::exchange::call::{Call, CallAnswer, CallBody, Flow};
 use crate::exchange::content::{is_json, media_type};
 use crate::exchange::{Answer, Incoming};
 use crate::reply::{Fixed, Reason, Reply};
+use crate::value::GrpcCode;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use prost_reflect::DynamicMessage;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ pub(super) async fn run(transcode: Arc<Transcode>, mut request: Incoming) -> Res
     let (method, captures) = (request.method.clone(), std::mem::take(&mut request.captures));
     let (path, query) = (std::mem::take(&mut request.path), request.query.take());
     let asked = Asked { method: &method, path: &path, query: query.as_deref(), captures: &captures };
-    let (binding, texts) = transcode.binding(&asked).ok_or_else(|| Box::new(Reply::from(Reason::NoRoute)))?;
-    let binding = Arc::clone(binding);
+    let (callable, texts) = transcode.callable(&asked).ok_or_else(no_such_call)?;
+    let binding = Arc::clone(&callable.binding);
     let values = binding.values(&asked, &texts, &transcode.json)?;
     let kind = binding.method.kind;
     let fields = transcode.metadata.of_request(&request.headers)?;
@@ -57,17 +58,36 @@ pub(super) async fn run(transcode: Arc<Transcode>, mut request: Incoming) -> Res
     } else if let Some(deadline) = request.origin.deadline {
         call.fields.insert(GRPC_TIMEOUT, timeout(deadline.saturating_duration_since(Instant::now())));
     }
-    let answer = request.calls.send(call, &request.origin).await?;
-    check_head(&transcode, &answer)?;
-    if kind.gives_stream() {
-        return Ok(stream(transcode, binding, answer, &request));
+    let mut counting = Counting::begin(&callable.metrics, request.origin.worker);
+    let answered = async {
+        let answer = request.calls.send(call, &request.origin).await?;
+        check_head(&transcode, &answer)?;
+        match kind.gives_stream() {
+            true => Ok(Ok(answer)),
+            false => whole(&transcode, &binding, answer).await.map(Err),
+        }
+    };
+    match answered.await {
+        Ok(Ok(answer)) => Ok(stream((Arc::clone(&transcode), binding), answer, &request, counting)),
+        Ok(Err(fixed)) => {
+            counting.ends(GrpcCode::OK);
+            Ok(Answer::Whole(fixed))
+        }
+        Err(Failed { code, reply }) => {
+            counting.ends(code);
+            Err(reply)
+        }
     }
-    whole(&transcode, &binding, answer).await.map(Answer::Whole)
+}
+
+/// The refusal of a path that the pattern of the route matches, and none of its templates.
+pub(super) fn no_such_call() -> Box<Reply> {
+    Box::new(Reason::NoRoute.into())
 }
 
 /// Refuses a body of a type that is not read, so that what a page of another site can send is no call (Fetch, "CORS-safelisted
 /// request-header").
-fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Box<Reply>> {
+pub(super) fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Box<Reply>> {
     let kind = media_type(headers);
     let lines = binding.method.kind.takes_stream() && LINES.contains(&&*kind);
     if kind.is_empty() || is_json(&kind) || lines || binding.takes_any_body() {
@@ -78,13 +98,13 @@ fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Box<Reply>> 
 }
 
 /// Whether the answer is one of a call that goes on.
-fn check_head(transcode: &Transcode, answer: &CallAnswer) -> Result<(), Box<Reply>> {
+fn check_head(transcode: &Transcode, answer: &CallAnswer) -> Result<(), Failed> {
     let fields = &answer.headers;
     let kind = fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let is_grpc = kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web");
     // A status in the head ends the call, whatever else stands there ("Trailers-Only").
     if let Some(status) = CallStatus::read(fields).filter(|status| !status.is_ok()) {
-        return Err(status.into_reply(transcode.schema.pool(), &transcode.json));
+        return Err(status.into_failed(transcode.schema.pool(), &transcode.json));
     }
     if answer.status != StatusCode::OK || !(is_grpc || fields.contains_key(GRPC_STATUS)) {
         let status = match answer.status {
@@ -94,7 +114,7 @@ fn check_head(transcode: &Transcode, answer: &CallAnswer) -> Result<(), Box<Repl
             _ => StatusCode::BAD_GATEWAY,
         };
         let detail = "The service behind this route did not answer with gRPC.";
-        return Err(Box::new(Reply::new(Reason::UpstreamInvalid).status(status).detail(detail)));
+        return Err(Box::new(Reply::new(Reason::UpstreamInvalid).status(status).detail(detail)).into());
     }
     Ok(())
 }
@@ -105,13 +125,13 @@ fn deframer(transcode: &Transcode, headers: &HeaderMap) -> Deframer {
 }
 
 /// The one message of an answer.
-async fn whole(transcode: &Transcode, binding: &Binding, mut answer: CallAnswer) -> Result<Fixed, Box<Reply>> {
+async fn whole(transcode: &Transcode, binding: &Binding, mut answer: CallAnswer) -> Result<Fixed, Failed> {
     let mut deframer = deframer(transcode, &answer.headers);
     let (body, trailers) = answer.body.collect(transcode.most.saturating_add(5)).await?;
     let told = trailers.as_ref().and_then(CallStatus::read).or_else(|| CallStatus::read(&answer.headers));
     let status = told.unwrap_or_else(CallStatus::untold);
     if !status.is_ok() {
-        return Err(status.into_reply(transcode.schema.pool(), &transcode.json));
+        return Err(status.into_failed(transcode.schema.pool(), &transcode.json));
     }
     deframer.push(body);
     let Some(message) = deframer.next().map_err(bad_frames)? else { return Err(bad_frames(BadFrames::CutOff)) };
@@ -128,7 +148,12 @@ async fn whole(transcode: &Transcode, binding: &Binding, mut answer: CallAnswer)
     Ok(Fixed { status: StatusCode::OK, fields, body: body.into() })
 }
 
-fn stream(transcode: Arc<Transcode>, binding: Arc<Binding>, answer: CallAnswer, request: &Incoming) -> Answer {
+fn stream(
+    (transcode, binding): (Arc<Transcode>, Arc<Binding>),
+    answer: CallAnswer,
+    request: &Incoming,
+    counting: Counting,
+) -> Answer {
     let format = Format::accepted(&request.headers);
     let mut headers = transcode.metadata.of_answer(&answer.headers, None);
     headers.insert(header::CONTENT_TYPE, format.content_type());
@@ -145,19 +170,20 @@ fn stream(transcode: Arc<Transcode>, binding: Arc<Binding>, answer: CallAnswer, 
         body: answer.body,
         none_yet: true,
         ended: false,
+        counting,
     };
     Answer::Stream { status: StatusCode::OK, headers, body: Box::new(body) }
 }
 
 /// The refusal of an answer that is no sequence of messages.
-pub(super) fn bad_frames(bad: BadFrames) -> Box<Reply> {
+pub(super) fn bad_frames(bad: BadFrames) -> Failed {
     bad_message(String::from(bad))
 }
 
 /// The refusal of an answer whose message cannot be told.
-pub(super) fn bad_message(why: impl std::fmt::Display) -> Box<Reply> {
+pub(super) fn bad_message(why: impl std::fmt::Display) -> Failed {
     let detail = format!("The answer of the service behind this route cannot be told: {why}.");
-    Box::new(Reply::new(Reason::UpstreamBody).detail(detail))
+    Failed { code: GrpcCode::INTERNAL, reply: Box::new(Reply::new(Reason::UpstreamBody).detail(detail)) }
 }
 
 /// A span as `grpc-timeout`: milliseconds while eight digits hold them, never none.

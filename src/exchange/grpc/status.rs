@@ -1,44 +1,25 @@
 //! How a call ended: its status, and what a client of HTTP is told.
 
 use super::json::{Json, decoded};
+use crate::exchange::call::CallError;
+use crate::observe::Worker;
+use crate::observe::metrics::GrpcMetrics;
 use crate::reply::{Reason, Reply};
+use crate::value::GrpcCode;
 use http::{HeaderMap, HeaderName, StatusCode};
 use percent_encoding::percent_decode;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+use std::sync::Arc;
 
 /// Where the code stands.
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// Name and HTTP status of each code, by its number (<https://grpc.io/docs/guides/status-codes/>; google.rpc.Code).
-const CODES: [(&str, u16); 17] = [
-    ("OK", 200),
-    ("CANCELLED", 499),
-    ("UNKNOWN", 500),
-    ("INVALID_ARGUMENT", 400),
-    ("DEADLINE_EXCEEDED", 504),
-    ("NOT_FOUND", 404),
-    ("ALREADY_EXISTS", 409),
-    ("PERMISSION_DENIED", 403),
-    ("RESOURCE_EXHAUSTED", 429),
-    ("FAILED_PRECONDITION", 400),
-    ("ABORTED", 409),
-    ("OUT_OF_RANGE", 400),
-    ("UNIMPLEMENTED", 501),
-    ("INTERNAL", 500),
-    ("UNAVAILABLE", 503),
-    ("DATA_LOSS", 500),
-    ("UNAUTHENTICATED", 401),
-];
-
-/// The code where none is told, or one that is not known.
-const UNKNOWN: usize = 2;
-
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallStatus {
-    code: usize,
+    code: GrpcCode,
     message: String,
     details: Option<Vec<u8>>,
 }
@@ -46,38 +27,28 @@ pub struct CallStatus {
 impl CallStatus {
     /// What trailers, or the head of an answer without a body, say; `None` where they say nothing.
     pub fn read(fields: &HeaderMap) -> Option<Self> {
-        let code = fields.get(GRPC_STATUS)?.to_str().ok().and_then(|code| code.trim().parse().ok());
+        let code = GrpcCode::told(fields.get(GRPC_STATUS)?.as_bytes());
         let message = fields.get(GRPC_MESSAGE).map(|message| percent_decode(message.as_bytes()).decode_utf8_lossy());
         let details = fields.get(GRPC_DETAILS).and_then(|details| decoded(details.to_str().ok()?.trim()));
-        Some(Self {
-            code: code.filter(|code| *code < CODES.len()).unwrap_or(UNKNOWN),
-            message: message.unwrap_or_default().into_owned(),
-            details,
-        })
+        Some(Self { code, message: message.unwrap_or_default().into_owned(), details })
     }
 
     /// Of a call that ended without saying how.
     pub fn untold() -> Self {
-        Self { code: UNKNOWN, message: "The service did not say how the call ended.".into(), details: None }
+        Self { code: GrpcCode::UNKNOWN, message: "The service did not say how the call ended.".into(), details: None }
     }
 
     /// Whether all is well.
     pub fn is_ok(&self) -> bool {
-        self.code == 0
-    }
-
-    /// The name of the code: `NOT_FOUND`.
-    pub fn name(&self) -> &'static str {
-        CODES.get(self.code).map_or("UNKNOWN", |(name, _)| name)
+        self.code == GrpcCode::OK
     }
 
     /// What a client of HTTP is told: the status of the standard table, and in the problem the code, the message and the
     /// details of `google.rpc.Status`, by the types of the schema.
-    pub fn into_reply(self, pool: &DescriptorPool, json: &Json) -> Box<Reply> {
-        let status = CODES.get(self.code).and_then(|(_, status)| StatusCode::from_u16(*status).ok());
-        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    pub fn into_failed(self, pool: &DescriptorPool, json: &Json) -> Failed {
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let title = status.canonical_reason().unwrap_or("Client closed request");
-        let name = self.name();
+        let name = self.code.name();
         let details = self.details.map(|details| told(&details, pool, json)).unwrap_or_default();
         let mut reply = Reply::new(Reason::UpstreamError).status(status).title(title).member("grpc_status", name);
         if !self.message.is_empty() {
@@ -86,7 +57,53 @@ impl CallStatus {
         if !details.is_empty() {
             reply = reply.member("details", details);
         }
-        Box::new(reply)
+        Failed { code: self.code, reply: Box::new(reply) }
+    }
+}
+
+/// Why a call came to nothing: the code it is counted by, and what the client is told.
+#[derive(Debug)]
+pub struct Failed {
+    /// The code.
+    pub code: GrpcCode,
+    /// The refusal.
+    pub reply: Box<Reply>,
+}
+
+impl From<Box<Reply>> for Failed {
+    fn from(reply: Box<Reply>) -> Self {
+        Self { code: GrpcCode::new(reply.reason.grpc_status()), reply }
+    }
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Box::<Reply>::from(error).into()
+    }
+}
+
+/// Counts how one call ends, once; one that is dropped before has been cancelled.
+pub struct Counting {
+    metrics: Arc<GrpcMetrics>,
+    worker: Worker,
+    code: GrpcCode,
+}
+
+impl Counting {
+    /// A call begins.
+    pub fn begin(metrics: &Arc<GrpcMetrics>, worker: Worker) -> Self {
+        Self { metrics: Arc::clone(metrics), worker, code: GrpcCode::CANCELLED }
+    }
+
+    /// What it ends with.
+    pub fn ends(&mut self, code: GrpcCode) {
+        self.code = code;
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.metrics.record(self.worker, self.code);
     }
 }
 
@@ -125,15 +142,12 @@ mod tests {
     #[test]
     fn a_status_is_read_with_its_message() {
         let status = read(&[("grpc-status", "5"), ("grpc-message", "no%20such%20thing%3A%20%C3%BC")]).unwrap();
-        assert_eq!((status.name(), status.message.as_str()), ("NOT_FOUND", "no such thing: ü"));
+        assert_eq!((status.code.name(), status.message.as_str()), ("NOT_FOUND", "no such thing: ü"));
         assert!(read(&[("grpc-status", "0")]).unwrap().is_ok());
     }
 
     #[test]
-    fn a_code_that_is_none_is_unknown_and_none_is_none() {
-        for code in ["17", "-1", "x", "", "00000000000000000005x"] {
-            assert_eq!(read(&[("grpc-status", code)]).unwrap().name(), "UNKNOWN", "{code}");
-        }
+    fn a_call_may_not_say_how_it_ended() {
         assert_eq!(read(&[("grpc-message", "x")]), None);
     }
 
@@ -159,7 +173,7 @@ mod tests {
         ];
         let (pool, json) = (DescriptorPool::new(), Json::new(Default::default()));
         for (code, status) in table {
-            let reply = read(&[("grpc-status", &format!("{code}"))]).unwrap().into_reply(&pool, &json);
+            let reply = read(&[("grpc-status", &format!("{code}"))]).unwrap().into_failed(&pool, &json).reply;
             assert_eq!(reply.extra.unwrap().status.unwrap().as_u16(), status, "{code}");
         }
     }

@@ -6,6 +6,7 @@
 //! ```
 
 use percent_encoding::percent_decode_str;
+use std::fmt;
 
 /// A template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +178,37 @@ impl Template {
     }
 }
 
+/// As it is written in a schema.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut at = 0;
+        while at < self.segments.len() {
+            f.write_str("/")?;
+            let variable = self.variables.iter().find(|variable| variable.from == at);
+            let end = variable.map_or(at + 1, |variable| variable.to);
+            let held = self.segments.get(at..end).unwrap_or_default();
+            let held: Vec<&str> = held.iter().map(Segment::written).collect();
+            match variable {
+                Some(variable) if held == ["*"] => write!(f, "{{{}}}", variable.field)?,
+                Some(variable) => write!(f, "{{{}={}}}", variable.field, held.join("/"))?,
+                None => f.write_str(&held.join("/"))?,
+            }
+            at = end.max(at + 1);
+        }
+        self.verb.as_deref().map_or(Ok(()), |verb| write!(f, ":{verb}"))
+    }
+}
+
+impl Segment {
+    fn written(&self) -> &str {
+        match self {
+            Self::Literal(text) => text,
+            Self::One => "*",
+            Self::Rest => "**",
+        }
+    }
+}
+
 /// Decodes all escapes but those of slashes; `None` where that is not UTF-8.
 fn decoded_but_slashes(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
@@ -294,7 +326,9 @@ mod tests {
             ("/v1/messages:search", "/v1/messages:search"),
             ("/v1/{name=**}:x", "/v1/**"),
         ] {
-            let found = Template::parse(template).unwrap().pattern();
+            let parsed = Template::parse(template).unwrap();
+            assert_eq!(parsed.to_string(), template);
+            let found = parsed.pattern();
             assert_eq!(found, pattern, "{template}");
             assert!(crate::routing::PathPattern::parse(&found).is_ok(), "{found}");
         }

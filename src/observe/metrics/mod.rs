@@ -6,6 +6,7 @@
 
 mod cache;
 mod cells;
+mod grpc;
 mod histogram;
 mod keys;
 mod labels;
@@ -38,6 +39,7 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
 pub use cache::{CacheLevels, CacheMetrics, DiskCounts};
+pub use grpc::GrpcMetrics;
 pub use keys::KeyMetrics;
 pub use labels::{
     AttemptOutcome, AuthOutcome, BatchOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy,
@@ -106,6 +108,7 @@ pub struct Metrics {
     shared_state: OnceLock<Arc<SharedStateMetrics>>,
     limits: Series<LimitMetrics>,
     traffic: Series<TrafficMetrics>,
+    grpc: Series<GrpcMetrics>,
     sockets: Series<SocketMetrics>,
     streams: Series<StreamMetrics>,
     state: Arc<StateMetrics>,
@@ -134,6 +137,7 @@ impl Metrics {
             shared_state: OnceLock::new(),
             limits: Series::default(),
             traffic: Series::default(),
+            grpc: Series::default(),
             sockets: Series::default(),
             streams: Series::default(),
             state: Arc::default(),
@@ -206,6 +210,13 @@ impl Metrics {
     pub fn traffic(&self, route: &str) -> Arc<TrafficMetrics> {
         let route = if self.traffic.count() < self.settings.max_routes { route } else { OTHER };
         self.traffic.resolve(route.to_owned(), || TrafficMetrics::new(route, self.settings.workers))
+    }
+
+    /// The counters of a method of gRPC, `package.Service/Method`, with all they have counted if a live snapshot calls it
+    /// already. Beyond the bound on routes they are counted together.
+    pub fn grpc(&self, method: &str) -> Arc<GrpcMetrics> {
+        let method = if self.grpc.count() < self.settings.max_routes { method } else { OTHER };
+        self.grpc.resolve(method.to_owned(), || GrpcMetrics::new(method, self.settings.workers))
     }
 
     /// The counters of a route's WebSocket connections, with all they have counted if a live snapshot or a connection
@@ -297,6 +308,7 @@ impl Metrics {
         stream::write(self.streams.live(), &mut text);
         socket::write(self.sockets.live(), &mut text);
         traffic::write(self.traffic.live(), &mut text);
+        grpc::write(self.grpc.live(), &mut text);
         cache::write(self.caches.live(), &mut text);
         if let Some(shared) = self.shared_state.get() {
             shared.write(self.leases.live(), &mut text);

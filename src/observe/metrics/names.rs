@@ -93,6 +93,8 @@ families! {
         "Answers to copies that differ from the first answer, by what they differ in.";
 
     HEDGES = Counter "tollgate_hedges_total": "Second attempts beside a slow first one, by what came of them.";
+    GRPC_CALLS = Counter "tollgate_grpc_calls_total":
+        "Calls that routes with `grpc` made, by method and by the status they ended with.";
     FALLBACKS = Counter "tollgate_fallbacks_total":
         "Requests for which something else stood in for an upstream that was out.";
 
@@ -118,6 +120,8 @@ families! {
         "Requests that may wait for an answer of the upstream at once while it is overloaded; 0 when it is not.";
     UPSTREAM_SHED = Counter "tollgate_upstream_shed_total":
         "Requests turned away because the upstream was overloaded.";
+    GATHERED_BYTES = Gauge "tollgate_gathered_bytes":
+        "Memory that the bodies take which answers are made of.";
     WORKER_DELAY = Gauge "tollgate_worker_delay_seconds": "How long work waited for its turn on a worker, at the last look.";
     GATEWAY_SHED = Counter "tollgate_gateway_shed_total": "Requests turned away because the gateway itself did not keep up.";
 

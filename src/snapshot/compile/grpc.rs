@@ -7,8 +7,8 @@ use super::routes::Road;
 use crate::config::{GrpcConfig, Policies, UnknownFieldsConfig};
 use crate::exchange::call::Callee;
 use crate::exchange::grpc::{
-    Binding, BodyBinding, FieldPath, Json, JsonChoice, MOST, Metadata, Method, PathValues, Schema, Transcode, single,
-    top,
+    Binding, BodyBinding, Callable, FieldPath, Json, JsonChoice, MOST, Metadata, Method, PathValues, Schema, Template,
+    Transcode, single, top,
 };
 use crate::routing::PathPattern;
 use crate::snapshot::Target;
@@ -40,7 +40,7 @@ impl Compiling<'_> {
         let retries = self.pooled_retries(retries(policies.retries));
         let to = self.one_callee(target?, to.place);
         let schema = schema?;
-        let bindings = match ruled {
+        let bindings: Vec<Arc<Binding>> = match ruled {
             Some(ruled) => ruled.to_vec(),
             None => vec![Arc::new(self.one_method(written, &schema, route)?)],
         };
@@ -53,7 +53,12 @@ impl Compiling<'_> {
             int64_numbers: written.json.int64_numbers,
             lenient: written.json.unknown_fields == UnknownFieldsConfig::Ignore,
         };
-        Some(Transcode { bindings, to, retries, json: Json::new(choice), schema, metadata, most })
+        let counted = |binding: Arc<Binding>| {
+            let metrics = self.surroundings.metrics.grpc(&binding.method.name);
+            Callable { binding, metrics }
+        };
+        let callables = bindings.into_iter().map(counted).collect();
+        Some(Transcode { callables, to, retries, json: Json::new(choice), schema, metadata, most })
     }
 
     /// The one upstream of a target, which speaks HTTP/2.
@@ -95,7 +100,10 @@ impl Compiling<'_> {
             }
         };
         let before = self.problems.len();
-        let (numbers, fields) = self.captured(named, &method, route);
+        let (path, fields) = match &written.path {
+            None => self.captured(named, &method, route),
+            Some(text) => self.templated(text, &method, route)?,
+        };
         let body = match &written.body {
             None => BodyBinding::ByMethod,
             Some(text) => match text.value.as_str() {
@@ -111,8 +119,9 @@ impl Compiling<'_> {
             None => None,
             Some(field) => self.said(field.place, top(&method.output, &field.value)),
         };
-        let path = PathValues::Captures(numbers);
-        (self.problems.len() == before).then_some(Binding { method, path, fields, body, query: true, response })
+        // As with rules: where the body is the message, it says everything that the path does not.
+        let query = written.path.is_none() || !matches!(body, BodyBinding::Whole);
+        (self.problems.len() == before).then_some(Binding { method, path, fields, body, query, response })
     }
 
     /// The captures of a route's path, by their numbers, and the fields they go to.
@@ -121,7 +130,7 @@ impl Compiling<'_> {
         named: &Spanned<String>,
         method: &Method,
         route: &LimitedRoute<'_>,
-    ) -> (Vec<usize>, Vec<FieldPath>) {
+    ) -> (PathValues, Vec<FieldPath>) {
         let base = route.around.and_then(|(_, api)| api.base.as_ref());
         let base = base.and_then(|base| PathPattern::parse(&base.value).ok());
         let (mut numbers, mut fields) = (Vec::new(), Vec::new());
@@ -141,7 +150,30 @@ impl Compiling<'_> {
                 }
             }
         }
-        (numbers, fields)
+        (PathValues::Captures(numbers), fields)
+    }
+
+    /// What of a path a template puts into which fields.
+    fn templated(
+        &mut self,
+        text: &Spanned<String>,
+        method: &Method,
+        route: &LimitedRoute<'_>,
+    ) -> Option<(PathValues, Vec<FieldPath>)> {
+        let template = self.said(text.place, Template::parse(&text.value).map_err(|bad| bad.0))?;
+        let base = route.around.and_then(|(_, api)| api.base.as_ref()).map_or("", |base| base.value.as_str());
+        let own = PathPattern::parse(&format!("{base}{}", template.pattern())).ok();
+        if !own.is_some_and(|own| own.is_like(route.path)) {
+            self.problems
+                .error(text.place, "the template is for other paths than the route")
+                .hint(format!("write the route for `{}`", template.pattern()));
+            return None;
+        }
+        let fields: Result<Vec<FieldPath>, String> =
+            template.fields().map(|field| single(&method.input, field)).collect();
+        let fields = self.said(text.place, fields)?;
+        let segments = PathPattern::parse(base).ok().and_then(|base| base.segment_count()).unwrap_or_default();
+        Some((PathValues::Template(template, segments), fields))
     }
 
     fn said<T>(&mut self, place: Place, found: Result<T, String>) -> Option<T> {

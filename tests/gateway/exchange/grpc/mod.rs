@@ -4,6 +4,7 @@ mod hostile;
 mod service;
 mod streams;
 mod unary;
+mod watched;
 
 use crate::support::gateway::Gateway;
 use service::Shop;

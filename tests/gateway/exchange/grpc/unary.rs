@@ -4,7 +4,6 @@ use super::service::{Create, Get, Item, Messages, Shop, one};
 use super::{before, ruled};
 use crate::support::client::Request;
 use crate::support::ports;
-use prost::Message;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tonic::{Code, Response, Status};
@@ -230,8 +229,6 @@ fn calls_are_balanced_one_by_one_over_connections_that_stay() {
 fn a_descriptor_set_is_as_good_as_its_source() {
     let shop = shop();
     let folder = super::folder();
-    let set = protox::Compiler::new([folder.path()]).is_ok();
-    assert!(set);
     let mut loading = tollgate::exchange::grpc::Schema::load(&[folder.path().join("shop.proto")], &[]);
     let pool = loading.schema.as_mut().expect("a schema").pool().encode_to_vec();
     std::fs::write(folder.path().join("shop.binpb"), pool).expect("a set");
@@ -239,5 +236,4 @@ fn a_descriptor_set_is_as_good_as_its_source() {
     let gateway = crate::support::gateway::Gateway::start_in(folder, &yaml.replace("UPSTREAM", &shop.url()));
     let answer = gateway.get("/v1/shelves/1/items/2?revision=3");
     assert_eq!(answer.json()["price"], "3");
-    assert!(Item::new("", 0).encode_to_vec().is_empty());
 }
