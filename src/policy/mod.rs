@@ -29,7 +29,7 @@ mod watch;
 
 pub use body::{
     BodyStream, BodyWork, Changed, KeptAs, OnResponseBody, OnUpstreamAnswer, OnUpstreamRequest, WholeBody,
-    forget_length,
+    forget_content, forget_length,
 };
 pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{
