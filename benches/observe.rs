@@ -49,7 +49,7 @@ fn attempt() -> FinishedAttempt {
 fn entry<'a>(id: &'a RequestId, trace: &TraceContext) -> AccessEntry<'a> {
     AccessEntry {
         time: TIME,
-        ids: Ids { request: id.as_bytes(), trace: Some(trace.trace_id) },
+        ids: Ids { request: id.as_bytes(), trace: Some(trace.trace_id), batch: None },
         who: Who {
             client: Some([192, 0, 2, 1].into()),
             listener: "http",
@@ -65,13 +65,22 @@ fn entry<'a>(id: &'a RequestId, trace: &TraceContext) -> AccessEntry<'a> {
             query: Some(b"page=2&sort=price"),
         },
         matched: Matched { api: Some("shop"), route: Some("GET /products/{id}") },
-        outcome: Outcome { status: 200, reason: None, bytes_in: 0, bytes_out: 1_024, cache: None, fallback: None },
+        outcome: Outcome {
+            status: 200,
+            reason: None,
+            bytes_in: 0,
+            bytes_out: 1_024,
+            cache: None,
+            fallback: None,
+            socket: None,
+        },
         timings: Timings {
             total: Duration::from_micros(1_200),
             gateway: Duration::from_micros(30),
             upstream: Some(Duration::from_micros(1_170)),
         },
         upstream: Some(Answer { upstream: "catalog", endpoint: Some("10.0.0.1:8080"), attempts: 1 }),
+        parts: &[],
     }
 }
 

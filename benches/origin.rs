@@ -2,7 +2,8 @@
 //!
 //! One thread, keep-alive, answers made once at start. `/…100k…` is answered with 100,000 bytes, `/…json…` with 20 KB of JSON,
 //! a request with a body with the length of that body, `/origin/stats` with what was counted, anything else with 1,024 bytes. It reads only
-//! what its clients (proxies of the bench) send: a head of at most 16 KiB, a body announced by `Content-Length`.
+//! what its clients (proxies of the bench) send: a head of at most 16 KiB, a body announced by `Content-Length`, or in
+//! chunks where head and body have at most 16 KiB together.
 
 use std::cell::Cell;
 use std::io;
@@ -36,6 +37,7 @@ struct Origin {
 /// The end of one request in the bytes read so far, and how it is to be answered.
 struct Request {
     head: usize,
+    /// Bytes of the body on the wire.
     body: usize,
     answer: Answer,
 }
@@ -44,7 +46,7 @@ enum Answer {
     Small,
     Large,
     Json,
-    Length,
+    Length(usize),
     Stats,
 }
 
@@ -90,8 +92,8 @@ impl Origin {
             Answer::Small => stream.write_all(&self.small).await,
             Answer::Large => stream.write_all(&self.large).await,
             Answer::Json => stream.write_all(&self.json).await,
-            Answer::Length => {
-                let body = format!("{{\"length\":{}}}", request.body);
+            Answer::Length(length) => {
+                let body = format!("{{\"length\":{length}}}");
                 stream.write_all(&response("application/json", body.as_bytes())).await
             }
             Answer::Stats => {
@@ -122,7 +124,7 @@ fn response(media_type: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// The first request of `bytes` if its head is there whole.
+/// The first request of `bytes` if its head is there whole, and its body where it comes in chunks.
 fn parse(bytes: &[u8]) -> Option<Request> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let mut lines = bytes.get(..head)?.split(|byte| *byte == b'\n');
@@ -130,8 +132,26 @@ fn parse(bytes: &[u8]) -> Option<Request> {
     if line.starts_with(b"GET ") {
         return Some(Request { head, body: 0, answer: answer_to(line) });
     }
-    let body = lines.find_map(content_length).unwrap_or(0);
-    Some(Request { head, body, answer: Answer::Length })
+    let (body, length) = match lines.find_map(content_length) {
+        Some(length) => (length, length),
+        None => chunks(bytes.get(head..)?)?,
+    };
+    Some(Request { head, body, answer: Answer::Length(length) })
+}
+
+/// The bytes on the wire and the length of a body in chunks (RFC 9112 §7.1, without trailers) that is there whole.
+fn chunks(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (mut at, mut length) = (0, 0);
+    loop {
+        let rest = bytes.get(at..)?;
+        let line = rest.windows(2).position(|window| window == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(rest.get(..line)?).ok()?, 16).ok()?;
+        at += line + 2 + size + 2;
+        length += size;
+        if size == 0 {
+            return (at <= bytes.len()).then_some((at, length));
+        }
+    }
 }
 
 fn answer_to(line: &[u8]) -> Answer {

@@ -14,7 +14,7 @@ MAX_PARAMETERS, MAX_BOOLS, MAX_METHODS, MAX_FIELDS = 5, 1, 3, 8
 
 # Who may import whom, downwards only; `value` lies below all. What stands at the top may see everything beneath it.
 BELOW_CLI = set(
-    "server config snapshot routing request policy upstream proxy exchange cache consumer fetch reply listener observe admin shared_state"
+    "server config snapshot routing request policy upstream proxy exchange cache consumer fetch reply listener observe admin shared_state websocket"
     .split()
 )
 IMPORTS = {
@@ -22,22 +22,23 @@ IMPORTS = {
     "lib": set(),
     "cli": BELOW_CLI,
     "server": BELOW_CLI - {"server"},
-    "proxy": set("snapshot routing policy exchange cache upstream request reply observe listener".split()),
+    "proxy": set("snapshot routing policy exchange cache upstream request reply observe listener websocket".split()),
     "admin": set("snapshot cache observe".split()),
-    "snapshot": set("config routing policy exchange cache upstream consumer fetch listener request reply observe shared_state".split()),
+    "snapshot": set("config routing policy exchange cache upstream consumer fetch listener request reply observe shared_state websocket".split()),
     "config": {"policy", "cache", "shared_state"},
-    "policy": set("request reply consumer fetch observe shared_state".split()),
-    "exchange": set("upstream routing request reply observe".split()),
+    "policy": set("request reply consumer fetch observe shared_state websocket".split()),
+    "exchange": set("upstream routing request reply observe websocket".split()),
     "routing": {"observe", "request"},
     "upstream": {"observe"},
     "cache": {"request", "observe", "shared_state"},
     "listener": {"observe", "reply", "request"},
-    "request": {"consumer", "observe"},
+    "request": {"consumer", "observe", "websocket"},
     "reply": set(),
     "observe": set(),
     "consumer": set(),
     "fetch": {"observe"},
     "shared_state": {"observe"},
+    "websocket": {"observe"},
     "value": set(),
 }
 

@@ -9,6 +9,8 @@
 //! 4. [`policy`]: what decides; one policy, one home. [`policy::auth`] asks who calls, of the callers in [`consumer`].
 //! 5. [`upstream`]: who answers; endpoints, balancing, health.
 //!
+//! Beside them [`websocket`] knows the frames that upgraded connections carry.
+//!
 //! [`proxy`] ties them to Pingora's callbacks, one file per callback:
 //!
 //! | moment | Pingora callback = file in `proxy/` |
@@ -45,3 +47,4 @@ pub mod shared_state;
 pub mod snapshot;
 pub mod upstream;
 pub mod value;
+pub mod websocket;

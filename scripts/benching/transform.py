@@ -28,7 +28,7 @@ def json2k(bench):
     items = [{"id": n, "name": f"article number {n}", "price": 10.50, "cost": 7.25, "tags": ["a", "b"]} for n in range(20)]
     body = json.dumps({"order": {"no": 12345678901234567890, "items": items}, "internal": "x" * 200, "trace": "t"})
     post = f'wrk.method = "POST" wrk.body = [==[{body}]==]'
-    asked = load.Load(post, None, "/", body.encode(), headers={"Content-Type": "application/json"})
+    asked = load.Load(post, None, "/", body.encode(), headers={"Content-Type": "application/json"}, changed=True)
     rules = ", request: { json: { set: { /channel: web }, remove: [/internal, /trace] } }"
     wanted = {"gateway": ("gateway", 1, Policy()), "gateway json2k": ("gateway", 1, Policy(route=rules))}
     if "gateway" not in bench.peers:

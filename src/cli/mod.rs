@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod explain;
 mod fmt;
+mod import;
 mod run;
 mod schema;
 
@@ -36,6 +37,8 @@ enum Verb {
     Explain(explain::Explain),
     /// Print a file in its canonical spelling.
     Fmt(fmt::Fmt),
+    /// Print routes for a service that is described elsewhere. Exit 0: printed, 1: problems, 2: usage.
+    Import(import::Import),
     /// Print the JSON Schema of the configuration, for editors.
     Schema(schema::Schema),
     /// Print completions for a shell.
@@ -58,6 +61,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(check) => check.execute(),
         Verb::Explain(explain) => explain.execute(),
         Verb::Fmt(fmt) => fmt.execute(),
+        Verb::Import(import) => import.execute(),
         Verb::Schema(schema) => schema.execute(),
         Verb::Completions(completions) => completions.execute(),
         Verb::Demo(demo) => demo.execute(),

@@ -1,8 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{
-    Config, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig, RouteConfig,
-    Routes, UpstreamConfig,
+    Config, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig,
+    RouteConfig, Routes, UpstreamConfig,
 };
 use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
 use std::time::Duration;
@@ -32,6 +32,9 @@ pub fn check(config: &Config, problems: &mut Problems) {
     }
     if let Some(keys) = config.server.max_keys.filter(|keys| !(1_000..=100_000_000).contains(&keys.value)) {
         problems.error(keys.place, "`max_keys` is from 1000 to 100000000");
+    }
+    if let Some(gathered) = config.server.gathered.filter(|gathered| gathered.get() < 1 << 20) {
+        problems.error(gathered.place, "`gathered` is 1MiB or more").hint("answers that are larger are 503");
     }
     listeners(config, problems);
     retries(config.defaults.retries.as_ref(), problems);
@@ -148,6 +151,12 @@ fn upstream(name: &Spanned<String>, upstream: &UpstreamConfig, problems: &mut Pr
     {
         problems.error(path.place, "a check by TCP asks for no path; leave one of `path` and `tcp` out");
     }
+    if let Some(health) = &upstream.health
+        && let Some(grpc) = health.grpc.as_ref().filter(|_| health.tcp || health.path.is_some())
+    {
+        problems
+            .error(grpc.place, "an endpoint is asked in one way; leave all but one of `path`, `grpc` and `tcp` out");
+    }
     for interval in [upstream.health.as_ref().map(|it| it.interval), upstream.discover.as_ref().map(|it| it.interval)] {
         if let Some(interval) = interval.filter(|interval| interval.is_zero()) {
             problems.error(interval.place, "`interval` must be longer than nothing").hint("write `5s`");
@@ -190,6 +199,7 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     let actions = [
         route.to.as_ref().map(|to| to.place),
         route.combine.as_ref().map(|combine| combine.place),
+        route.batch.as_ref().map(|batch| batch.place),
         route.redirect.as_ref().map(|redirect| redirect.place),
         route.respond.as_ref().map(|respond| respond.place),
         route.mock.as_ref().map(|mock| mock.place),
@@ -198,13 +208,13 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     match given.as_slice() {
         [] => {
             problems.error(key.place, "the route does nothing").hint(
-                "write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `redirect:`, `respond:` or `mock:`",
+                "write `to: http://10.0.0.1:8080`, the name of an upstream, `combine:`, `batch:`, `redirect:`, `respond:` or `mock:`",
             );
         }
         [_] => {}
         [first, second, ..] => {
             problems
-                .error(*second, "a route has exactly one of `to`, `combine`, `redirect`, `respond` and `mock`")
+                .error(*second, "a route has exactly one of `to`, `combine`, `batch`, `redirect`, `respond` and `mock`")
                 .related(*first, "the first is here");
         }
     }
@@ -213,6 +223,12 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     }
     if let Some(OrOff::On(mirror)) = route.mirror.as_ref().filter(|_| route.to.is_none()) {
         problems.error(mirror.to.place, "`mirror` copies what goes to an upstream, and there is none here");
+    }
+    if let Some(OrOff::On(websocket)) = route.websocket.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(websocket.place, "`websocket` is for what an upstream speaks, and there is none here");
+    }
+    if let Some(OrOff::On(events)) = route.events.as_ref().filter(|_| route.to.is_none()) {
+        problems.error(events.place, "`events` is for what an upstream streams, and there is none here");
     }
     if let Some(OrOff::On(hedge)) = route.hedge.as_ref().filter(|_| route.to.is_none()) {
         problems.error(hedge.after.place, "`hedge` asks an upstream twice, and there is none here");
@@ -227,7 +243,9 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     if let Some(rule) = changed.filter(|_| route.to.is_none()) {
         problems.error(rule.place, "`request` changes what an upstream sees, and there is none here");
     }
-    if let Some(combine) = &route.combine {
+    let calls = route.combine.as_ref().map(|combine| ("the calls of a `combine`", combine.place));
+    let made = calls.or(route.batch.as_ref().map(|batch| ("the requests of a `batch`", batch.place)));
+    if let Some((what, place)) = made {
         let written = [
             ("cache", route.cache.is_some()),
             ("preserve_host", route.preserve_host.is_some()),
@@ -235,13 +253,68 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
         ];
         for (name, _) in written.into_iter().filter(|(_, written)| *written) {
             problems
-                .error(combine.place, format!("`{name}` has no effect on the calls of a `combine`"))
-                .hint("leave it out; each part says its own path, fields and body");
+                .error(place, format!("`{name}` has no effect on {what}"))
+                .hint("leave it out; each of them says its own path, fields and body");
         }
+    }
+    if let Some(grpc) = &route.grpc {
+        beside_calls((grpc.place, "grpc"), route, problems);
+        within_grpc(grpc, problems);
+    }
+    if let Some(message) = &route.message {
+        beside_calls((message.place, "message"), route, problems);
     }
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
     {
         problems.error(redirect.status.place, "a redirect's status is 301, 302, 303, 307 or 308");
+    }
+}
+
+/// What has no meaning for calls that the gateway makes itself.
+fn beside_calls((place, own): (Place, &str), route: &RouteConfig, problems: &mut Problems) {
+    let written = [
+        ("cache", route.cache.is_some()),
+        ("fallback", route.fallback.is_some()),
+        ("hedge", route.hedge.is_some()),
+        ("mirror", route.mirror.is_some()),
+        ("preserve_host", route.preserve_host.is_some()),
+        ("request", route.request.is_some()),
+        ("rewrite", route.rewrite.is_some()),
+        ("sticky", route.sticky.is_some()),
+        ("strip", route.strip.is_some()),
+    ];
+    for (name, _) in written.into_iter().filter(|(_, written)| *written) {
+        problems
+            .error(place, format!("`{name}` has no effect on the calls of `{own}`"))
+            .hint("leave it out; the message is made of the request as it came");
+    }
+}
+
+/// What does not go together in a `grpc`.
+fn within_grpc(grpc: &Spanned<GrpcConfig>, problems: &mut Problems) {
+    let ruled = grpc.rules.as_ref().is_some_and(|rules| rules.value);
+    if let Some(rules) = grpc.rules.as_ref().filter(|rules| !rules.value) {
+        problems.error(rules.place, "`rules: false` makes no routes").hint("leave it out, and write `method`");
+    }
+    if let Some(method) = grpc.method.as_ref().filter(|_| ruled) {
+        problems.error(method.place, "`grpc` has exactly one of `method` and `rules`");
+    }
+    let of_method = [("path", &grpc.path), ("body", &grpc.body), ("response_body", &grpc.response_body)];
+    for (name, written) in of_method {
+        if let Some(text) = written.as_ref().filter(|_| ruled) {
+            problems.error(text.place, format!("`{name}` stands in the rules of the schema"));
+        }
+    }
+    if let Some(service) = grpc.service.first().filter(|_| !ruled) {
+        problems.error(service.place, "`service` chooses services for `rules`, and there are none here");
+    }
+    if grpc.proto.is_empty() {
+        problems
+            .error(grpc.place, "`grpc` knows no messages")
+            .hint("write `proto: protos/shop.proto`, or a descriptor set");
+    }
+    if let Some(most) = grpc.most.as_ref().filter(|most| !(1..=1 << 30).contains(&most.get())) {
+        problems.error(most.place, "`most` is from 1B to 1GiB");
     }
 }

@@ -1,7 +1,7 @@
 //! The policies that every level may set: gateway (`defaults:`), api and route. The most specific replaces the others
 //! whole.
 
-use super::{FallbackConfig, HedgeConfig, MirrorConfig};
+use super::{EventsConfig, FallbackConfig, HedgeConfig, MirrorConfig};
 use crate::cache::CacheConfig;
 use crate::policy::allow::{AllowConfig, DefaultConfig};
 use crate::policy::auth::RouteAuthConfig;
@@ -15,8 +15,9 @@ use crate::policy::limit::{LimitConfig, PlanUse};
 use crate::policy::maintenance::MaintenanceConfig;
 use crate::policy::security_headers::SecurityHeadersConfig;
 use crate::policy::transform::{RequestConfig, ResponseConfig};
+use crate::policy::websocket::WebSocketConfig;
 use crate::value::form::{short_form, with_short_form};
-use crate::value::{ByteSize, Duration, Invalid, OneOrMany, OrOff, Percent, Priority, Spanned};
+use crate::value::{ByteSize, Duration, GrpcCode, Invalid, OneOrMany, OrOff, Percent, Priority, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -70,6 +71,9 @@ macro_rules! with_defaults {
             /// Protection of cookie-borne identity against pages of other sites. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub csrf: Option<$crate::value::OrOff<$crate::policy::csrf::CsrfConfig>>,
+            /// Who may open WebSockets, and what may be done on them: `true`, or a map. Default: anybody anything.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub websocket: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::policy::websocket::WebSocketConfig>>>,
             /// How much may pass: `100/s per consumer`; several limits hold together. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub limit: Option<$crate::value::OrOff<$crate::value::OneOrMany<$crate::policy::limit::LimitConfig>>>,
@@ -90,6 +94,9 @@ macro_rules! with_defaults {
             /// Idempotent requests only. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub hedge: Option<$crate::value::OrOff<$crate::config::HedgeConfig>>,
+            /// What becomes of streams of server-sent events: `true`, how often they are kept alive, or a map. Default off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub events: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::config::EventsConfig>>>,
             /// What stands in for an upstream that is out: another upstream, or a map with `stale`, `to`, `respond`. Default off.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub fallback: Option<$crate::value::OrOff<$crate::value::Spanned<$crate::config::FallbackConfig>>>,
@@ -134,12 +141,14 @@ macro_rules! with_defaults {
                     ip: self.ip.as_ref(),
                     cors: self.cors.as_ref(),
                     csrf: self.csrf.as_ref(),
+                    websocket: self.websocket.as_ref(),
                     limit: self.limit.as_ref(),
                     cache: self.cache.as_ref(),
                     plan: self.plan,
                     max_in_flight: self.max_in_flight.as_ref(),
                     mirror: self.mirror.as_ref(),
                     hedge: self.hedge.as_ref(),
+                    events: self.events.as_ref(),
                     fallback: self.fallback.as_ref(),
                     fault: self.fault.as_ref(),
                     maintenance: self.maintenance.as_ref(),
@@ -186,6 +195,8 @@ pub struct Policies<'a> {
     pub cors: Option<&'a OrOff<Spanned<CorsConfig>>>,
     /// Other sites.
     pub csrf: Option<&'a OrOff<CsrfConfig>>,
+    /// WebSockets.
+    pub websocket: Option<&'a OrOff<Spanned<WebSocketConfig>>>,
     /// Limits.
     pub limit: Option<&'a OrOff<OneOrMany<LimitConfig>>>,
     /// Answers from memory.
@@ -196,6 +207,8 @@ pub struct Policies<'a> {
     pub max_in_flight: Option<&'a OrOff<Spanned<u32>>>,
     /// Copies for another upstream.
     pub mirror: Option<&'a OrOff<MirrorConfig>>,
+    /// Streams of events.
+    pub events: Option<&'a OrOff<Spanned<EventsConfig>>>,
     /// A second attempt.
     pub hedge: Option<&'a OrOff<HedgeConfig>>,
     /// What stands in for an upstream.
@@ -241,12 +254,14 @@ impl<'a> Policies<'a> {
             ip: self.ip.or(outer.ip),
             cors: self.cors.or(outer.cors),
             csrf: self.csrf.or(outer.csrf),
+            websocket: self.websocket.or(outer.websocket),
             limit: self.limit.or(outer.limit),
             cache: self.cache.or(outer.cache),
             plan: self.plan.or(outer.plan),
             max_in_flight: self.max_in_flight.or(outer.max_in_flight),
             mirror: self.mirror.or(outer.mirror),
             hedge: self.hedge.or(outer.hedge),
+            events: self.events.or(outer.events),
             fallback: self.fallback.or(outer.fallback),
             fault: self.fault.or(outer.fault),
             maintenance: self.maintenance.or(outer.maintenance),
@@ -340,6 +355,8 @@ pub enum RetryOn {
     Timeout,
     /// This status.
     Status(u16),
+    /// This status of gRPC.
+    Grpc(GrpcCode),
 }
 
 impl FromStr for RetryOn {
@@ -352,8 +369,12 @@ impl FromStr for RetryOn {
             "timeout" => Ok(Self::Timeout),
             _ => match text.parse() {
                 Ok(status @ 400..=599) => Ok(Self::Status(status)),
-                _ => Err(Invalid::new(format!("`{text}` is nothing to retry on"))
-                    .hint("write `connect`, `reset`, `timeout`, or a status from 400 to 599")),
+                _ => match text.parse() {
+                    Ok(code) if code != GrpcCode::OK => Ok(Self::Grpc(code)),
+                    _ => Err(Invalid::new(format!("`{text}` is nothing to retry on")).hint(
+                        "write `connect`, `reset`, `timeout`, a status from 400 to 599, or one of gRPC such as `unavailable`",
+                    )),
+                },
             },
         }
     }
@@ -366,6 +387,7 @@ impl std::fmt::Display for RetryOn {
             Self::Reset => f.write_str("reset"),
             Self::Timeout => f.write_str("timeout"),
             Self::Status(status) => status.fmt(f),
+            Self::Grpc(code) => code.fmt(f),
         }
     }
 }

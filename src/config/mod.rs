@@ -3,16 +3,20 @@
 //! The doc comments of these types are the descriptions of the JSON Schema: they speak to operators.
 
 mod affinity;
+mod batch;
 mod check;
 mod combine;
 mod consumer;
 mod defaults;
+mod events;
 mod fallback;
 mod fmt;
 mod gateway;
+mod grpc;
 mod hedge;
 mod listener;
 mod load;
+mod message;
 mod mirror;
 mod route;
 mod route_key;
@@ -21,18 +25,22 @@ mod upstream;
 pub mod yaml;
 
 pub use affinity::AffinityConfig;
+pub use batch::{BatchConfig, MOST_BATCHED};
 pub use check::weight as check_weight;
-pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
+pub use combine::{CalledConfig, CombineConfig, MarkConfig, MergeConfig, PartCacheConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
+pub use events::EventsConfig;
 pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
+pub use grpc::{GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
 pub use hedge::{HedgeAfter, HedgeConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
 };
 pub use load::{Failed, Loaded, load, load_str, read, read_str};
+pub use message::MessageConfig;
 pub use mirror::{CompareConfig, Compared, MOST_MIRRORED, MirrorConfig};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};

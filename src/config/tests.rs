@@ -278,7 +278,7 @@ fn refuses_settings_that_exclude_one_another() {
         ("routes: { /a: {} }", "1:11 the route does nothing"),
         (
             "routes: { /a: { to: 'http://a', respond: {} } }",
-            "1:42 a route has exactly one of `to`, `combine`, `redirect`, `respond` and `mock`",
+            "1:42 a route has exactly one of `to`, `combine`, `batch`, `redirect`, `respond` and `mock`",
         ),
         ("routes: { /a: { redirect: { to: /b, status: 200 } } }", "1:45 a redirect's status is"),
         ("upstreams: { a: {} }", "1:14 upstream `a` has no endpoint"),

@@ -184,11 +184,14 @@ text_form!(HashConfig, "client, path, header NAME or cookie NAME", {});
 /// Active health checks.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(remote = "HealthConfig", deny_unknown_fields, default)]
-#[schemars(transform = with_short_form("The path alone."))]
+#[schemars(transform = with_short_form("The path alone, or `grpc`."))]
 pub struct HealthConfig {
     /// What is asked for by GET. Without it, or with tcp, a connection is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Spanned<String>>,
+    /// The service that the health service of gRPC is asked about; empty for the server as a whole, in short `grpc`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<Spanned<String>>,
     /// Whether only a connection is made. Default false.
     pub tcp: bool,
     /// From one check to the next. Default 5s.
@@ -213,6 +216,7 @@ impl Default for HealthConfig {
     fn default() -> Self {
         Self {
             path: None,
+            grpc: None,
             tcp: false,
             interval: Spanned::nowhere(Duration::from_secs(5)),
             timeout: Duration::from_secs(2),
@@ -229,17 +233,19 @@ impl FromStr for HealthConfig {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "grpc" {
+            return Ok(Self { grpc: Some(Spanned::nowhere(String::new())), ..Self::default() });
+        }
         if !text.starts_with('/') {
-            return Err(
-                Invalid::new("a health check's path begins with `/`").hint("write `/healthz`, or `{ tcp: true }`")
-            );
+            return Err(Invalid::new("a health check's path begins with `/`")
+                .hint("write `/healthz`, `grpc`, or `{ tcp: true }`"));
         }
         Ok(Self { path: Some(Spanned::nowhere(text.to_owned())), ..Self::default() })
     }
 }
-short_form!(HealthConfig, "a path, or a map", |health, place| {
-    if let Some(path) = &mut health.path {
-        path.place = place;
+short_form!(HealthConfig, "a path, `grpc`, or a map", |health, place| {
+    for written in [&mut health.path, &mut health.grpc].into_iter().flatten() {
+        written.place = place;
     }
 });
 

@@ -27,9 +27,17 @@ pub(super) fn unpacked(body: Bytes, headers: &HeaderMap, most: usize) -> Result<
         b"gzip" | b"x-gzip" => {}
         _ => return Err(Packed::Otherwise),
     }
+    gunzip(&body, most)
+}
+
+/// What gzip holds, at most so many bytes of it: nothing beyond is unpacked.
+///
+/// # Errors
+/// It is damaged, or longer.
+pub(super) fn gunzip(packed: &[u8], most: usize) -> Result<Bytes, Packed> {
     let mut out = Vec::new();
     let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    match MultiGzDecoder::new(&*body).take(bound).read_to_end(&mut out) {
+    match MultiGzDecoder::new(packed).take(bound).read_to_end(&mut out) {
         Err(_) => Err(Packed::Damaged),
         Ok(_) if out.len() > most => Err(Packed::TooLong),
         Ok(_) => Ok(out.into()),

@@ -24,10 +24,36 @@ pub trait Exchange: Send + Sync {
     /// What it does, in lines of the plan that `explain` prints; the first says it in short. Never a secret.
     fn describe(&self) -> Vec<String>;
 
-    /// A drawing of it as a Mermaid flow chart, where there is something to draw.
-    fn draw(&self) -> Option<String> {
+    /// What is shown of it beside that, where there is something to show.
+    fn show(&self, _what: Show<'_>) -> Option<String> {
         None
     }
+}
+
+/// What is shown of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub enum Show<'a> {
+    /// A drawing of it as a Mermaid flow chart.
+    Chart,
+    /// What becomes of that request, in lines.
+    Request(&'a Shown<'a>),
+}
+
+/// A request that `explain` is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path, normalised.
+    pub path: &'a str,
+    /// The query, without the question mark.
+    pub query: Option<&'a str>,
+    /// What the route's path captured.
+    pub captures: &'a [Box<str>],
+    /// The header fields, as policies have left them.
+    pub fields: &'a HeaderMap,
+    /// The body; none where it is empty.
+    pub body: &'a [u8],
 }
 
 /// An answer in the making.
@@ -87,6 +113,11 @@ pub trait Frames: Send {
     /// # Errors
     /// Why the body breaks off.
     async fn next(&mut self) -> Result<Option<Frame>, Box<Reply>>;
+
+    /// Whether it lasts as long as it lasts, rather than until the deadline.
+    fn is_endless(&self) -> bool {
+        false
+    }
 }
 
 /// Asks for a piece of the client's body; answered with `None` at its end.

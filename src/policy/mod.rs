@@ -26,6 +26,7 @@ mod setup;
 mod stage;
 pub mod transform;
 mod watch;
+pub mod websocket;
 
 pub use body::{
     BodyStream, BodyWork, Changed, KeptAs, OnResponseBody, OnUpstreamAnswer, OnUpstreamRequest, WholeBody,

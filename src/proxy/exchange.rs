@@ -4,10 +4,10 @@
 use super::answer::{write, write_refusal};
 use super::answer_body::{deliver, may_have_body};
 use super::bodies::Down;
-use super::ctx::ProxyCtx;
+use super::ctx::{Flow, ProxyCtx};
 use super::{Gate, request_body_filter, response_body_filter, response_filter, response_trailer_filter};
 use crate::exchange::call::{Ledger, Origin};
-use crate::exchange::{Answer, ClientBody, Exchange, Frame, Frames, Incoming, Want};
+use crate::exchange::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Want};
 use crate::reply::{Reason, Reply};
 use crate::request::ORIGIN_FIELDS;
 use bytes::Bytes;
@@ -21,11 +21,21 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Runs an exchange to its end. An error has been told to nobody yet: `fail_to_proxy` does.
 pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx, exchange: Arc<dyn Exchange>) -> Result<()> {
+    run_with(gate, session, ctx, |incoming| exchange.answer(incoming)).await
+}
+
+/// Runs whatever answers a request to its end.
+pub async fn run_with(
+    gate: &Gate,
+    session: &mut Session,
+    ctx: &mut ProxyCtx,
+    answer: impl FnOnce(Incoming) -> Answering,
+) -> Result<()> {
     let origin = Arc::new(origin(gate, session, ctx));
     ctx.exchange.origin = Some(Arc::clone(&origin));
     let (body, wants) = ClientBody::new();
     let mut client = Client::new(session, ctx, wants);
-    let answering = exchange.answer(incoming(gate, session, ctx, (body, origin)));
+    let answering = answer(incoming(gate, session, ctx, (body, origin)));
     match answered(answering, session, ctx, &mut client).await? {
         Ok(Answer::Whole(fixed)) => write(session, ctx, fixed).await,
         Ok(Answer::Stream { status, headers, body }) => {
@@ -37,7 +47,7 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx, exchang
 
 /// Waits for the answer, while the client's body is read as far as it is asked for.
 pub async fn answered(
-    mut answering: crate::exchange::Answering,
+    mut answering: Answering,
     session: &mut Session,
     ctx: &mut ProxyCtx,
     client: &mut Client,
@@ -93,7 +103,7 @@ pub fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
     }
     let field = request.headers.get(header::HOST).cloned();
     let host = field.or_else(|| request.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()));
-    let timeout = ctx.route().and_then(|route| route.timeout);
+    let (timeout, own) = (ctx.timeout(), ctx.route().and_then(|route| route.timeout));
     Origin {
         client: ctx.cx.client,
         caller: ctx.cx.identity.caller.clone(),
@@ -105,6 +115,8 @@ pub fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
         request_id: ctx.ids.request.clone(),
         trace: ctx.ids.trace,
         deadline: timeout.and_then(|timeout| ctx.cx.time.started.checked_add(timeout)),
+        impatient: timeout != own,
+        deadline_header: ctx.route().and_then(|route| route.deadline_header.as_deref().cloned()),
         flow: ctx.exchange.flow,
         priority: ctx.route().map(|route| route.priority).unwrap_or_default(),
         worker: gate.worker,
@@ -200,6 +212,9 @@ pub async fn stream(
     client: &mut Client,
     (status, headers, mut frames): (StatusCode, HeaderMap, Box<dyn Frames>),
 ) -> Result<()> {
+    if frames.is_endless() {
+        ctx.exchange.flow = Flow::Streaming;
+    }
     let (mut parts, ()) = http::Response::new(()).into_parts();
     parts.status = status;
     parts.headers = headers;

@@ -5,6 +5,8 @@
 //! though its answer was whole. Behind the fence it reads the current request to its last byte and no further, by the
 //! very head that was checked, and what it drops comes back to whoever reads the next head.
 
+use super::inside::Inside;
+use super::tunnel::Carrier;
 use crate::listener::head::{Alarm, BodyLength, Extent, HeadReader};
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -20,7 +22,7 @@ use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -107,7 +109,8 @@ impl Line {
         Poll::Pending
     }
 
-    fn poll_tunnel(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+    /// Reads on, whatever it is that comes.
+    pub fn poll_tunnel(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let early = self.reader.bytes().len().min(buffer.remaining());
         if early > 0 {
             buffer.put_slice(&self.reader.take(early));
@@ -156,6 +159,8 @@ pub struct Fence {
     /// When the exchange is to be over, in nanoseconds from the beginning of the connection; zero where it may last.
     deadline: AtomicU64,
     returned: Arc<Returned>,
+    /// What looks at the frames of a WebSocket, where something does.
+    carrier: OnceLock<Box<Carrier>>,
 }
 
 impl Fence {
@@ -166,6 +171,7 @@ impl Fence {
             after: AtomicU8::new(After::Close as u8),
             deadline: AtomicU64::new(0),
             returned: Arc::clone(returned),
+            carrier: OnceLock::new(),
         }
     }
 
@@ -174,10 +180,26 @@ impl Fence {
         session.as_http1()?.stream().as_any().downcast_ref()
     }
 
+    /// What it is part of, where the gateway has made the connection to itself.
+    pub fn inside(&self) -> Option<&Inside> {
+        self.stream()?.as_any().downcast_ref()
+    }
+
     /// Says what is to become of the connection should Pingora let go of it. [`After::Tunnel`] opens the fence: what was
     /// held back and all that follows belongs to the protocol agreed on (RFC 9110 §7.8).
     pub fn then(&self, after: After) {
         self.after.store(after as u8, Ordering::Relaxed);
+    }
+
+    /// Opens the fence as [`After::Tunnel`] does, for a WebSocket that is looked at.
+    pub fn carry(&self, carrier: Carrier) {
+        self.then(After::Tunnel);
+        let _ = self.carrier.set(Box::new(carrier)); // a connection is upgraded once
+    }
+
+    /// What looks at the frames of the WebSocket, where something does.
+    pub fn carrier(&self) -> Option<&Carrier> {
+        self.carrier.get().map(|carrier| &**carrier)
     }
 
     /// Ends the exchange at that time, whatever it then waits for: reads and writes that would wait longer fail, once.
@@ -211,6 +233,11 @@ impl Fence {
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
 
+    /// Who carries what is read and written, and over which connection.
+    fn carried(&mut self) -> Option<(&mut Carrier, &mut Line)> {
+        Some((self.carrier.get_mut()?, self.line.as_mut()?))
+    }
+
     fn stream_mut(&mut self) -> Result<Pin<&mut Stream>> {
         let line = self.line.as_mut().ok_or_else(|| std::io::Error::from(ErrorKind::NotConnected))?;
         Ok(Pin::new(&mut line.stream))
@@ -219,7 +246,10 @@ impl Fence {
 
 impl Drop for Fence {
     fn drop(&mut self) {
-        let after = After::read(&self.after);
+        let after = match self.carrier() {
+            Some(carrier) if carrier.has_told_client() => After::Linger,
+            _ => After::read(&self.after),
+        };
         if let Some(line) = self.line.take()
             && matches!(after, After::Keep | After::Linger)
         {
@@ -230,6 +260,9 @@ impl Drop for Fence {
 
 impl AsyncRead for Fence {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        if let Some((carrier, line)) = self.carried() {
+            return carrier.poll_read(line, context, buffer);
+        }
         let tunnel = After::read(&self.after) == After::Tunnel;
         let read = match &mut self.line {
             None => Poll::Ready(Ok(())),
@@ -243,11 +276,17 @@ impl AsyncRead for Fence {
 
 impl AsyncWrite for Fence {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        if let Some((carrier, line)) = self.carried() {
+            return carrier.poll_write(line, context, bytes);
+        }
         let written = self.stream_mut()?.poll_write(context, bytes);
         if written.is_pending() { self.wait(context) } else { written }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        if let Some((carrier, line)) = self.carried() {
+            return carrier.poll_flush(line, context);
+        }
         let flushed = self.stream_mut()?.poll_flush(context);
         if flushed.is_pending() { self.wait(context) } else { flushed }
     }
@@ -261,6 +300,10 @@ impl AsyncWrite for Fence {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
+        if let Some((carrier, line)) = self.carried() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return carrier.poll_write(line, context, first.map_or(&[], |slice| slice));
+        }
         let written = self.stream_mut()?.poll_write_vectored(context, slices);
         if written.is_pending() { self.wait(context) } else { written }
     }

@@ -6,6 +6,7 @@
 use super::answer::WORTH_DRAINING;
 use super::fence::{After, Fence, Line, Returned};
 use super::h2_connection::H2Connection;
+use super::inside::Inside;
 use super::{Gate, Random, log_refused_head, refusal_bytes, unix_millis};
 use crate::listener::head::{Arrival, HeadError, check};
 use crate::listener::{Connections, ListenerSpec, TooMany};
@@ -27,6 +28,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 
 /// The first line of HTTP/2's connection preface, which reads like a head of HTTP/1 (RFC 9113 §3.4).
 const PREFACE_HEAD: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
@@ -81,7 +83,7 @@ impl ServerApp for Front {
             H2Connection::serve(&self.proxy, self.listener().bounds, stream, shutdown).await;
         } else {
             let open = self.metrics.open(Protocol::Http1);
-            self.serve_h1(stream, client, shutdown, open).await;
+            self.serve_h1(stream, client, shutdown, Some(open)).await;
         }
         None
     }
@@ -103,12 +105,22 @@ impl Front {
         &self.gate.listener
     }
 
+    /// Serves a connection that the gateway has made to itself for a client. It is none of the listener's: the client's own
+    /// has been counted.
+    pub async fn serve_inside(self: &Arc<Self>, stream: Inside) {
+        let stream: Stream = Box::new(stream);
+        let client = client_of(&stream);
+        let (_open, shutdown) = watch::channel(false);
+        self.serve_h1(stream, client, &shutdown, None).await;
+    }
+
+    /// `open` counts the connection, where it is a client's.
     async fn serve_h1(
         self: &Arc<Self>,
         stream: Stream,
         client: Option<IpAddr>,
         shutdown: &ShutdownWatch,
-        mut open: OpenConnection,
+        mut open: Option<OpenConnection>,
     ) {
         let bounds = self.listener().bounds;
         let mut line = Line::new(stream);
@@ -124,12 +136,15 @@ impl Front {
                 Arrival::Refused(error) => return self.refuse_head(line.stream, client, error).await,
             };
             let head = line.reader.bytes().get(..length).unwrap_or_default();
-            if self.listener().protocols.h2c && head == PREFACE_HEAD {
+            if self.listener().protocols.h2c
+                && head == PREFACE_HEAD
+                && let Some(open) = &mut open
+            {
                 open.becomes(Protocol::Http2Clear);
                 return self.serve_h2c(line, shutdown).await;
             }
             let head = match check(head, &bounds.head) {
-                Ok(head) if self.listener().protocols.h1 => head,
+                Ok(head) if self.listener().protocols.h1 || open.is_none() => head,
                 Ok(_) => {
                     let detail = "This address speaks HTTP/2 only.";
                     let error = HeadError { reason: Reason::BadRequest, detail };

@@ -1,15 +1,19 @@
 //! All is over: one record in the metrics and one line in the access log, whatever the outcome.
 
 use super::ctx::{ProxyCtx, Purpose, unix_millis};
-use super::{Gate, mirror, upstream_peer};
+use super::fence::Fence;
+use super::{Gate, batch, mirror, upstream_peer};
+use crate::exchange::call::PartTold;
 use crate::observe::Worker;
-use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Timings, What, Who};
+use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Part, SocketOutcome, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, FallbackKind, Finished, FinishedAttempt, Method, ReasonIndex};
 use crate::reply::Reason;
 use crate::upstream::{Endpoint, Upstream};
+use crate::websocket::Counts;
 use http::{HeaderValue, Version, header};
 use pingora_core::Error;
 use pingora_proxy::Session;
+use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,9 +74,15 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
     let request = session.req_header();
     let route = ctx.route();
     let called = ctx.exchange.origin.as_ref().and_then(|origin| origin.ledger.last());
+    let told = ctx.exchange.origin.as_ref().map(|origin| origin.ledger.parts()).unwrap_or_default();
+    let parts: SmallVec<[Part<'_>; 8]> = told.iter().map(part).collect();
     let entry = AccessEntry {
         time: ctx.cx.time.wall.into(),
-        ids: Ids { request: ctx.ids.request.as_bytes(), trace: ctx.ids.trace.as_ref().map(|trace| trace.trace_id) },
+        ids: Ids {
+            request: ctx.ids.request.as_bytes(),
+            trace: ctx.ids.trace.as_ref().map(|trace| trace.trace_id),
+            batch: batch::within(session).map(HeaderValue::as_bytes),
+        },
         who: Who {
             client: Some(ctx.cx.client.address),
             listener: &gate.listener.name,
@@ -95,11 +105,32 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
             bytes_out: ctx.outcome.bytes_out,
             cache: ctx.cache.as_ref().map(|state| state.outcome.label().label()),
             fallback: ctx.exchange.standin.kind.map(FallbackKind::label),
+            socket: socket_of(session),
         },
         timings,
         upstream: answer_of(ctx, called.as_ref()),
+        parts: &parts,
     };
     gate.shared.access_log.record(gate.worker, &entry);
+}
+
+fn part(told: &PartTold) -> Part<'_> {
+    Part {
+        name: &told.name,
+        upstream: told.upstream.name(),
+        status: told.status,
+        duration: told.duration,
+        outcome: &told.outcome,
+        calls: told.calls,
+        span: told.span,
+    }
+}
+
+/// What came of the WebSocket, where it was looked at.
+fn socket_of(session: &Session) -> Option<SocketOutcome> {
+    let (counts, end, code) = Fence::of(&session.downstream_session)?.carrier()?.outcome();
+    let Counts { messages_in, messages_out } = counts;
+    Some(SocketOutcome { messages_in, messages_out, code, ended: end.label() })
 }
 
 /// Who answered, or was to: of a route that makes its answer out of calls, who was asked last.
@@ -158,7 +189,7 @@ pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &Header
     });
     let entry = AccessEntry {
         time: unix_millis(),
-        ids: Ids { request: request_id.as_bytes(), trace: None },
+        ids: Ids { request: request_id.as_bytes(), trace: None, batch: None },
         who: Who {
             client,
             listener: &gate.listener.name,
@@ -176,9 +207,11 @@ pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &Header
             bytes_out: 0,
             cache: None,
             fallback: None,
+            socket: None,
         },
         timings: Timings { total: Duration::ZERO, gateway: Duration::ZERO, upstream: None },
         upstream: None,
+        parts: &[],
     };
     gate.shared.access_log.record(gate.worker, &entry);
 }

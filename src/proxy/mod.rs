@@ -3,9 +3,11 @@
 mod affinity;
 mod answer;
 mod answer_body;
+mod batch;
 mod bodies;
 mod cache_hit_filter;
 mod cache_key_callback;
+mod called;
 mod ctx;
 mod deadline;
 mod early_request_filter;
@@ -16,7 +18,7 @@ mod fence;
 mod fields;
 mod front;
 mod h2_connection;
-mod hedge;
+mod inside;
 mod invalidation;
 mod logging;
 mod mirror;
@@ -33,6 +35,8 @@ mod response_cache_filter;
 mod response_filter;
 mod response_trailer_filter;
 mod retry;
+mod socket;
+mod tunnel;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;
@@ -42,6 +46,7 @@ use ctx::{Purpose, unix_millis};
 
 pub use ctx::ProxyCtx;
 pub use front::Front;
+pub use inside::Inward;
 use logging::log_refused_head;
 pub use random::Random;
 
@@ -75,6 +80,8 @@ pub struct Gate {
     pub worker: Worker,
     /// How fast a client may come.
     pub guards: Guards,
+    /// The way back to its front.
+    pub inward: Inward,
 }
 
 /// What bounds how fast one client comes, where the listener bounds it.

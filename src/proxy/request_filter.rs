@@ -7,7 +7,7 @@ use super::early_request_filter::set_path;
 use super::fence::Fence;
 use super::fields::{HeadFields, edit_request};
 use super::invalidation::purge;
-use super::{Gate, Random, deadline, exchange, fallback, hedge, read_ahead, upstream_peer};
+use super::{Gate, Random, batch, called, deadline, exchange, fallback, read_ahead, upstream_peer};
 use crate::exchange::Redirect;
 use crate::policy::transform::{Facts, Standing, Value};
 use crate::policy::{Decision, Resume, Wait};
@@ -69,8 +69,8 @@ pub async fn run(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resu
             bound(session, ctx);
             return Ok(false); // an endpoint is chosen once memory has no answer
         }
-        let hedges = |route: &Route| route.traffic.as_ref().is_some_and(|traffic| traffic.hedge.is_some());
-        if ctx.route().is_some_and(hedges) && Box::pin(hedge::run(gate, session, ctx)).await? {
+        let calls = |route: &Route| route.traffic.as_ref().is_some_and(|traffic| traffic.may_call());
+        if ctx.route().is_some_and(calls) && Box::pin(called::run(gate, session, ctx)).await? {
             return Ok(true);
         }
         let Err(reply) = upstream_peer::choose(gate, session, ctx) else {
@@ -102,6 +102,7 @@ async fn answer(gate: &Gate, session: &mut Session, ctx: &mut ProxyCtx) -> Resul
         None | Some(Action::Forward(_) | Action::Policies) => {
             write_refusal(session, ctx, &Reason::NoRoute.into()).await
         }
+        Some(Action::Batch(own)) => batch::run(gate, session, ctx, Arc::clone(own)).await,
         Some(Action::Exchange(own)) => exchange::run(gate, session, ctx, Arc::clone(own)).await,
         Some(Action::Respond(answers)) => {
             if let Some(delay) = answers.delay {

@@ -6,11 +6,11 @@ use super::answer::{answered, waits_for_leave};
 use super::answer_body;
 use super::bodies::{Down, Streams};
 use super::ctx::{ProxyCtx, Purpose};
-use super::fence::{After, Fence};
 use super::fields::{X_REQUEST_ID, edit_response};
 use super::invalidation::invalidate;
 use super::recode;
 use super::request_cache_filter::tell;
+use super::socket;
 use crate::policy::BodyWork;
 use crate::reply::Reply;
 use crate::request::{Body, Maker, ResponseView, remove_hop_by_hop};
@@ -29,11 +29,11 @@ pub fn run(gate: &Gate, session: &mut Session, response: &mut ResponseHeader, ct
     if !interim && ctx.cx.body != Body::None && waits_for_leave(session) {
         session.set_close_on_response_before_downstream_finish(true);
     }
-    if upgraded && let Some(fence) = Fence::of(&session.downstream_session) {
-        fence.then(After::Tunnel);
-    }
     if !interim && ctx.snapshot.caches {
         invalidate(gate, session, response, ctx);
+    }
+    if upgraded {
+        edit_response(response, |parts| socket::open(gate, session, &mut parts.headers, ctx));
     }
     let comes_back = if interim { None } else { renewed(gate, session, ctx) };
     let ProxyCtx { snapshot, cx, ids, matched, exchange, cache, .. } = &mut *ctx;

@@ -5,10 +5,9 @@ use super::ctx::{Flow, ProxyCtx};
 use super::mirror;
 use super::retry::may_retry;
 use super::{Gate, fallback, upstream_peer};
-use crate::exchange::call::{has_known_framing, retry_after};
+use crate::exchange::call::{has_known_framing, listed, retry_after};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
-use crate::snapshot::RetryCause;
 use crate::upstream::{FailureKind, Outcome};
 use http::StatusCode;
 use pingora_core::{Error, ErrorType, Result};
@@ -36,16 +35,21 @@ pub fn run(gate: &Gate, session: &Session, response: &ResponseHeader, ctx: &mut 
         };
         chosen.upstream.record(picked, outcome, gate.shared.clock.at(arrived));
     }
-    if response.status.is_client_error() || response.status.is_server_error() {
-        let listed = RetryCause::Status(status);
-        let is_listed = ctx.route().is_some_and(|route| route.retries.on.contains(&listed));
-        if is_listed && may_retry(gate, session, ctx, listed, retry_after(&response.headers, SystemTime::now())) {
+    let is_error = response.status.is_client_error() || response.status.is_server_error();
+    let cause = if is_error || ctx.exchange.flow == Flow::Streaming {
+        listed(response.status, &response.headers)
+    } else {
+        None
+    };
+    if let Some(cause) = cause {
+        let is_listed = ctx.route().is_some_and(|route| route.retries.on.contains(&cause));
+        if is_listed && may_retry(gate, session, ctx, cause, retry_after(&response.headers, SystemTime::now())) {
             ctx.finish_attempt(gate.worker, AttemptOutcome::RetriedStatus);
             let mut error = Error::new_up(ErrorType::HTTPStatus(status));
             error.set_retry(true);
             return Err(error);
         }
-        if let Some(error) = fallback::in_place_of(gate, session, ctx, status) {
+        if is_error && let Some(error) = fallback::in_place_of(gate, session, ctx, status) {
             return Err(error);
         }
     }

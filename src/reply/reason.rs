@@ -79,6 +79,9 @@ reasons! {
     /// The body is not what it says it is, so that it cannot be changed as the route asks.
     BadBody = "bad-body", 400, grpc 3, Client, Close, "http_request_error", "Bad body",
         "The body is not what its Content-Type or Content-Encoding says.";
+    /// What the request says makes no message of the method that the route calls.
+    InvalidMessage = "invalid-message", 400, grpc 3, Client, Open, "http_request_error", "Invalid message",
+        "The request does not make the message that this route needs.";
     /// A browser came back from a login that cannot be completed.
     LoginFailed = "login-failed", 400, grpc 16, Client, Open, "http_request_denied", "Login failed",
         "The login could not be completed; try again.";
@@ -106,6 +109,9 @@ reasons! {
     /// A request that changes something came with a cookie from a page of another site.
     CsrfDenied = "csrf-denied", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
         "A request with a cookie must come from this site.";
+    /// The page's origin may not open a WebSocket on this route (RFC 6455 §4.2.2).
+    OriginDenied = "origin-denied", 403, grpc 7, Client, Open, "http_request_denied", "Forbidden",
+        "Pages of this origin may not connect to this route.";
     /// Nothing is published at this host and path.
     NoRoute = "no-route", 404, grpc 12, Client, Open, "destination_not_found", "Not found",
         "Nothing is published at this host and path.";

@@ -3,6 +3,7 @@
 use super::{Asked, BodyDigest, ClientCertificate, HeadersMut, Ledger};
 use crate::consumer::Consumer;
 use crate::observe::metrics::AuthOutcome;
+use crate::websocket::Opening;
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -125,6 +126,8 @@ pub struct Changes {
     pub held: u64,
     /// What limits have counted.
     pub ledger: Ledger,
+    /// What the route allows on the WebSocket that a handshake opens.
+    pub socket: Option<Box<Opening>>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::admin::{AdminPowers, Readiness};
 use crate::config::{self, Loaded};
 use crate::proxy::Random;
 use crate::snapshot::{Compiled, ReloadReport, Snapshot, Surroundings, compile};
+use crate::websocket::Belongs;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
@@ -58,6 +59,7 @@ impl Gateway {
         }
         self.shared.store.publish(Arc::clone(&snapshot));
         self.install(&snapshot);
+        self.shared.sockets.ask(|socket| !has_route(&snapshot, socket));
         log::info!("configuration reloaded, revision {}", snapshot.revision);
         let report = ReloadReport { revision: snapshot.revision, at: SystemTime::now(), refused: None, needs_restart };
         let mut state = self.state.lock();
@@ -86,6 +88,7 @@ impl Gateway {
             metrics: &self.shared.metrics,
             fetcher: &self.shared.fetcher,
             limits: &self.shared.limits,
+            cache: &self.shared.cache,
             seed: Random::next(),
         };
         let Compiled { snapshot, warnings, .. } =
@@ -112,6 +115,11 @@ impl Gateway {
         };
         drop(free);
     }
+}
+
+/// Whether the route of an open WebSocket is still there.
+fn has_route(snapshot: &Snapshot, socket: &Belongs) -> bool {
+    snapshot.routes.iter().any(|route| route.key == socket.route && route.api == socket.api)
 }
 
 /// The settings that differ though a reload cannot change them.

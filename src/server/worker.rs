@@ -7,7 +7,7 @@ use crate::listener::pressure::TICK;
 use crate::listener::{Connections, ListenerSpec};
 use crate::observe::Worker;
 use crate::observe::metrics::ListenerMetrics;
-use crate::proxy::{Front, Gate, Guards};
+use crate::proxy::{Front, Gate, Guards, Inward};
 use crate::snapshot::Shared;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, Listeners};
 use pingora_core::server::configuration::ServerConf;
@@ -118,10 +118,18 @@ fn serve(order: Order, index: usize, shared: &Arc<Shared>) {
     let stop = opening.stop.clone();
     match service(opening, index, shared, sockets) {
         Ok((mut service, fds)) => {
+            tokio::spawn(end_sockets(name, stop.clone(), Arc::clone(shared)));
             tokio::spawn(async move { service.start_service(Some(fds), stop, 1).await });
         }
         Err(why) => log::error!("listener {name} does not accept on worker {index}: {why}"),
     }
+}
+
+/// Asks the WebSockets of a listener to leave once it closes.
+async fn end_sockets(listener: String, mut stop: ShutdownWatch, shared: Arc<Shared>) {
+    // Whoever is gone without a word has stopped, too.
+    let _ = stop.wait_for(|stopped| *stopped).await;
+    shared.sockets.ask(|socket| *socket.listener == *listener);
 }
 
 type Fronted = (Service<Front>, Arc<parking_lot::Mutex<Fds>>);
@@ -130,10 +138,12 @@ fn service(opening: Opening, index: usize, shared: &Arc<Shared>, sockets: Vec<Ow
     let conf =
         ServerConf { threads: 1, upstream_keepalive_pool_size: POOL, max_retries: MOST_TRIES, ..ServerConf::default() };
     let guards = Guards::of(&opening.spec, &shared.limits);
-    let gate = Gate { shared: Arc::clone(shared), listener: Arc::clone(&opening.spec), worker: Worker(index), guards };
+    let (shared, listener) = (Arc::clone(shared), Arc::clone(&opening.spec));
+    let gate = Gate { shared, listener, worker: Worker(index), guards, inward: Inward::default() };
     let mut proxy = HttpProxy::new(gate.clone(), Arc::new(conf));
     proxy.handle_init_modules();
     let front = Front { proxy: Arc::new(proxy), gate, connections: opening.connections, metrics: opening.metrics };
+    front.gate.inward.lead_to(&front);
     let mut listeners = Listeners::new();
     let mut fds = Fds::new();
     for (number, socket) in sockets.into_iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use super::{Target, Traffic};
 use crate::cache::Plan;
+use crate::exchange::batch::Batch;
 use crate::exchange::call::Retries;
 use crate::exchange::{Exchange, Redirect};
 use crate::observe::metrics::{CacheMetrics, RouteMetrics};
@@ -74,6 +75,8 @@ pub enum Action {
     Respond(Box<Answers>),
     /// Makes an answer of its own out of calls to upstreams.
     Exchange(Arc<dyn Exchange>),
+    /// Answers many requests to routes here in one.
+    Batch(Arc<Batch>),
     /// One of its policies answers: a path of a provider's own.
     Policies,
 }

@@ -9,6 +9,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::policy::limit::LimitStore;
 use crate::upstream::Clock;
+use crate::websocket::Sockets;
 use std::sync::Arc;
 
 /// What all workers of a gateway share.
@@ -29,6 +30,8 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// The clock upstreams are timed by.
     pub clock: Clock,
+    /// WebSockets that are open, of routes that look at them.
+    pub sockets: Arc<Sockets>,
     /// Whether each worker keeps up.
     pub pressure: Box<[Pressure]>,
 }

@@ -1,6 +1,7 @@
 //! What becomes of a route's requests beside the usual. Most routes have nothing of it.
 
 use crate::exchange::call::Callee;
+use crate::exchange::events::Events;
 use crate::exchange::hedge::Hedge;
 use crate::exchange::mirror::Mirror;
 use crate::observe::metrics::TrafficMetrics;
@@ -14,6 +15,8 @@ pub struct Traffic {
     pub mirror: Option<Arc<Mirror>>,
     /// A second attempt where the first takes long.
     pub hedge: Option<Arc<Hedge>>,
+    /// What is done with streams of events.
+    pub events: Option<Arc<Events>>,
     /// What stands in for an upstream that is out.
     pub fallback: Option<Fallback>,
     /// Its counters.
@@ -33,11 +36,17 @@ pub struct Fallback {
 }
 
 impl Traffic {
+    /// Whether some of its requests are made as calls of the gateway's own.
+    pub fn may_call(&self) -> bool {
+        self.hedge.is_some() || self.events.is_some()
+    }
+
     /// What it does, in lines of the plan.
     pub fn describe(&self) -> Vec<String> {
         let mirror = self.mirror.iter().map(|mirror| mirror.describe());
         let hedge = self.hedge.iter().map(|hedge| hedge.describe());
-        hedge.chain(mirror).chain(self.fallback.iter().map(Fallback::describe)).collect()
+        let events = self.events.iter().map(|events| events.describe());
+        hedge.chain(events).chain(mirror).chain(self.fallback.iter().map(Fallback::describe)).collect()
     }
 }
 

@@ -30,6 +30,7 @@ mod breaker;
 mod dns;
 mod endpoint;
 mod error;
+mod grpc_probe;
 mod health;
 mod labels;
 mod load;

@@ -34,6 +34,7 @@ pub(super) struct Probe {
 
 enum Kind {
     Tcp,
+    Grpc { service: String },
     Http { path: String, host: Option<HeaderValue>, statuses: Vec<RangeInclusive<u16>> },
 }
 
@@ -41,6 +42,7 @@ impl Probe {
     pub(super) fn new(spec: &HealthSpec) -> Result<Probe, UpstreamError> {
         let kind = match &spec.kind {
             CheckKind::Tcp => Kind::Tcp,
+            CheckKind::Grpc { service } => Kind::Grpc { service: service.clone() },
             CheckKind::Http { path, host, statuses } => {
                 if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
                     return Err(UpstreamError::BadHealthRequest(format!("`{path}` is not a path")));
@@ -57,6 +59,9 @@ impl Probe {
         let seen = async {
             match &self.kind {
                 Kind::Tcp => self.connect(endpoint).await,
+                Kind::Grpc { service } => {
+                    super::grpc_probe::check(connector, &self.peer(endpoint), endpoint.host_header(), service).await
+                }
                 Kind::Http { path, host, statuses } => {
                     let host = host.as_ref().unwrap_or_else(|| endpoint.host_header());
                     let status = status(connector, &self.peer(endpoint), path, host).await?;
@@ -135,7 +140,7 @@ fn request(peer: &HttpPeer, path: &str, host: &HeaderValue) -> pingora_core::Res
 }
 
 /// What went wrong in a few words: the kind of error and, where there is one, its cause.
-fn brief(error: &pingora_core::Error) -> String {
+pub(super) fn brief(error: &pingora_core::Error) -> String {
     let kind = error.etype().as_str();
     match &error.cause {
         Some(cause) => format!("{kind}: {cause}"),

@@ -184,6 +184,11 @@ pub enum CheckKind {
         /// Statuses that pass.
         statuses: Vec<RangeInclusive<u16>>,
     },
+    /// The health service of gRPC (<https://github.com/grpc/grpc/blob/master/doc/health-checking.md>); passes on SERVING.
+    Grpc {
+        /// The service that is asked about; empty for the server as a whole.
+        service: String,
+    },
     /// Passes when the port accepts a connection. TLS is not spoken.
     Tcp,
 }

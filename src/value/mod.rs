@@ -7,10 +7,12 @@
 //! [`Spanned`], [`Named`], [`OneOrMany`] and [`OrOff`] are the shapes written types are made of.
 
 mod address;
+mod byte_rate;
 mod bytes;
 pub(crate) mod digits;
 mod duration;
 pub(crate) mod form;
+mod grpc_code;
 mod invalid;
 pub mod json;
 mod named;
@@ -34,8 +36,10 @@ mod web_url;
 pub(crate) mod written;
 
 pub use address::Address;
+pub use byte_rate::ByteRate;
 pub use bytes::ByteSize;
 pub use duration::Duration;
+pub use grpc_code::GrpcCode;
 pub use invalid::Invalid;
 pub use named::Named;
 pub use network::Network;

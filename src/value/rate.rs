@@ -62,7 +62,7 @@ fn whole(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number > 0)
 }
 
-fn period(text: &str) -> Option<Duration> {
+pub(super) fn period(text: &str) -> Option<Duration> {
     if let Some((_, millis)) = UNITS.iter().find(|(name, _)| *name == text) {
         return Some(Duration::from_millis(*millis));
     }
@@ -70,7 +70,7 @@ fn period(text: &str) -> Option<Duration> {
 }
 
 /// A period by its unit where it is one, else as a duration.
-fn write_period(period: Duration, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(super) fn write_period(period: Duration, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match UNITS.iter().find(|(_, millis)| Duration::from_millis(*millis) == period) {
         Some((name, _)) => f.write_str(name),
         None => fmt::Display::fmt(&period, f),

@@ -31,6 +31,11 @@ impl Sources {
         id
     }
 
+    /// The id that the file added so many from now will have; 0 for the next.
+    pub fn upcoming(&self, after: usize) -> SourceId {
+        SourceId(u32::try_from(self.files.len() + after).unwrap_or(u32::MAX))
+    }
+
     /// The file with that id.
     pub fn get(&self, id: SourceId) -> Option<&Source> {
         self.files.get(usize::try_from(id.0).ok()?)

@@ -5,7 +5,9 @@ use std::fs;
 use crate::copy::{Copy, get, main_address, root};
 use crate::support::client::{Request, send};
 use crate::support::openid::{self, browser::Browser};
+use crate::support::socket::Socket;
 use crate::support::tls::{H1, Identity};
+use crate::support::tokens::{Signer, now};
 
 #[test]
 fn keys_open_what_is_theirs() {
@@ -159,4 +161,23 @@ fn browsers_are_told_what_its_comments_say() {
         (page.header("x-frame-options"), page.header("referrer-policy")),
         (Some("SAMEORIGIN"), Some("no-referrer"))
     );
+}
+
+#[test]
+fn websocket_lets_in_who_may_connect() {
+    let gateway = Copy::of_file("websocket.yaml").start();
+    let address = main_address(&gateway);
+    let ask = |path: &str, fields: &[(&str, &str)]| Socket::ask(address, path, fields).head;
+    assert!(ask("/chat", &[]).starts_with("HTTP/1.1 401 "));
+    assert!(ask("/chat", &[("Origin", "https://evil.example")]).starts_with("HTTP/1.1 403 "));
+    let claims = serde_json::json!({ "sub": "ann", "exp": now() + 60 });
+    let token = Signer::with_secret(b"a-secret-for-tests-that-is-long-enough").token(&claims);
+    let offered = format!("bearer, {token}");
+    let fields = [("Origin", "https://app.example"), ("Sec-WebSocket-Protocol", &*offered)];
+    // Nothing of this test listens where the services are.
+    assert!(ask("/chat", &fields).starts_with("HTTP/1.1 502 "));
+    assert!(ask("/ticker", &[("Origin", "https://evil.example")]).starts_with("HTTP/1.1 502 "));
+    assert_eq!(send(address, &Request::post("/rpc", "{\"id\":1}")).status, 502);
+    assert_eq!(send(address, &Request::post("/rpc", "{}")).status, 400, "by what would its reply be known?");
+    assert_eq!(get(&gateway, "/feed").status, 502);
 }

@@ -28,6 +28,7 @@ pub fn check(path: &Path) -> Result<usize, String> {
         metrics: &metrics,
         fetcher: &Default::default(),
         limits: &Default::default(),
+        cache: &Default::default(),
         seed: 0,
     };
     let loaded = config::read(path).map_err(|failed| failed.to_string())?;
@@ -38,6 +39,11 @@ pub fn check(path: &Path) -> Result<usize, String> {
 /// RFC 9421, B.1.4.
 pub const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=\n-----END PUBLIC KEY-----\n";
+
+/// The schema that examples name.
+const GREETER: &str = "syntax = \"proto3\"; package greet; import \"google/api/annotations.proto\";
+    message Hello { string name = 1; }
+    service Greeter { rpc SayHello(Hello) returns (Hello) { option (google.api.http) = { get: \"/hello/{name}\" }; } }";
 
 /// A copy of a configuration in a folder of its own, with what it names beside it: certificates of an authority of the
 /// test, and a token in place of one from the environment.
@@ -73,6 +79,11 @@ impl Copy {
         fs::create_dir_all(folder.join("lists")).expect("a folder for lists");
         for list in ["office.txt", "blocked.txt", "consumers.csv"] {
             fs::copy(root().join("conf/lists").join(list), folder.join("lists").join(list)).expect("a list");
+        }
+        fs::create_dir_all(folder.join("protos")).expect("a folder for schemas");
+        fs::copy(root().join("conf/protos/library.proto"), folder.join("protos/library.proto")).expect("a schema");
+        for name in ["greeter", "shop"] {
+            fs::write(folder.join(format!("protos/{name}.proto")), GREETER).expect("a schema");
         }
         fs::write(folder.join("secrets/jwt"), "a-secret-for-tests-that-is-long-enough\n").expect("a secret");
         let path = folder.join("gateway.yaml");

@@ -107,6 +107,34 @@ fn combined_answers_say_which_part_is_missing() {
     assert_eq!(home.text(), r#"{"hello":"Hello, guest!","news":null,"version":1,"partial":["user","news"]}"#);
     let checkout = send(main_address(&gateway), &Request::post("/checkout", "{}"));
     assert_eq!((checkout.status, &checkout.json()["part"]), (502, &"order".into()));
+    let batch = Request::post("/batch", r#"{"requests":[{"path":"/home/7"},{"path":"/orders/7/full"}]}"#);
+    let batch = send(main_address(&gateway), &batch.header("Content-Type", "application/json")).json();
+    assert_eq!((&batch["responses"][0]["status"], &batch["responses"][1]["status"]), (&200.into(), &502.into()));
+}
+
+#[test]
+fn rules_of_a_schema_make_routes() {
+    let gateway = Copy::of_file("transcode.yaml").start();
+    // Nobody listens behind it: what makes no message is found out before anybody is asked.
+    for (target, status, reason) in [
+        ("/library/v1/shelves/fiction/books/7", 502, "upstream-refused"),
+        (
+            "/library/v1/shelves/fiction/books?page_size=5&filter.author=Ann&filter.tags=a&filter.tags=b",
+            502,
+            "upstream-refused",
+        ),
+        ("/library/v1/shelves/fiction/books?page_size=many", 400, "invalid-message"),
+        ("/library/v1/shelves/fiction:watch", 502, "upstream-refused"),
+        ("/library/v1/shelves", 404, "no-route"),
+        ("/search/ships?limit=5&unknown=1", 502, "upstream-refused"),
+        ("/search/ships?limit=x", 400, "invalid-message"),
+    ] {
+        let answer = get(&gateway, target);
+        assert_eq!((answer.status, answer.problem().as_str()), (status, reason), "{target}");
+    }
+    let lent = Request::post("/library/v1/shelves/fiction/books/7:lend", r#"{"until":"tomorrow"}"#);
+    let lent = send(main_address(&gateway), &lent.header("Content-Type", "application/json"));
+    assert_eq!((lent.status, lent.problem().as_str()), (400, "invalid-message"));
 }
 
 #[test]
@@ -255,4 +283,13 @@ fn the_unit_names_what_the_gateway_has() {
     fs::write(&path, format!("listen: 127.0.0.1:0\nserver: {server}\nroutes: {{ /: {{ respond: {{}} }} }}\n"))
         .expect("a file");
     assert_eq!(check(&path), Ok(1));
+}
+
+#[test]
+fn events_are_asked_for_and_told_when_nobody_is_there() {
+    let gateway = Copy::of_file("events.yaml").start();
+    let asks = Request::get("/news").header("Accept", "text/event-stream");
+    assert_eq!(send(main_address(&gateway), &asks).status, 502, "nobody listens behind it");
+    let posted = Request::post("/v1/chat/completions", "{}").header("Accept", "text/event-stream");
+    assert_eq!(send(main_address(&gateway), &posted).status, 502);
 }

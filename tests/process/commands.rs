@@ -228,3 +228,29 @@ fn hostile_expressions_cost_neither_memory_nor_time() {
         assert!(printed.contains(&format!(":{}:", n + 3)), "route {n} is accepted:\n{printed}");
     }
 }
+
+#[test]
+fn import_writes_routes_of_a_schema_that_check_accepts() {
+    let site = Site::new();
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/protos/library.proto");
+    let output = tollgate(&["import", "proto", library, "--to", "grpc://127.0.0.1:9"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let book = "  \"GET /v1/shelves/{segment_2}/books/{segment_4}\":";
+    assert!(output.stdout.contains(book), "{}", output.stdout);
+    site.write(&format!("listen: 127.0.0.1:0\n{}", output.stdout));
+    let checked = tollgate(&["check", &site.file()]);
+    assert!(checked.stdout.contains("6 routes, no problems"), "{checked:?}\n{}", output.stdout);
+    let explained = tollgate(&["explain", &site.file(), "POST", "/v1/shelves/a/books", "-d", "{\"pages\": 7}"]);
+    let sent = "sends library.v1.Library/CreateBook {\"parent\":\"shelves/a\",\"book\":{\"pages\":\"7\"}}";
+    assert!(explained.stdout.contains(sent), "{explained:?}");
+}
+
+#[test]
+fn import_of_a_broken_schema_says_where_and_ends_with_1() {
+    let site = Site::new();
+    let file = site.path("broken.proto");
+    std::fs::write(&file, "syntax = \"proto3\";\nmessage { }\n").expect("a file");
+    let output = tollgate(&["import", "proto", &file.to_string_lossy()]);
+    assert_eq!((output.status.code(), output.stdout.as_str()), (Some(1), ""), "{output:?}");
+    assert!(output.stderr.contains("broken.proto:2:9: error: expected an identifier"), "{output:?}");
+}

@@ -1,9 +1,12 @@
 //! When another attempt is made: of a request that the proxy passes on, and of a call of the gateway's own.
 
 use crate::upstream::{EndpointId, Millis, RetryDecision, Upstream};
-use http::{HeaderMap, header};
+use crate::value::GrpcCode;
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use std::fmt;
 use std::time::{Duration, SystemTime};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// When another attempt is made; by default never.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,7 +52,8 @@ impl Retries {
     ///
     /// A `Retry-After` is kept after 429 whoever is asked next, else only where there is no other endpoint to ask.
     pub fn again(&self, upstream: &Upstream, last: &Attempted<'_>, (now, random): (Millis, u64)) -> Option<Duration> {
-        let safe = last.cause == RetryCause::Connect || last.idempotent;
+        // A service that answers with a listed status of gRPC has done nothing, or the operator would not list it.
+        let safe = matches!(last.cause, RetryCause::Connect | RetryCause::Grpc(_)) || last.idempotent;
         let allowed = self.on.contains(&last.cause) && last.attempts <= self.max;
         if !(allowed && safe && last.replayable) {
             return None;
@@ -69,6 +73,16 @@ impl Retries {
         }
         (upstream.budget().try_retry(self.budget, now) == RetryDecision::Granted).then_some(wait)
     }
+}
+
+/// What the head of an answer may be tried again for: its status of gRPC, where one stands there, else that of HTTP; `None`
+/// where it says that all is well.
+pub fn listed(status: StatusCode, headers: &HeaderMap) -> Option<RetryCause> {
+    if status.is_client_error() || status.is_server_error() {
+        return Some(RetryCause::Status(status.as_u16()));
+    }
+    let code = headers.get(GRPC_STATUS).map(|code| GrpcCode::told(code.as_bytes()));
+    code.filter(|code| *code != GrpcCode::OK).map(RetryCause::Grpc)
 }
 
 /// The wait that `Retry-After` asks for: seconds, or a date (RFC 9110 §10.2.3).
@@ -110,6 +124,8 @@ pub enum RetryCause {
     Timeout,
     /// This status; idempotent methods only.
     Status(u16),
+    /// This status of gRPC in the head of the answer, before any message.
+    Grpc(GrpcCode),
 }
 
 impl fmt::Display for RetryCause {
@@ -119,6 +135,7 @@ impl fmt::Display for RetryCause {
             Self::Reset => f.write_str("reset"),
             Self::Timeout => f.write_str("timeout"),
             Self::Status(status) => status.fmt(f),
+            Self::Grpc(code) => code.fmt(f),
         }
     }
 }

@@ -13,7 +13,7 @@ const TIME: UnixMillis = UnixMillis(1_795_500_249_042);
 fn entry() -> AccessEntry<'static> {
     AccessEntry {
         time: TIME,
-        ids: Ids { request: b"r-1", trace: None },
+        ids: Ids { request: b"r-1", trace: None, batch: None },
         who: Who {
             client: Some("192.0.2.1".parse().unwrap()),
             listener: "http",
@@ -24,17 +24,47 @@ fn entry() -> AccessEntry<'static> {
         },
         what: What { method: b"GET", host: b"shop.example", path: b"/", query: None },
         matched: Matched::default(),
-        outcome: Outcome { status: 200, reason: None, bytes_in: 0, bytes_out: 2, cache: None, fallback: None },
+        outcome: Outcome {
+            status: 200,
+            reason: None,
+            bytes_in: 0,
+            bytes_out: 2,
+            cache: None,
+            fallback: None,
+            socket: None,
+        },
         timings: Timings { total: Duration::from_micros(1_500), gateway: Duration::from_micros(20), upstream: None },
         upstream: None,
+        parts: &[],
     }
 }
+
+const PARTS: [Part<'static>; 2] = [
+    Part {
+        name: "order",
+        upstream: "orders",
+        status: Some(200),
+        duration: Duration::from_micros(1_250),
+        outcome: "answered",
+        calls: 1,
+        span: None,
+    },
+    Part {
+        name: "stock",
+        upstream: "catalog",
+        status: None,
+        duration: Duration::from_millis(300),
+        outcome: "timeout",
+        calls: 3,
+        span: None,
+    },
+];
 
 fn full_entry(id: &RequestId) -> AccessEntry<'_> {
     let trace = TraceContext::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
     AccessEntry {
         time: TIME,
-        ids: Ids { request: id.as_bytes(), trace: Some(trace.trace_id) },
+        ids: Ids { request: id.as_bytes(), trace: Some(trace.trace_id), batch: Some(b"b-1") },
         who: Who {
             client: Some("2001:db8::1".parse().unwrap()),
             listener: "secure",
@@ -57,6 +87,7 @@ fn full_entry(id: &RequestId) -> AccessEntry<'_> {
             bytes_out: 345,
             cache: Some("miss"),
             fallback: None,
+            socket: None,
         },
         timings: Timings {
             total: Duration::from_micros(10_050_123),
@@ -64,6 +95,7 @@ fn full_entry(id: &RequestId) -> AccessEntry<'_> {
             upstream: Some(Duration::from_millis(10_050)),
         },
         upstream: Some(Answer { upstream: "orders", endpoint: Some("10.0.0.1:8080"), attempts: 2 }),
+        parts: &PARTS,
     }
 }
 
@@ -109,11 +141,13 @@ fn the_full_line_has_every_field_in_order() {
     let id = RequestId::new(TIME, [0, 0]);
     let wanted = concat!(
         r#"{"time":"2026-11-24T06:04:09.042Z","request_id":"01a20c27-8fd2-7000-8000-000000000000","#,
-        r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","client":"2001:db8::1","listener":"secure","#,
+        r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","batch":"b-1","client":"2001:db8::1","listener":"secure","#,
         r#""protocol":"HTTP/2.0","method":"POST","host":"api.shop.example","path":"/v1/orders","#,
         r#""query":"page=2&token=***","api":"shop","route":"POST /orders","consumer":"acme","status":504,"#,
         r#""reason":"upstream-timeout","bytes_in":12,"bytes_out":345,"duration_ms":10050.123,"gateway_ms":0.123,"#,
-        r#""upstream_ms":10050.000,"upstream":"orders","endpoint":"10.0.0.1:8080","attempts":2,"cache":"miss","#,
+        r#""upstream_ms":10050.000,"upstream":"orders","endpoint":"10.0.0.1:8080","attempts":2,"#,
+        r#""parts":[{"name":"order","upstream":"orders","status":200,"duration_ms":1.250,"outcome":"answered","calls":1},"#,
+        r#"{"name":"stock","upstream":"catalog","duration_ms":300.000,"outcome":"timeout","calls":3}],"cache":"miss","#,
         r#""tls":"TLSv1.3","user_agent":"curl/8.5.0"}"#,
         "\n"
     );
@@ -151,7 +185,7 @@ fn the_text_line_is_combined_and_more() {
 fn hostile_bytes_can_neither_leave_their_field_nor_their_line() {
     let evil = b"\",\"status\":200}\r\n{\"x\":\"\\\x00\x1b[2J\x7f\xff\xc3(\xe2\x80\xa8 \" y";
     let entry = AccessEntry {
-        ids: Ids { request: evil, trace: None },
+        ids: Ids { request: evil, trace: None, batch: None },
         who: Who { user_agent: Some(evil), ..entry().who },
         what: What { method: evil, host: evil, path: evil, query: Some(evil) },
         ..entry()
@@ -173,7 +207,7 @@ fn hostile_bytes_can_neither_leave_their_field_nor_their_line() {
 fn what_clients_send_is_cut_to_a_bound() {
     let long = [b'a'; 10 * 1024];
     let entry = AccessEntry {
-        ids: Ids { request: &long, trace: None },
+        ids: Ids { request: &long, trace: None, batch: None },
         who: Who { user_agent: Some(&long), ..entry().who },
         what: What { method: &long, host: &long, path: &long, query: Some(&long) },
         ..entry()

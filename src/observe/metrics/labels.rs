@@ -20,6 +20,54 @@ macro_rules! label_set {
 }
 
 label_set! {
+    /// How a stream of events ended.
+    StreamEnd {
+        /// The upstream ended it.
+        Upstream = "upstream",
+        /// The upstream broke it off.
+        Failed = "failed",
+        /// The client left.
+        Client = "client",
+        /// It was as old as it may be.
+        Life = "life",
+        /// The process, its listener or its route went.
+        Drained = "drained",
+    }
+}
+
+label_set! {
+    /// How a WebSocket connection ended.
+    SocketEnd {
+        /// The client sent the first Close.
+        Client = "client",
+        /// The upstream did.
+        Upstream = "upstream",
+        /// The client's connection ended without one.
+        ClientLost = "client_lost",
+        /// The upstream's did, or either was too slow to take what was sent.
+        UpstreamLost = "upstream_lost",
+        /// The client broke the protocol.
+        Protocol = "protocol",
+        /// The upstream did.
+        UpstreamProtocol = "upstream_protocol",
+        /// A frame or a message was too large.
+        TooLarge = "too_large",
+        /// Too much came in a time.
+        TooFast = "too_fast",
+        /// There was no message for too long.
+        Idle = "idle",
+        /// A ping was not answered.
+        Pong = "pong",
+        /// It was as old as it may be.
+        Life = "life",
+        /// The caller's credentials expired.
+        Expired = "expired",
+        /// The process, its listener or its route went.
+        Drained = "drained",
+    }
+}
+
+label_set! {
     /// What the cache did for a request of a route that caches.
     CacheOutcome {
         /// Answered from memory.
@@ -70,6 +118,24 @@ label_set! {
         Headers = "headers",
         /// Their bodies.
         Json = "json",
+    }
+}
+
+label_set! {
+    /// What came of a request of a batch.
+    BatchOutcome {
+        /// It was answered, whatever with.
+        Answered = "answered",
+        /// It could not be read.
+        Malformed = "malformed",
+        /// The time of the batch was over.
+        Late = "late",
+        /// Its answer was longer than a batch can tell.
+        TooLarge = "too_large",
+        /// There was no room for its answer.
+        NoRoom = "no_room",
+        /// The gateway did not answer itself.
+        Failed = "failed",
     }
 }
 

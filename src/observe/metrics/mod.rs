@@ -6,6 +6,7 @@
 
 mod cache;
 mod cells;
+mod grpc;
 mod histogram;
 mod keys;
 mod labels;
@@ -18,8 +19,10 @@ mod requests;
 mod route;
 mod series;
 mod shared_state;
+mod socket;
 mod sources;
 mod state;
+mod stream;
 mod text;
 mod traffic;
 mod upstream;
@@ -36,10 +39,12 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 
 pub use cache::{CacheLevels, CacheMetrics, DiskCounts};
+pub use grpc::GrpcMetrics;
 pub use keys::KeyMetrics;
 pub use labels::{
-    AttemptOutcome, AuthOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy, FallbackKind,
-    FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol, ReturnOutcome,
+    AttemptOutcome, AuthOutcome, BatchOutcome, CacheOutcome, ConnectionKind, ConnectionRefusal, DecidedBy,
+    FallbackKind, FetchOutcome, HedgeOutcome, LimitDecision, Method, MirrorDifference, MirrorOutcome, Protocol,
+    ReturnOutcome, SocketEnd, StreamEnd,
 };
 pub use limits::LimitMetrics;
 pub use listener::{ListenerMetrics, OpenConnection};
@@ -47,8 +52,10 @@ pub use provider::ProviderMetrics;
 pub use recent::Recent;
 pub use route::{Finished, ReasonIndex, RouteMetrics};
 pub use shared_state::{LeaseMetrics, SharedStateMetrics};
+pub use socket::{OpenSocket, SocketMetrics};
 pub use sources::{Ejection, EndpointSink, EndpointSource, EndpointState, Health};
 pub use state::StateMetrics;
+pub use stream::{OpenStream, StreamMetrics};
 pub use traffic::{MirrorSlot, TrafficMetrics};
 pub use upstream::{FinishedAttempt, UpstreamMetrics};
 
@@ -101,6 +108,9 @@ pub struct Metrics {
     shared_state: OnceLock<Arc<SharedStateMetrics>>,
     limits: Series<LimitMetrics>,
     traffic: Series<TrafficMetrics>,
+    grpc: Series<GrpcMetrics>,
+    sockets: Series<SocketMetrics>,
+    streams: Series<StreamMetrics>,
     state: Arc<StateMetrics>,
     in_flight: Box<[Arc<Padded<()>>]>,
     sources: Sources,
@@ -127,6 +137,9 @@ impl Metrics {
             shared_state: OnceLock::new(),
             limits: Series::default(),
             traffic: Series::default(),
+            grpc: Series::default(),
+            sockets: Series::default(),
+            streams: Series::default(),
             state: Arc::default(),
             in_flight: (0..workers.max(1)).map(|_| Arc::default()).collect(),
             sources: Sources::default(),
@@ -197,6 +210,26 @@ impl Metrics {
     pub fn traffic(&self, route: &str) -> Arc<TrafficMetrics> {
         let route = if self.traffic.count() < self.settings.max_routes { route } else { OTHER };
         self.traffic.resolve(route.to_owned(), || TrafficMetrics::new(route, self.settings.workers))
+    }
+
+    /// The counters of a method of gRPC, `package.Service/Method`, with all they have counted if a live snapshot calls it
+    /// already. Beyond the bound on routes they are counted together.
+    pub fn grpc(&self, method: &str) -> Arc<GrpcMetrics> {
+        let method = if self.grpc.count() < self.settings.max_routes { method } else { OTHER };
+        self.grpc.resolve(method.to_owned(), || GrpcMetrics::new(method, self.settings.workers))
+    }
+
+    /// The counters of a route's WebSocket connections, with all they have counted if a live snapshot or a connection
+    /// has them already. Beyond the bound on routes they are counted together.
+    pub fn sockets(&self, route: &str) -> Arc<SocketMetrics> {
+        let route = if self.sockets.count() < self.settings.max_routes { route } else { OTHER };
+        self.sockets.resolve(route.to_owned(), || SocketMetrics::new(route, self.settings.workers))
+    }
+
+    /// The counters of a route's streams of events; as [`Self::sockets`].
+    pub fn streams(&self, route: &str) -> Arc<StreamMetrics> {
+        let route = if self.streams.count() < self.settings.max_routes { route } else { OTHER };
+        self.streams.resolve(route.to_owned(), || StreamMetrics::new(route, self.settings.workers))
     }
 
     /// The counters of the file that quotas are kept in.
@@ -272,7 +305,10 @@ impl Metrics {
         upstream::write(self.upstreams.live(), &mut text);
         self.sources.write_endpoints(&mut text);
         keys::write(self.keys.live(), &mut text);
+        stream::write(self.streams.live(), &mut text);
+        socket::write(self.sockets.live(), &mut text);
         traffic::write(self.traffic.live(), &mut text);
+        grpc::write(self.grpc.live(), &mut text);
         cache::write(self.caches.live(), &mut text);
         if let Some(shared) = self.shared_state.get() {
             shared.write(self.leases.live(), &mut text);

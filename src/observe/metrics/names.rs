@@ -78,13 +78,27 @@ families! {
     ENDPOINT_EJECTED = Gauge "tollgate_endpoint_ejected": "1 while the endpoint is left out for its failures, else 0.";
     BREAKER_STATE = Gauge "tollgate_breaker_state": "Where the breaker of an upstream stands: 0 closed, 1 half open, 2 open.";
 
+    STREAMS = Gauge "tollgate_event_streams": "Streams of server-sent events open now, of routes with `events`.";
+    EVENTS = Counter "tollgate_events_total": "Server-sent events passed on.";
+    STREAM_ENDS = Counter "tollgate_event_streams_ended_total": "Streams of server-sent events that have ended, by why.";
+
+    SOCKETS = Gauge "tollgate_websockets": "WebSocket connections open now, of routes with `websocket`.";
+    SOCKET_MESSAGES = Counter "tollgate_websocket_messages_total":
+        "Messages over WebSocket connections: `in` from clients, `out` to them.";
+    SOCKET_BYTES = Counter "tollgate_websocket_bytes_total": "Bytes of the payload of these messages, as sent.";
+    SOCKET_ENDS = Counter "tollgate_websocket_closes_total": "WebSocket connections that have ended, by why.";
+
     MIRRORS = Counter "tollgate_mirrors_total": "Copies of requests, by what came of them.";
     MIRROR_DIFFERENCES = Counter "tollgate_mirror_differences_total":
         "Answers to copies that differ from the first answer, by what they differ in.";
 
     HEDGES = Counter "tollgate_hedges_total": "Second attempts beside a slow first one, by what came of them.";
+    GRPC_CALLS = Counter "tollgate_grpc_calls_total":
+        "Calls that routes with `grpc` made, by method and by the status they ended with.";
     FALLBACKS = Counter "tollgate_fallbacks_total":
         "Requests for which something else stood in for an upstream that was out.";
+
+    BATCHES = Counter "tollgate_batched_requests_total": "Requests of batches, by what came of them.";
 
     CACHE_REQUESTS = Counter "tollgate_cache_requests_total":
         "Requests of routes that cache, by what the cache did for them.";
@@ -106,6 +120,8 @@ families! {
         "Requests that may wait for an answer of the upstream at once while it is overloaded; 0 when it is not.";
     UPSTREAM_SHED = Counter "tollgate_upstream_shed_total":
         "Requests turned away because the upstream was overloaded.";
+    GATHERED_BYTES = Gauge "tollgate_gathered_bytes":
+        "Memory that the bodies take which answers are made of.";
     WORKER_DELAY = Gauge "tollgate_worker_delay_seconds": "How long work waited for its turn on a worker, at the last look.";
     GATEWAY_SHED = Counter "tollgate_gateway_shed_total": "Requests turned away because the gateway itself did not keep up.";
 

@@ -1,17 +1,17 @@
-//! What is counted of a route's copies, hedges and fallbacks.
+//! What is counted of a route's copies, hedges, fallbacks and batches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::cells::Counts;
-use super::labels::{FallbackKind, HedgeOutcome, MirrorDifference, MirrorOutcome};
+use super::labels::{BatchOutcome, FallbackKind, HedgeOutcome, MirrorDifference, MirrorOutcome};
 use super::names;
 use super::recent::Recent;
 use super::text::{Text, label};
 use crate::observe::Worker;
 use crate::observe::worker::Shards;
 
-/// The counters of one route that mirrors, hedges or falls back, held by the snapshots that have the route.
+/// The counters of one route that mirrors, hedges, falls back or takes batches, held by the snapshots that have the route.
 #[derive(Debug)]
 pub struct TrafficMetrics {
     /// `route="…"`.
@@ -28,6 +28,7 @@ struct Cells {
     differences: Counts<{ MirrorDifference::COUNT }>,
     hedges: Counts<{ HedgeOutcome::COUNT }>,
     fallbacks: Counts<{ FallbackKind::COUNT }>,
+    batches: Counts<{ BatchOutcome::COUNT }>,
 }
 
 impl TrafficMetrics {
@@ -58,6 +59,11 @@ impl TrafficMetrics {
     /// Counts what stood in for an upstream that was out.
     pub fn fell_back(&self, worker: Worker, kind: FallbackKind) {
         self.shards.of(worker, Cells::default).fallbacks.add_one(kind as usize);
+    }
+
+    /// Counts what came of a request of a batch.
+    pub fn batched(&self, worker: Worker, outcome: BatchOutcome) {
+        self.shards.of(worker, Cells::default).batches.add_one(outcome as usize);
     }
 
     /// Counts a copy as under way until what is returned is dropped; `None` where so many are already. The count is the
@@ -97,4 +103,5 @@ pub(super) fn write(mut routes: Vec<Arc<TrafficMetrics>>, text: &mut Text) {
     family!(MIRROR_DIFFERENCES, differences, MirrorDifference, "kind");
     family!(HEDGES, hedges, HedgeOutcome, "outcome");
     family!(FALLBACKS, fallbacks, FallbackKind, "kind");
+    family!(BATCHES, batches, BatchOutcome, "outcome");
 }

@@ -11,7 +11,7 @@ mod origin;
 mod preflight;
 
 pub use config::{CorsConfig, OthersConfig};
-pub use origin::OriginPattern;
+pub use origin::{OriginPattern, Origins};
 pub use preflight::Preflight;
 
 use super::{ChainBuilder, Decision, OnRequest, OnResponse, Seen, Setup, Stage};
@@ -23,7 +23,6 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST, ORIGIN, UPGRADE, VARY,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use origin::Origins;
 use std::borrow::Cow;
 use std::sync::Arc;
 

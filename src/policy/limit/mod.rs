@@ -19,6 +19,7 @@ mod plan;
 #[cfg(test)]
 mod precision;
 mod quota;
+mod seats;
 mod share;
 mod shared;
 mod sketch;
@@ -32,6 +33,7 @@ pub use config::{CostConfig, LimitConfig, LimitHeaders, LimitMode};
 pub use guard::Guard;
 pub use key::LimitKey;
 pub use plan::{PlanConfig, PlanQuotaConfig, PlanUse, Plans};
+pub use seats::Seats;
 pub use share::{LimitFailure, ShareConfig, ShareMode};
 pub use state::{Keeper, StateFolder};
 pub use store::{LimitStore, MAX_KEYS};

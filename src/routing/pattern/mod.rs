@@ -104,6 +104,11 @@ impl PathPattern {
         self.captures.iter().position(|known| **known == *name)
     }
 
+    /// Whether both match the same paths, whatever their captures are called.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.precedence(other).is_eq()
+    }
+
     /// The number of segments before `**`; `None` for a regular expression.
     pub fn segment_count(&self) -> Option<usize> {
         match &self.shape {

@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(super) struct LimitedRoute<'a> {
     /// Its key.
     pub key: &'a str,
+    /// The key of what is written: of several routes that the rules of a schema make, the same.
+    pub entry: &'a str,
     /// As it is written.
     pub written: &'a RouteConfig,
     /// Its path.
@@ -22,10 +24,10 @@ pub(super) struct LimitedRoute<'a> {
 
 impl LimitedRoute<'_> {
     /// The level something is written at: all requests through that level share its counts.
-    fn level(&self, here: bool, in_api: impl Fn(&ApiConfig) -> bool) -> String {
+    pub(super) fn level(&self, here: bool, in_api: impl Fn(&ApiConfig) -> bool) -> String {
         match self.around {
-            Some((api, _)) if here => format!("route {api} {}", self.key),
-            None if here => format!("route {}", self.key),
+            Some((api, _)) if here => format!("route {api} {}", self.entry),
+            None if here => format!("route {}", self.entry),
             Some((api, written)) if in_api(written) => format!("api {api}"),
             _ => "defaults".to_owned(),
         }
@@ -49,6 +51,11 @@ impl Compiling<'_> {
         }
         let api = route.around.map_or("", |(name, _)| name);
         let scope = Scope { level: "", route: route.key, api, captures: route.path.captures() };
+        if let Some(OrOff::On(websocket)) = policies.websocket {
+            let level = route.level(route.written.websocket.is_some(), |api| api.websocket.is_some());
+            let auth = policies.auth.and_then(OrOff::on);
+            websocket.value.attach(auth, Scope { level: &level, ..scope }, chain, &mut self.setup());
+        }
         if let Some(OrOff::On(limits)) = policies.limit {
             let level = route.level(route.written.limit.is_some(), |api| api.limit.is_some());
             let compiled = limit::attach(limits, Scope { level: &level, ..scope }, chain, &mut self.setup());

@@ -4,15 +4,21 @@
 mod access;
 mod affinity;
 mod answers;
+mod batch;
 mod caching;
 mod combine;
 mod conflicts;
 mod consumers;
+mod grpc;
 mod limits;
 mod listeners;
+mod matching;
+mod message;
 mod pages;
+mod part;
 mod pool;
 mod process;
+mod protos;
 mod replies;
 mod retries;
 mod routes;
@@ -24,6 +30,7 @@ pub use process::{server_plan, worker_threads};
 
 use super::Snapshot;
 use super::areas::{Area, Areas};
+use crate::cache::Cache;
 use crate::config::{Failed, Loaded};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
@@ -45,6 +52,8 @@ pub struct Surroundings<'a> {
     pub fetcher: &'a Arc<Fetcher>,
     /// Where limits keep their counts.
     pub limits: &'a Arc<LimitStore>,
+    /// Where answers are kept.
+    pub cache: &'a Arc<Cache>,
     /// Random bits that set where turns begin.
     pub seed: u64,
 }
@@ -72,7 +81,10 @@ struct Compiling<'a> {
     /// All limits of routes.
     limited: Attached,
     areas: Vec<Area>,
+    /// Whether a part of an answer is kept.
+    keeps_parts: bool,
     pools: pool::Pools,
+    protos: protos::Protos,
 }
 
 impl Compiling<'_> {
@@ -98,7 +110,7 @@ impl Compiling<'_> {
 ///
 /// # Errors
 /// Every problem, with its place.
-pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compiled, Failed> {
+pub fn compile(mut loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compiled, Failed> {
     let mut compiling = Compiling {
         loaded: &loaded,
         surroundings,
@@ -110,7 +122,9 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
         plans: Arc::default(),
         limited: Attached::default(),
         areas: Vec::new(),
+        keeps_parts: false,
         pools: pool::Pools::default(),
+        protos: protos::Protos::default(),
     };
     compiling.shared_state();
     compiling.plans = compiling.plans();
@@ -123,10 +137,11 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     compiling.warn_unused_plans();
     let process = compiling.process();
     let mut problems = std::mem::take(&mut compiling.problems);
-    let shared = compiling.shared.take();
+    let (shared, keeps_parts) = (compiling.shared.take(), compiling.keeps_parts);
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
     let (plans, limited) = (Arc::clone(&compiling.plans), std::mem::take(&mut compiling.limited));
     let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
+    std::mem::take(&mut compiling.protos).tell(&mut loaded.sources);
     problems.extend(loaded.problems.clone());
     problems.sort();
     let (Some((router, routes)), Some(process), false) = (compiled, process, problems.is_fatal()) else {
@@ -139,7 +154,7 @@ pub fn compile(loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Compil
     let snapshot = Snapshot {
         revision,
         router,
-        caches: routes.iter().any(|route| route.cache.is_some()),
+        caches: keeps_parts || routes.iter().any(|route| route.cache.is_some()),
         routes: routes.into(),
         upstreams: upstreams.into_compiled(),
         consumers,

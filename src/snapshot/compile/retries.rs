@@ -17,6 +17,7 @@ pub(super) fn retries(written: Option<&RetriesConfig>) -> Retries {
         RetryOn::Reset => RetryCause::Reset,
         RetryOn::Timeout => RetryCause::Timeout,
         RetryOn::Status(status) => RetryCause::Status(*status),
+        RetryOn::Grpc(code) => RetryCause::Grpc(*code),
     });
     let mut on: Vec<RetryCause> = on.collect();
     // Giving an attempt up is for making another.

@@ -5,29 +5,21 @@ use super::access::Access;
 use super::limits::LimitedRoute;
 use super::retries::{deadline_header, retries};
 use super::upstreams::Upstreams;
-use crate::config::{
-    ApiConfig, EncodedSlashConfig, EndpointConfig, MatchConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
-    ValueMatch, WhenConfig,
-};
+use crate::config::{ApiConfig, EncodedSlashConfig, EndpointConfig, Policies, RouteConfig, TargetConfig, TargetEntry};
 use crate::exchange::call::Callee;
+use crate::exchange::grpc::Binding;
 use crate::observe::metrics::Handles;
 use crate::reply::Templates;
-use crate::routing::{
-    Expression, HostPattern, PathPattern, PatternError, Predicate, RouteKey, RouteRule, Router, Subject, Template, Test,
-};
+use crate::routing::{HostPattern, PathPattern, PatternError, RouteKey, RouteRule, Router, Template};
 use crate::snapshot::areas::Area;
 use crate::snapshot::{Action, Choice, EncodedSlash, Forward, HostField, Lane, Rewrite, Route, Target};
 use crate::upstream::{Protocol, Upstream};
-use crate::value::json::Pointer;
 use crate::value::{Named, OrOff, Place, Spanned, Sticky, suggest};
 use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What a name is looked up in.
-type MakeSubject = fn(Box<str>) -> Subject;
 
 /// The api a route is written in.
 struct Around<'a> {
@@ -68,7 +60,7 @@ impl<'a> Compiling<'a> {
         let mut road = Road { upstreams, access, handles, rules: Vec::new(), routes: Vec::new(), places: Vec::new() };
         let outside = Level { api: None, policies: defaults, replies: Arc::clone(replies) };
         for (key, written) in loaded.config.routes.iter() {
-            self.route(&mut road, &outside, key, written);
+            self.routes_of(&mut road, &outside, key, written);
         }
         for (name, api) in loaded.config.apis.iter() {
             let base = api.base.as_ref().and_then(|base| self.pattern(base, PathPattern::parse(&base.value)));
@@ -81,7 +73,7 @@ impl<'a> Compiling<'a> {
                 replies: own_replies,
             };
             for (key, written) in api.routes.iter() {
-                self.route(&mut road, &level, key, written);
+                self.routes_of(&mut road, &level, key, written);
             }
         }
         self.pages(&mut road, replies);
@@ -112,7 +104,25 @@ impl<'a> Compiling<'a> {
         written.iter().filter_map(|host| self.pattern(host, HostPattern::parse(&host.value))).collect()
     }
 
-    fn route(&mut self, road: &mut Road<'_>, level: &Level<'_>, key: &Spanned<String>, written: &RouteConfig) {
+    /// The routes that one entry stands for: one, or those that the rules of a schema make.
+    fn routes_of(&mut self, road: &mut Road<'_>, level: &Level<'_>, key: &Spanned<String>, written: &RouteConfig) {
+        let Some(grpc) = written.grpc.as_ref().filter(|grpc| grpc.rules.is_some_and(|rules| rules.value)) else {
+            return self.route(road, level, (key, key), (written, None));
+        };
+        let base = level.api.as_ref().and_then(|around| around.base.as_ref());
+        for (own, bindings) in self.ruled(key, grpc, base) {
+            self.route(road, level, (&own, key), (written, Some(&bindings)));
+        }
+    }
+
+    /// One route, with its key and that of its entry. `ruled`: what the rule of a schema that it is made of makes of its requests.
+    fn route(
+        &mut self,
+        road: &mut Road<'_>,
+        level: &Level<'_>,
+        (key, entry): (&Spanned<String>, &Spanned<String>),
+        (written, ruled): (&RouteConfig, Option<&[Arc<Binding>]>),
+    ) {
         let Some(parsed) = self.pattern(key, RouteKey::parse(&key.value)) else { return };
         let RouteKey { methods, mut path } = parsed;
         let (mut api_name, mut api_hosts, mut base) = (None, &[][..], None);
@@ -131,8 +141,8 @@ impl<'a> Compiling<'a> {
         let name = api_name.map_or_else(|| key.value.clone(), |api| format!("{api}: {}", key.value));
         let rewrite = self.rewrite(level, written, &path, base);
         let around = level.api.as_ref().map(|around| (around.name, around.written));
-        let limited = LimitedRoute { key: &key.value, written, path: &path, around };
-        let action = self.action(road, &name, &limited, policies);
+        let limited = LimitedRoute { key: &key.value, entry: &entry.value, written, path: &path, around };
+        let action = self.action(road, (&name, ruled), &limited, policies);
         road.access.log_in_on(&hosts, policies);
         let (chain, preflights) = self.chain(road.access, policies, &limited, &methods);
         // Only now, so that a bad target hides no problem of the policies.
@@ -170,79 +180,6 @@ impl<'a> Compiling<'a> {
         });
     }
 
-    fn predicates(&mut self, written: &MatchConfig) -> Vec<Predicate> {
-        let mut all = self.told(&written.header, &written.query, &written.cookie);
-        for (at, value) in written.body.iter() {
-            match Pointer::parse(&at.value) {
-                Ok(pointer) => all.extend(self.predicate(at, Subject::Body(pointer), value)),
-                Err(_) => {
-                    self.problems
-                        .error(at.place, format!("`{}` is no JSON pointer", at.value))
-                        .hint("write one such as `/order/type`; a field of a form is `/type`");
-                }
-            }
-        }
-        all
-    }
-
-    /// What sends a request to one of several upstreams.
-    fn when(&mut self, written: &Spanned<WhenConfig>) -> Vec<Predicate> {
-        let WhenConfig { header, query, cookie } = &written.value;
-        if header.iter().next().is_none() && query.iter().next().is_none() && cookie.iter().next().is_none() {
-            self.problems
-                .error(written.place, "`when` says nothing of the requests that go there")
-                .hint("name a `header`, a `query` or a `cookie`");
-        }
-        self.told(header, query, cookie)
-    }
-
-    fn told(
-        &mut self,
-        header: &Named<ValueMatch>,
-        query: &Named<ValueMatch>,
-        cookie: &Named<ValueMatch>,
-    ) -> Vec<Predicate> {
-        let mut all = Vec::new();
-        for (name, value) in header.iter() {
-            if let Some(subject) = self.pattern(name, Subject::header(&name.value)) {
-                all.extend(self.predicate(name, subject, value));
-            }
-        }
-        let others: [(&Named<ValueMatch>, MakeSubject); 2] = [(query, Subject::Query), (cookie, Subject::Cookie)];
-        for (named, subject) in others {
-            for (name, value) in named.iter() {
-                all.extend(self.predicate(name, subject(name.value.as_str().into()), value));
-            }
-        }
-        all
-    }
-
-    fn predicate(&mut self, name: &Spanned<String>, subject: Subject, value: &ValueMatch) -> Option<Predicate> {
-        let given = usize::from(value.exact.is_some())
-            + usize::from(value.prefix.is_some())
-            + usize::from(value.regex.is_some())
-            + usize::from(value.present.is_some());
-        if given == 0 && self.loaded.problems.is_fatal() {
-            return None;
-        }
-        if given != 1 {
-            self.problems.error(name.place, "exactly one of `exact`, `prefix`, `regex` and `present`");
-            return None;
-        }
-        let test = if let Some(exact) = &value.exact {
-            Test::Exact(exact.as_str().into())
-        } else if let Some(prefix) = &value.prefix {
-            Test::Prefix(prefix.as_str().into())
-        } else if let Some(regex) = &value.regex {
-            Test::Regex(self.pattern(regex, Expression::parse(&regex.value))?)
-        } else if value.present == Some(true) {
-            Test::Present
-        } else {
-            Test::Absent
-        };
-        Some(Predicate { subject, test })
-    }
-
     fn rewrite(
         &mut self,
         level: &Level<'_>,
@@ -269,14 +206,25 @@ impl<'a> Compiling<'a> {
     fn action(
         &mut self,
         road: &mut Road<'_>,
-        name: &str,
+        (name, ruled): (&str, Option<&[Arc<Binding>]>),
         route: &LimitedRoute<'_>,
         policies: Policies<'_>,
     ) -> Option<Action> {
         let written = route.written;
+        if let Some(grpc) = &written.grpc {
+            let transcode = self.grpc(road, (name, grpc), route, policies, ruled)?;
+            return Some(Action::Exchange(Arc::new(transcode)));
+        }
+        if let Some(message) = &written.message {
+            let talk = self.message(road, (name, message), route, policies)?;
+            return Some(Action::Exchange(Arc::new(talk)));
+        }
         if let Some(combine) = &written.combine {
-            let combine = self.combine(road, combine, route.path.captures(), policies.retries)?;
+            let combine = self.combine(road, combine, route, policies.retries)?;
             return Some(Action::Exchange(Arc::new(combine)));
+        }
+        if let Some(batch) = &written.batch {
+            return Some(Action::Batch(Arc::new(self.batch(route, batch)?)));
         }
         if let Some(to) = &written.to {
             let sticky = self.sticky(written, policies);
@@ -285,7 +233,7 @@ impl<'a> Compiling<'a> {
         self.own_answer(route)
     }
 
-    fn target(
+    pub(super) fn target(
         &mut self,
         road: &mut Road<'_>,
         name: &str,

@@ -5,9 +5,10 @@ use super::Compiling;
 use super::limits::LimitedRoute;
 use super::routes::Road;
 use crate::config::{
-    Compared, FallbackConfig, HedgeAfter, MirrorConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
+    Compared, EventsConfig, FallbackConfig, HedgeAfter, MirrorConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
 };
 use crate::exchange::call::Callee;
+use crate::exchange::events::Events;
 use crate::exchange::hedge::{After, Hedge};
 use crate::exchange::mirror::{Compare, Mirror};
 use crate::observe::metrics::TrafficMetrics;
@@ -15,6 +16,7 @@ use crate::policy::answer::Answers;
 use crate::snapshot::{Action, Fallback, Traffic};
 use crate::value::json::Pointer;
 use crate::value::{OrOff, Outage, Spanned, Sticky};
+use crate::websocket::Pace;
 use http::HeaderName;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -31,7 +33,8 @@ impl Compiling<'_> {
         let mirror = policies.mirror.and_then(OrOff::on);
         let fallback = policies.fallback.and_then(OrOff::on);
         let hedge = policies.hedge.and_then(OrOff::on);
-        if mirror.is_none() && fallback.is_none() && hedge.is_none() {
+        let events = policies.events.and_then(OrOff::on);
+        if mirror.is_none() && fallback.is_none() && hedge.is_none() && events.is_none() {
             return None;
         }
         let metrics = self.surroundings.metrics.traffic(route.key);
@@ -53,7 +56,38 @@ impl Compiling<'_> {
             };
             Arc::new(Hedge { after, metrics: Arc::clone(&metrics) })
         });
-        Some(Box::new(Traffic { mirror: mirror.map(Arc::new), hedge, fallback, metrics }))
+        let events = events.map(|events| Arc::new(self.events(events, (route, cached))));
+        Some(Box::new(Traffic { mirror: mirror.map(Arc::new), hedge, events, fallback, metrics }))
+    }
+
+    fn events(&mut self, written: &Spanned<EventsConfig>, (route, cached): (&LimitedRoute<'_>, bool)) -> Events {
+        let EventsConfig { heartbeat, retry, events, bytes, life } = &written.value;
+        if cached {
+            self.problems
+                .error(written.place, format!("streams of events are not kept: `{}` has a `cache`", route.key))
+                .hint("write `cache: off` or `events: off` on the route");
+        }
+        for span in [heartbeat, life].into_iter().filter_map(OrOff::on).filter(|span| span.value.is_zero()) {
+            self.problems.error(span.place, "this is no time at all").hint("write one such as `15s`, or `off`");
+        }
+        let parts = [
+            heartbeat.on().map(|span| format!("a comment after {} of silence", span.value)),
+            retry.map(|retry| format!("retry {retry}")),
+            events.map(|rate| format!("{rate}")),
+            bytes.map(|rate| format!("{rate}")),
+            life.on().map(|span| format!("life {}", span.value)),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let text = if parts.is_empty() { "followed".to_owned() } else { parts.join(", ") };
+        Events {
+            heartbeat: heartbeat.on().map(|span| span.value.get()),
+            retry: retry.map(|retry| retry.get()),
+            events: events.as_ref().map(Pace::from),
+            bytes: bytes.as_ref().map(Pace::from),
+            life: life.on().map(|span| span.value.get()),
+            text: format!("events: {text}"),
+            metrics: self.surroundings.metrics.streams(route.key),
+        }
     }
 
     fn fallback(

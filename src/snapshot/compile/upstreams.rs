@@ -275,6 +275,9 @@ fn balance(written: &BalanceConfig) -> Balance {
 
 fn health(written: &HealthConfig) -> HealthSpec {
     let kind = match &written.path {
+        _ if written.grpc.is_some() => {
+            CheckKind::Grpc { service: written.grpc.as_ref().map(|service| service.value.clone()).unwrap_or_default() }
+        }
         Some(path) if !written.tcp => CheckKind::Http {
             path: path.value.clone(),
             host: written.host.clone(),

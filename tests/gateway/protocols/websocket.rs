@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::events::outlast;
 use crate::support::client::Request;
@@ -123,4 +125,40 @@ fn a_socket_holds_its_place_among_those_under_way_as_long_as_it_lives() {
     // And where the client just goes.
     drop(runtime.block_on(connect(gateway.address())));
     crate::support::wait::until("the place is free again", || gateway.get("/a").status == 200);
+}
+
+#[test]
+fn a_thousand_connections_echo_and_each_ends_with_its_code() {
+    const CONNECTIONS: usize = 1_000;
+    let runtime = runtime();
+    let upstream = runtime.block_on(echo());
+    let gateway =
+        Gateway::start(&format!("routes: {{ /chat: {{ to: \"ws://{upstream}\", websocket: {{ ping: 1m }} }} }}"));
+    runtime.block_on(async {
+        let mut sockets = Vec::with_capacity(CONNECTIONS);
+        for _ in 0..CONNECTIONS {
+            sockets.push(connect(gateway.address()).await);
+        }
+        for round in 0..2 {
+            for (number, socket) in sockets.iter_mut().enumerate() {
+                let text = format!("{round} {number} {}", "x".repeat(number));
+                socket.send(Message::text(text)).await.expect("sent");
+            }
+            for (number, socket) in sockets.iter_mut().enumerate() {
+                let message = socket.next().await.expect("a message").expect("sound");
+                assert_eq!(message.into_text().expect("text"), format!("{round} {number} {}", "x".repeat(number)));
+            }
+        }
+        assert_eq!(gateway.metric("tollgate_websockets", &["/chat"]), 1_000.0);
+        for socket in &mut sockets {
+            let frame = CloseFrame { code: CloseCode::Library(4_000), reason: "enough".into() };
+            socket.close(Some(frame)).await.expect("closed");
+        }
+        for socket in &mut sockets {
+            let Some(Ok(Message::Close(Some(frame)))) = socket.next().await else { panic!("no Close") };
+            assert_eq!((frame.code, frame.reason.as_str()), (CloseCode::Library(4_000), "enough"));
+        }
+    });
+    gateway.await_metric("tollgate_websocket_closes_total", &["reason=\"client\""], 1_000.0);
+    assert_eq!(gateway.metric("tollgate_websocket_messages_total", &["direction=\"out\""]), 2_000.0);
 }

@@ -67,6 +67,7 @@ impl Gateway {
             metrics: &shared.metrics,
             fetcher: &shared.fetcher,
             limits: &shared.limits,
+            cache: &shared.cache,
             seed: 0,
         };
         let mut snapshot = compile(loaded, &surroundings).unwrap_or_else(|failed| panic!("{failed}")).snapshot;

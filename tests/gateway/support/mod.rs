@@ -9,6 +9,7 @@ pub mod origin;
 pub mod ports;
 pub mod run;
 pub mod service;
+pub mod socket;
 pub mod tls;
 pub mod tokens;
 pub mod wait;

@@ -17,30 +17,48 @@ fn member(members: &[(Cow<'_, str>, Json<'_>)], name: &str) -> Result<Option<usi
     if found.next().is_some() { Err(Unfit("a name stands twice in one object")) } else { Ok(first) }
 }
 
+/// JSON that is being changed: a tree as far as anything has looked into it.
+pub struct Document<'a> {
+    /// The whole of it.
+    pub root: Json<'a>,
+    /// How many values of its text the tree holds.
+    values: usize,
+}
+
+impl<'a> Document<'a> {
+    /// Begins with a value.
+    pub fn new(root: Json<'a>) -> Self {
+        Self { root, values: 0 }
+    }
+}
+
 /// Calls `change` with the value that holds each place a pointer stands for, and the last token of it.
 fn at_each<'a>(
-    value: &mut Json<'a>,
+    (value, values): (&mut Json<'a>, &mut usize),
     path: &[Box<str>],
     change: &mut dyn FnMut(&mut Json<'a>, &str) -> Result<(), Unfit>,
 ) -> Result<(), Unfit> {
-    match path {
-        [] => Ok(()),
-        [last] => change(value, last),
-        [first, rest @ ..] => match value {
-            Json::Object(members) if **first == *"*" => {
-                members.iter_mut().try_for_each(|(_, value)| at_each(value, rest, change))
-            }
-            Json::List(list) if **first == *"*" => list.iter_mut().try_for_each(|value| at_each(value, rest, change)),
-            Json::Object(members) => match member(members, first)?.and_then(|at| members.get_mut(at)) {
-                Some((_, value)) => at_each(value, rest, change),
-                None => Ok(()),
-            },
-            Json::List(list) => match index(first).and_then(|at| list.get_mut(at)) {
-                Some(value) => at_each(value, rest, change),
-                None => Ok(()),
-            },
-            Json::Scalar(_) => Ok(()),
+    let Some((first, rest)) = path.split_first() else { return Ok(()) };
+    let value = value.opened(values)?;
+    if rest.is_empty() {
+        return change(value, first);
+    }
+    match value {
+        Json::Object(members) if **first == *"*" => {
+            members.iter_mut().try_for_each(|(_, value)| at_each((value, values), rest, change))
+        }
+        Json::List(list) if **first == *"*" => {
+            list.iter_mut().try_for_each(|value| at_each((value, values), rest, change))
+        }
+        Json::Object(members) => match member(members, first)?.and_then(|at| members.get_mut(at)) {
+            Some((_, value)) => at_each((value, values), rest, change),
+            None => Ok(()),
         },
+        Json::List(list) => match index(first).and_then(|at| list.get_mut(at)) {
+            Some(value) => at_each((value, values), rest, change),
+            None => Ok(()),
+        },
+        Json::Scalar(_) => Ok(()),
     }
 }
 
@@ -48,9 +66,9 @@ fn at_each<'a>(
 ///
 /// # Errors
 /// A name on the way stands twice.
-pub fn remove<'a>(whole: &mut Json<'a>, pointer: &Pointer) -> Result<Option<Json<'a>>, Unfit> {
+pub fn remove<'a>(whole: &mut Document<'a>, pointer: &Pointer) -> Result<Option<Json<'a>>, Unfit> {
     let mut taken = None;
-    at_each(whole, pointer.steps(), &mut |holder, last| {
+    at_each((&mut whole.root, &mut whole.values), pointer.steps(), &mut |holder, last| {
         match holder {
             Json::Object(members) if last == "*" => members.clear(),
             Json::List(list) if last == "*" => list.clear(),
@@ -75,8 +93,8 @@ pub fn remove<'a>(whole: &mut Json<'a>, pointer: &Pointer) -> Result<Option<Json
 ///
 /// # Errors
 /// A name on the way stands twice.
-pub fn rename(whole: &mut Json<'_>, pointer: &Pointer, name: &str) -> Result<(), Unfit> {
-    at_each(whole, pointer.steps(), &mut |holder, last| {
+pub fn rename(whole: &mut Document<'_>, pointer: &Pointer, name: &str) -> Result<(), Unfit> {
+    at_each((&mut whole.root, &mut whole.values), pointer.steps(), &mut |holder, last| {
         if let Json::Object(members) = holder
             && last != name
             && let Some(at) = member(members, last)?
@@ -98,20 +116,20 @@ pub fn rename(whole: &mut Json<'_>, pointer: &Pointer, name: &str) -> Result<(),
 ///
 /// # Errors
 /// A name on the way stands twice, or the place lies within what is no object or list.
-pub fn set<'a>(whole: &mut Json<'a>, pointer: &Pointer, value: &Json<'a>) -> Result<(), Unfit> {
-    put(whole, pointer.steps(), value)
+pub fn set<'a>(whole: &mut Document<'a>, pointer: &Pointer, value: &Json<'a>) -> Result<(), Unfit> {
+    put((&mut whole.root, &mut whole.values), pointer.steps(), value)
 }
 
-fn put<'a>(place: &mut Json<'a>, path: &[Box<str>], value: &Json<'a>) -> Result<(), Unfit> {
+fn put<'a>((place, values): (&mut Json<'a>, &mut usize), path: &[Box<str>], value: &Json<'a>) -> Result<(), Unfit> {
     let Some((first, rest)) = path.split_first() else {
         *place = value.clone();
         return Ok(());
     };
-    match place {
+    match place.opened(values)? {
         Json::Object(members) if **first == *"*" => {
-            members.iter_mut().try_for_each(|(_, inner)| put(inner, rest, value))
+            members.iter_mut().try_for_each(|(_, inner)| put((inner, values), rest, value))
         }
-        Json::List(list) if **first == *"*" => list.iter_mut().try_for_each(|inner| put(inner, rest, value)),
+        Json::List(list) if **first == *"*" => list.iter_mut().try_for_each(|inner| put((inner, values), rest, value)),
         Json::Object(members) => {
             let at = match member(members, first)? {
                 Some(at) => at,
@@ -120,7 +138,7 @@ fn put<'a>(place: &mut Json<'a>, path: &[Box<str>], value: &Json<'a>) -> Result<
                     members.len() - 1
                 }
             };
-            members.get_mut(at).map_or(Ok(()), |(_, inner)| put(inner, rest, value))
+            members.get_mut(at).map_or(Ok(()), |(_, inner)| put((inner, values), rest, value))
         }
         Json::List(list) => {
             if **first == *"-" || index(first) == Some(list.len()) {
@@ -128,7 +146,7 @@ fn put<'a>(place: &mut Json<'a>, path: &[Box<str>], value: &Json<'a>) -> Result<
             }
             let at = if **first == *"-" { Some(list.len() - 1) } else { index(first) };
             match at.and_then(|at| list.get_mut(at)) {
-                Some(inner) => put(inner, rest, value),
+                Some(inner) => put((inner, values), rest, value),
                 None => Err(Unfit("a list has no such element")),
             }
         }
@@ -144,12 +162,16 @@ mod tests {
         Pointer::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"))
     }
 
-    fn after(text: &str, change: impl FnOnce(&mut Json<'_>) -> Result<(), Unfit>) -> Result<String, Unfit> {
-        let mut value = Json::parse(text).unwrap();
-        change(&mut value)?;
-        let mut out = String::new();
-        value.write(&mut out, usize::MAX)?;
-        Ok(out)
+    /// What a change makes of a text, whether it was taken apart before or is on the way.
+    fn after(text: &str, change: impl for<'a> Fn(&mut Document<'a>) -> Result<(), Unfit>) -> Result<String, Unfit> {
+        let [parsed, read] = [Json::parse(text), Json::read(text)].map(|root| {
+            let mut whole = Document::new(root.unwrap());
+            change(&mut whole)?;
+            let mut out = String::new();
+            whole.root.write(&mut out, usize::MAX).map(|()| out)
+        });
+        assert_eq!(parsed, read, "{text}");
+        parsed
     }
 
     #[test]

@@ -12,7 +12,8 @@ const MOST_VALUES: usize = 1 << 20;
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json<'a> {
-    /// A text with its quotes, a number, `true`, `false` or `null`, as written.
+    /// A text with its quotes, a number, `true`, `false` or `null`, as written; in what [`Json::read`] has read also a
+    /// list or an object that nobody has looked into.
     Scalar(Cow<'a, str>),
     /// A list.
     List(Vec<Json<'a>>),
@@ -30,9 +31,31 @@ impl<'a> Json<'a> {
     /// # Errors
     /// It is no JSON, or goes too deep.
     pub fn parse(text: &'a str) -> Result<Self, Unfit> {
-        // The library says whether it is JSON; what follows need only find where its parts are.
-        serde_json::from_str::<IgnoredAny>(text).map_err(|_| Unfit("it is not JSON"))?;
-        Scanner { text, at: 0, values: 0 }.value(0)
+        check(text)?;
+        Scanner { text, at: 0, values: &mut 0 }.value(0)
+    }
+
+    /// Reads a whole text, but takes it apart only where [`Json::opened`] looks: a change in one place of a large text need
+    /// not make a tree of all of it.
+    ///
+    /// # Errors
+    /// It is no JSON.
+    pub fn read(text: &'a str) -> Result<Self, Unfit> {
+        check(text)?;
+        Ok(Self::Scalar(Scanner { text, at: 0, values: &mut 0 }.unopened().into()))
+    }
+
+    /// The value, with what it holds directly. `values` counts what is held of the whole text.
+    ///
+    /// # Errors
+    /// Those are too many.
+    pub fn opened(&mut self, values: &mut usize) -> Result<&mut Self, Unfit> {
+        if let Self::Scalar(Cow::Borrowed(text)) = *self
+            && text.starts_with(['{', '['])
+        {
+            *self = Scanner { text, at: 0, values }.level()?;
+        }
+        Ok(self)
     }
 
     /// A text as a value.
@@ -45,7 +68,7 @@ impl<'a> Json<'a> {
         Self::Scalar("null".into())
     }
 
-    /// Writes it, without spaces.
+    /// Writes it, without spaces but those of what was not looked into.
     ///
     /// # Errors
     /// More than `most` bytes.
@@ -104,14 +127,19 @@ pub fn plain(written: &str) -> Cow<'_, str> {
     serde_json::from_str(&format!("\"{written}\"")).map_or(Cow::Borrowed(written), Cow::Owned)
 }
 
-/// Goes through a text that is JSON.
-struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
-    values: usize,
+/// The library says whether it is JSON; who takes it apart need only find where its parts are.
+fn check(text: &str) -> Result<(), Unfit> {
+    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|_| Unfit("it is not JSON"))
 }
 
-impl<'a> Scanner<'a> {
+/// Goes through a text that is JSON.
+struct Scanner<'a, 'b> {
+    text: &'a str,
+    at: usize,
+    values: &'b mut usize,
+}
+
+impl<'a> Scanner<'a, '_> {
     fn peek(&mut self) -> u8 {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         self.at += rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -125,14 +153,29 @@ impl<'a> Scanner<'a> {
         next != end && self.at < self.text.len()
     }
 
+    /// The value with all that it holds.
     fn value(&mut self, depth: usize) -> Result<Json<'a>, Unfit> {
         if depth > DEEPEST {
             return Err(Unfit("it goes too deep"));
         }
-        self.values += 1;
-        if self.values > MOST_VALUES {
-            return Err(Unfit("it has too many values"));
-        }
+        self.count()?;
+        self.parts(&mut |scanner| scanner.value(depth + 1))
+    }
+
+    /// The value with what it holds directly.
+    fn level(&mut self) -> Result<Json<'a>, Unfit> {
+        self.parts(&mut |scanner| {
+            scanner.count()?;
+            Ok(Json::Scalar(scanner.unopened().into()))
+        })
+    }
+
+    fn count(&mut self) -> Result<(), Unfit> {
+        *self.values += 1;
+        if *self.values > MOST_VALUES { Err(Unfit("it has too many values")) } else { Ok(()) }
+    }
+
+    fn parts(&mut self, part: &mut dyn FnMut(&mut Self) -> Result<Json<'a>, Unfit>) -> Result<Json<'a>, Unfit> {
         match self.peek() {
             b'{' => {
                 self.at += 1;
@@ -143,7 +186,7 @@ impl<'a> Scanner<'a> {
                     self.peek();
                     self.at += 1; // the colon
                     let name = name.get(1..name.len().saturating_sub(1)).unwrap_or_default();
-                    members.push((Cow::Borrowed(name), self.value(depth + 1)?));
+                    members.push((Cow::Borrowed(name), part(self)?));
                 }
                 Ok(Json::Object(members))
             }
@@ -151,12 +194,37 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
                 let mut list = Vec::new();
                 while self.goes_on(b']') {
-                    list.push(self.value(depth + 1)?);
+                    list.push(part(self)?);
                 }
                 Ok(Json::List(list))
             }
             _ => Ok(Json::Scalar(Cow::Borrowed(self.scalar()))),
         }
+    }
+
+    /// The value, not taken apart.
+    fn unopened(&mut self) -> &'a str {
+        if !matches!(self.peek(), b'{' | b'[') {
+            return self.scalar();
+        }
+        let (start, mut open) = (self.at, 0_usize);
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b'"') => {
+                    self.scalar();
+                    continue;
+                }
+                Some(b'{' | b'[') => open += 1,
+                Some(b'}' | b']') => open = open.saturating_sub(1),
+                Some(_) => {}
+                None => break,
+            }
+            self.at += 1;
+            if open == 0 {
+                break;
+            }
+        }
+        self.text.get(start..self.at).unwrap_or_default()
     }
 
     /// A text with its quotes, or anything else up to where it ends.
@@ -224,6 +292,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_looked_into_is_not_taken_apart() {
+        let text = r#" { "a" : [ 1 , "]}\"" , { } ] , "b":{"c" : {}},"d":-1e9 } "#;
+        let (mut value, mut values) = (Json::read(text).unwrap(), 0);
+        assert_eq!(value, Json::Scalar(text.trim().into()));
+        let Json::Object(members) = value.opened(&mut values).unwrap() else { panic!("an object") };
+        assert_eq!(members[0].1, Json::Scalar(r#"[ 1 , "]}\"" , { } ]"#.into()));
+        members[1].1.opened(&mut values).unwrap();
+        let mut out = String::new();
+        value.write(&mut out, usize::MAX).unwrap();
+        assert_eq!((out.as_str(), values), (r#"{"a":[ 1 , "]}\"" , { } ],"b":{"c":{}},"d":-1e9}"#, 4));
+        assert_eq!(Json::read("[1}"), Err(Unfit("it is not JSON")));
+        let wide = format!("[{}0]", "0,".repeat(MOST_VALUES));
+        assert_eq!(Json::read(&wide).unwrap().opened(&mut 0), Err(Unfit("it has too many values")));
+    }
+
+    #[test]
     fn texts_lose_quotes_and_escapes() {
         for (text, expected) in [
             ("\"a\\u0041\\n\"", Some("aA\n")),
@@ -235,6 +319,14 @@ mod tests {
             assert_eq!(Json::parse(text).unwrap().as_text().as_deref(), expected, "{text}");
         }
         assert_eq!(Json::parse("\"\\ud800x\"").unwrap().as_text().as_deref(), Some("\\ud800x"));
+    }
+
+    fn open_all(value: &mut Json<'_>) {
+        match value.opened(&mut 0).unwrap() {
+            Json::List(list) => list.iter_mut().for_each(open_all),
+            Json::Object(members) => members.iter_mut().for_each(|(_, value)| open_all(value)),
+            _ => {}
+        }
     }
 
     fn values() -> impl Strategy<Value = serde_json::Value> {
@@ -258,6 +350,12 @@ mod tests {
         fn reads_whatever_the_library_writes(value in values(), pretty in any::<bool>()) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
             prop_assert_eq!(again(&text), serde_json::to_string(&value).unwrap());
+            let mut out = String::new();
+            Json::read(&text).unwrap().write(&mut out, usize::MAX).unwrap();
+            prop_assert_eq!(&out, &text, "as it is written");
+            let mut opened = Json::read(&text).unwrap();
+            open_all(&mut opened);
+            prop_assert_eq!(opened, Json::parse(&text).unwrap());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Changes to a body, compiled; and the work on one body.
 
 use super::config::JsonConfig;
-use super::edit;
+use super::edit::{self, Document};
 use super::format::{Charset, Format};
 use super::jq::{JqConfig, Program};
 use super::json::{Json, Unfit};
@@ -38,7 +38,7 @@ enum Edit {
 /// Changes to a body, compiled.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BodyPlan {
-    edits: Box<[Edit]>,
+    edits: Arc<[Edit]>,
     values: Box<[Made]>,
     program: Option<Arc<Program>>,
     template: Option<Arc<Template>>,
@@ -133,7 +133,7 @@ impl BodyPlan {
     /// The work on one body of that format.
     pub fn begin(&self, from: Format, facts: &Facts<'_>) -> Stage {
         Stage {
-            edits: self.edits.clone(),
+            edits: Arc::clone(&self.edits),
             values: self.values.iter().map(|value| value.make(facts)).collect(),
             program: self.program.clone().map(|program| {
                 let texts = program.texts(facts);
@@ -183,7 +183,7 @@ fn one_place(written: &Spanned<String>, setup: &mut Setup<'_>) -> Option<Pointer
 /// What one rule does to one body.
 #[derive(Debug)]
 pub struct Stage {
-    edits: Box<[Edit]>,
+    edits: Arc<[Edit]>,
     values: Box<[Option<String>]>,
     program: Option<(Arc<Program>, Texts)>,
     template: Option<(Arc<Template>, Texts)>,
@@ -242,26 +242,29 @@ impl Stage {
     }
 
     fn run(&self, text: &str, bound: u64) -> Result<String, Unfit> {
-        let mut value = match self.from {
+        let only_edits = self.to == Format::Json && self.program.is_none() && self.template.is_none();
+        let mut whole = Document::new(match self.from {
+            Format::Json if only_edits => Json::read(text)?,
             Format::Json => Json::parse(text)?,
             Format::Xml => xml::to_json(text)?,
             Format::Form => form::to_json(text)?,
-        };
-        for edit in &self.edits {
+        });
+        for edit in &*self.edits {
             match edit {
-                Edit::Rename(pointer, name) => edit::rename(&mut value, pointer, name)?,
+                Edit::Rename(pointer, name) => edit::rename(&mut whole, pointer, name)?,
                 Edit::Move(from, to) => {
-                    if let Some(moved) = edit::remove(&mut value, from)? {
-                        edit::set(&mut value, to, &moved)?;
+                    if let Some(moved) = edit::remove(&mut whole, from)? {
+                        edit::set(&mut whole, to, &moved)?;
                     }
                 }
-                Edit::Remove(pointer) => drop(edit::remove(&mut value, pointer)?),
+                Edit::Remove(pointer) => drop(edit::remove(&mut whole, pointer)?),
                 Edit::Set(pointer, number) => match self.values.get(*number).and_then(Option::as_deref) {
-                    Some(made) => edit::set(&mut value, pointer, &Json::parse(made)?)?,
-                    None => drop(edit::remove(&mut value, pointer)?),
+                    Some(made) => edit::set(&mut whole, pointer, &Json::parse(made)?)?,
+                    None => drop(edit::remove(&mut whole, pointer)?),
                 },
             }
         }
+        let mut value = whole.root;
         let most = usize::try_from(bound.saturating_mul(GROWTH)).unwrap_or(usize::MAX);
         let made;
         if let Some((program, texts)) = &self.program {

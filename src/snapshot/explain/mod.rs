@@ -1,6 +1,10 @@
 //! What a configuration does, in words: the whole plan, or the way of one request through it. No network is touched.
 
+mod pool;
+
+use self::pool::pool;
 use super::{Action, Backoff, EncodedSlash, HostField, Rewrite, Route, Snapshot};
+use crate::exchange::{Show, Shown};
 use crate::policy::Decision;
 use crate::reply::Reply;
 use crate::request::{Asked, Client, Moment, RequestCx, RequestView};
@@ -8,7 +12,6 @@ use crate::routing::{
     Captures, Found, Reading, RouteRule, Step, Subject, Target, Verdict, content, normalise, normalise_host,
     split_target,
 };
-use crate::upstream::{Balance, CheckKind, EjectionSpec, HashOn, OverloadSpec, UpstreamSpec};
 use crate::value::{ByteSize, Priority};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write as _;
@@ -35,7 +38,7 @@ pub fn draw_plan(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     for route in &snapshot.routes {
         if let Action::Exchange(own) = &route.action
-            && let Some(drawing) = own.draw()
+            && let Some(drawing) = own.show(Show::Chart)
         {
             let _ = writeln!(out, "%% {}\n{drawing}", name_of(route));
         }
@@ -84,67 +87,6 @@ fn bodies(rule: &RouteRule) -> Option<String> {
     (!asked.is_empty()).then(|| format!("for {}; bodies up to 64KiB are read to tell", asked.join(" and ")))
 }
 
-/// The endpoints of an upstream, and how they are chosen and checked.
-fn pool(spec: &UpstreamSpec) -> String {
-    let endpoints = spec.endpoints.iter().map(|endpoint| {
-        let weight = Some(endpoint.weight.get()).filter(|weight| *weight != 1).map(|weight| format!("weight {weight}"));
-        let told = weight.into_iter().chain(endpoint.labels.iter().map(|(name, value)| format!("{name}={value}")));
-        match told.collect::<Vec<_>>().join(", ") {
-            told if told.is_empty() => endpoint.label.clone(),
-            told => format!("{} ({told})", endpoint.label),
-        }
-    });
-    let mut text = endpoints.collect::<Vec<_>>().join(", ");
-    let balance = match &spec.balance {
-        Balance::RoundRobin => String::new(),
-        Balance::Random => "random".to_owned(),
-        Balance::LeastRequests => "least_requests".to_owned(),
-        Balance::PeakEwma => "peak_ewma".to_owned(),
-        Balance::Hash(HashOn::Client) => "hash of the client".to_owned(),
-        Balance::Hash(HashOn::Path) => "hash of the path".to_owned(),
-        Balance::Hash(HashOn::Header(name)) => format!("hash of header {name}"),
-        Balance::Hash(HashOn::Cookie(name)) => format!("hash of cookie {name}"),
-    };
-    let checked = spec.health.as_ref().map(|health| match &health.kind {
-        CheckKind::Http { path, .. } => format!("GET {path} every {:?}", health.interval),
-        CheckKind::Tcp => format!("connected to every {:?}", health.interval),
-    });
-    let overload = match &spec.overload {
-        None => "no overload control".to_owned(),
-        Some(usual) if *usual == OverloadSpec::USUAL => String::new(),
-        Some(own) => format!("overload control from {} waiting and {} times the latency", own.at_least, own.tolerance),
-    };
-    let breaker = match (&spec.breaker, &spec.endpoint_breaker) {
-        (None, None) => String::new(),
-        (Some(breaker), _) => format!("breaker at {}%", breaker.open_at * 100.0),
-        (None, Some(breaker)) => format!("a breaker for each endpoint at {}%", breaker.open_at * 100.0),
-    };
-    let warming = spec.slow_start.map(|span| format!("slow start over {span:?}")).unwrap_or_default();
-    let zone = spec.zone.as_ref().map(|zone| format!("zone {} preferred", zone.own)).unwrap_or_default();
-    let affinity = spec.affinity.as_ref().map(|own| format!("affinity by cookie {}", own.cookie)).unwrap_or_default();
-    let zone = if zone.is_empty() { zone } else { format!("{zone}{}", spill(spec)) };
-    let ejection = match &spec.ejection {
-        None => "no ejection".to_owned(),
-        Some(usual) if *usual == EjectionSpec::USUAL => String::new(),
-        Some(own) => format!("ejection after {} failures, for {:?}", own.after, own.base),
-    };
-    let most = spec.max_in_flight.map(|most| format!("at most {most} in flight")).unwrap_or_default();
-    let panic = Some(spec.panic_threshold * 100.0).filter(|share| (share - 50.0).abs() > 0.01);
-    let panic = panic.map(|share| format!("all used with less than {share}% of them well")).unwrap_or_default();
-    let checked = checked.unwrap_or_default();
-    let parts = [balance, affinity, checked, ejection, panic, most, overload, breaker, warming, zone];
-    for part in parts.iter().filter(|part| !part.is_empty()) {
-        let _ = write!(text, "; {part}");
-    }
-    text
-}
-
-/// When others take part beside the endpoints of the preferred zone.
-fn spill(spec: &UpstreamSpec) -> String {
-    let below = spec.zone.as_ref().map(|zone| zone.spill_below * 100.0);
-    below.map(|below| format!(", others below {below}% of it well")).unwrap_or_default()
-}
-
 fn name_of(route: &Route) -> String {
     match &route.api {
         Some(api) => format!("`{}` of {api}", route.key),
@@ -156,6 +98,7 @@ fn action(route: &Route) -> String {
     match &route.action {
         Action::Respond(answers) => answers.describe(),
         Action::Exchange(own) => own.describe().into_iter().next().unwrap_or_default(),
+        Action::Batch(batch) => batch.describe().into_iter().next().unwrap_or_default(),
         Action::Policies => "answered by its policies".to_owned(),
         Action::Redirect(redirect, _) => format!("redirects to {} with {}", redirect.to, redirect.status.as_str()),
         Action::Forward(target) => {
@@ -184,6 +127,7 @@ fn frame(route: &Route) -> Vec<String> {
     match &route.action {
         Action::Forward(_) => {}
         Action::Exchange(own) => lines.extend(own.describe().into_iter().skip(1)),
+        Action::Batch(batch) => lines.extend(batch.describe().into_iter().skip(1)),
         // Nothing below concerns an answer of the gateway's own.
         Action::Respond(_) | Action::Redirect(..) | Action::Policies => return lines,
     }
@@ -197,7 +141,7 @@ fn frame(route: &Route) -> Vec<String> {
     if route.priority != Priority::Normal {
         lines.push(format!("priority {}", route.priority.as_str()));
     }
-    if route.retries.max > 0 {
+    if route.retries.max > 0 && !matches!(route.action, Action::Batch(_)) {
         let budget = route.retries.budget * 100.0;
         let causes: Vec<String> = route.retries.on.iter().map(ToString::to_string).collect();
         let mut line = format!("retries {} on {}, budget {budget}%", route.retries.max, causes.join(", "));
@@ -300,7 +244,9 @@ pub fn explain_request(snapshot: &Snapshot, asked: &Question) -> Result<String, 
                     query: target.query,
                     headers: &mut headers.clone(),
                 };
-                verdicts(&mut out, (route, &captures), asked.client, &mut view);
+                if verdicts(&mut out, (route, &captures), asked.client, &mut view) {
+                    sent(&mut out, (route, &captures), &view, &asked.body);
+                }
             }
         }
     }
@@ -331,13 +277,27 @@ fn winner(
     }
 }
 
-/// What each policy of the route says of the request, up to the first that does not let it pass.
+/// What an exchange would make of the request, once policies have let it pass.
+fn sent(out: &mut String, (route, captures): (&Route, &Captures), view: &RequestView<'_>, body: &str) {
+    let Action::Exchange(own) = &route.action else { return };
+    let pieces: Vec<Box<str>> =
+        (0..captures.len()).map(|index| captures.get(view.path, index).unwrap_or_default().into()).collect();
+    let (method, path, query) = (view.method, view.path, view.query);
+    let mut headers = HeaderMap::new();
+    view.headers.all(&mut |name, value| {
+        headers.extend(HeaderValue::from_bytes(value).ok().map(|value| (name.clone(), value)));
+    });
+    let asked = Shown { method, path, query, captures: &pieces, fields: &headers, body: body.as_bytes() };
+    out.extend(own.show(Show::Request(&asked)));
+}
+
+/// What each policy of the route says of the request, up to the first that does not let it pass; whether all do.
 fn verdicts(
     out: &mut String,
     (route, captures): (&Route, &Captures),
     client: Option<IpAddr>,
     view: &mut RequestView<'_>,
-) {
+) -> bool {
     let now = Moment { started: Instant::now(), wall: SystemTime::now() };
     let address = client.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |client| client.to_canonical());
     let client = Client { address, peer: address, via_trusted: false };
@@ -348,7 +308,7 @@ fn verdicts(
         cx.changes.asked = Some(Box::new(Asked { host, path, query, captures: pieces.collect() }));
     }
     for (position, line) in route.chain.describe().iter().enumerate() {
-        let Some(decision) = route.chain.explain(position, &mut cx, view) else { return };
+        let Some(decision) = route.chain.explain(position, &mut cx, view) else { return false };
         let outcome = match &decision {
             Decision::Continue => "passes".to_owned(),
             Decision::Reply(reply) => refusal(reply),
@@ -360,12 +320,13 @@ fn verdicts(
             let _ = writeln!(out, "    {note}");
         }
         if !decision.is_continue() {
-            return;
+            return false;
         }
     }
     if let Some(caching) = &route.cache {
         let _ = writeln!(out, "{}", caching.plan.explain(&cx, view));
     }
+    true
 }
 
 fn refusal(reply: &Reply) -> String {
