@@ -66,6 +66,8 @@ enum Suits {
     Yes,
     /// Only for those who cannot take it as it is.
     IfItMust,
+    /// It is a part of one that would be compressed: it says what the whole says (RFC 9110 §15.3.7).
+    Part,
     /// It has no body, and stands for one that was one of the others (RFC 9110 §15.4.5).
     NotModified,
 }
@@ -73,10 +75,7 @@ enum Suits {
 impl Compress {
     fn suits(&self, response: &ResponseView<'_>) -> Suits {
         let headers: &dyn Headers = response.headers;
-        if matches!(response.status, 204 | 206) || headers.first(&header::CONTENT_RANGE).is_some() {
-            return Suits::Not;
-        }
-        if coded(headers) != Coded::Plain || says(headers, b"no-transform") {
+        if response.status == 204 || coded(headers) != Coded::Plain || says(headers, b"no-transform") {
             return Suits::Not;
         }
         if response.status == 304 {
@@ -85,6 +84,9 @@ impl Compress {
         let Some(kind) = headers.first(&header::CONTENT_TYPE) else { return Suits::Not };
         if !self.types.contain(kind) {
             return Suits::Not;
+        }
+        if response.status == 206 || headers.first(&header::CONTENT_RANGE).is_some() {
+            return Suits::Part;
         }
         let length = headers.first(&header::CONTENT_LENGTH).and_then(|text| std::str::from_utf8(text).ok());
         match length.and_then(|text| text.parse::<u64>().ok()) {
@@ -123,6 +125,9 @@ impl OnResponseBody for Compress {
             return Ok(BodyWork::Leave);
         }
         vary(response);
+        if suits == Suits::Part {
+            return Ok(BodyWork::Leave);
+        }
         let Accepted { coding, plain } = accepted(response.request.headers, &self.offered);
         let Some(coding) = coding.filter(|_| suits != Suits::IfItMust || !plain) else { return Ok(BodyWork::Leave) };
         if suits == Suits::NotModified {
