@@ -166,8 +166,11 @@ fn texts_are_replaced_as_they_pass() {
             "/utf16" => Answer::ok("internal.example").header("Content-Type", "text/plain; charset=utf-16"),
             "/gzip" => {
                 let levels = Levels { gzip: 9, brotli: 9, zstd: 19 };
-                let coded =
-                    Encoder::new(Coding::Gzip, levels).unwrap().piece(b"at internal.example", Then::End).unwrap().to_vec();
+                let coded = Encoder::new(Coding::Gzip, levels)
+                    .unwrap()
+                    .piece(b"at internal.example", Then::End)
+                    .unwrap()
+                    .to_vec();
                 text.body(coded).header("Content-Encoding", "gzip")
             }
             "/large" => text.body("internal.example ".repeat(600_000)),
