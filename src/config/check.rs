@@ -33,6 +33,9 @@ pub fn check(config: &Config, problems: &mut Problems) {
     if let Some(keys) = config.server.max_keys.filter(|keys| !(1_000..=100_000_000).contains(&keys.value)) {
         problems.error(keys.place, "`max_keys` is from 1000 to 100000000");
     }
+    if let Some(gathered) = config.server.gathered.filter(|gathered| gathered.get() < 1 << 20) {
+        problems.error(gathered.place, "`gathered` is 1MiB or more").hint("answers that are larger are 503");
+    }
     listeners(config, problems);
     retries(config.defaults.retries.as_ref(), problems);
     mirror(config.defaults.mirror.as_ref(), problems);
@@ -255,7 +258,11 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
         }
     }
     if let Some(grpc) = &route.grpc {
-        beside_grpc(grpc, route, problems);
+        beside_calls((grpc.place, "grpc"), route, problems);
+        within_grpc(grpc, problems);
+    }
+    if let Some(message) = &route.message {
+        beside_calls((message.place, "message"), route, problems);
     }
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
@@ -265,7 +272,7 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
 }
 
 /// What has no meaning for calls that the gateway makes itself.
-fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut Problems) {
+fn beside_calls((place, own): (Place, &str), route: &RouteConfig, problems: &mut Problems) {
     let written = [
         ("cache", route.cache.is_some()),
         ("fallback", route.fallback.is_some()),
@@ -279,9 +286,13 @@ fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut P
     ];
     for (name, _) in written.into_iter().filter(|(_, written)| *written) {
         problems
-            .error(grpc.place, format!("`{name}` has no effect on the calls of `grpc`"))
+            .error(place, format!("`{name}` has no effect on the calls of `{own}`"))
             .hint("leave it out; the message is made of the request as it came");
     }
+}
+
+/// What does not go together in a `grpc`.
+fn within_grpc(grpc: &Spanned<GrpcConfig>, problems: &mut Problems) {
     let ruled = grpc.rules.as_ref().is_some_and(|rules| rules.value);
     if let Some(rules) = grpc.rules.as_ref().filter(|rules| !rules.value) {
         problems.error(rules.place, "`rules: false` makes no routes").hint("leave it out, and write `method`");

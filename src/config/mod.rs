@@ -16,6 +16,7 @@ mod grpc;
 mod hedge;
 mod listener;
 mod load;
+mod message;
 mod mirror;
 mod route;
 mod route_key;
@@ -26,7 +27,7 @@ pub mod yaml;
 pub use affinity::AffinityConfig;
 pub use batch::{BatchConfig, MOST_BATCHED};
 pub use check::weight as check_weight;
-pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
+pub use combine::{CalledConfig, CombineConfig, MarkConfig, MergeConfig, PartCacheConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use events::EventsConfig;
@@ -39,6 +40,7 @@ pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,
 };
 pub use load::{Failed, Loaded, load, load_str, read, read_str};
+pub use message::MessageConfig;
 pub use mirror::{CompareConfig, Compared, MOST_MIRRORED, MirrorConfig};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};

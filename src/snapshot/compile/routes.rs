@@ -215,8 +215,12 @@ impl<'a> Compiling<'a> {
             let transcode = self.grpc(road, (name, grpc), route, policies, ruled)?;
             return Some(Action::Exchange(transcode));
         }
+        if let Some(message) = &written.message {
+            let talk = self.message(road, (name, message), route, policies)?;
+            return Some(Action::Exchange(Arc::new(talk)));
+        }
         if let Some(combine) = &written.combine {
-            let combine = self.combine(road, combine, route.path.captures(), policies.retries)?;
+            let combine = self.combine(road, combine, route, policies.retries)?;
             return Some(Action::Exchange(Arc::new(combine)));
         }
         if let Some(batch) = &written.batch {

@@ -2,4 +2,6 @@
 
 mod batch;
 mod combine;
+mod failures;
 mod grpc;
+mod message;
