@@ -1,8 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{
-    Config, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig,
-    RouteConfig, Routes, UpstreamConfig,
+    Config, GrpcClientsConfig, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate,
+    RetriesConfig, RouteConfig, Routes, UpstreamConfig,
 };
 use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
 use std::time::Duration;
@@ -299,6 +299,11 @@ fn within_grpc(grpc: &Spanned<GrpcConfig>, problems: &mut Problems) {
     }
     if let Some(method) = grpc.method.as_ref().filter(|_| ruled) {
         problems.error(method.place, "`grpc` has exactly one of `method` and `rules`");
+    }
+    if grpc.clients == GrpcClientsConfig::Grpc && !ruled {
+        problems
+            .error(grpc.place, "clients of gRPC are answered by the rules of the schema")
+            .hint("write `rules: true` beside `clients: grpc`");
     }
     let of_method = [("path", &grpc.path), ("body", &grpc.body), ("response_body", &grpc.response_body)];
     for (name, written) in of_method {

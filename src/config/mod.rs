@@ -34,7 +34,7 @@ pub use events::EventsConfig;
 pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
-pub use grpc::{GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
+pub use grpc::{GrpcClientsConfig, GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
 pub use hedge::{HedgeAfter, HedgeConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,

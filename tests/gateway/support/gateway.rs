@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tollgate::exchange::Exchange;
 use tollgate::exchange::call::Callee;
+use tollgate::listener::pressure::Pressure;
 use tollgate::server::{self, Sockets, Source};
 use tollgate::snapshot::{Action, ReloadReport, Surroundings, compile};
 
@@ -48,6 +49,11 @@ impl Gateway {
     #[track_caller]
     pub fn before(url: &str) -> Self {
         Self::start(&format!("routes: {{ /**: {{ to: {url} }} }}"))
+    }
+
+    /// Does something to the pressure on each of its workers.
+    pub fn feel(&self, each: impl Fn(&Pressure)) {
+        self.running.shared().pressure.iter().for_each(each);
     }
 
     /// A gateway whose routes, each with one upstream, answer by an exchange made for that upstream.
