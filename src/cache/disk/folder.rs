@@ -126,16 +126,18 @@ impl Folder {
     /// what it had not finished.
     ///
     /// # Errors
-    /// What the system says of the last that cannot be removed.
+    /// What the system says of the first that cannot be removed; the others are removed all the same.
     pub fn clear(&self, dead: &HashSet<u64>, known: &HashSet<Name>) -> io::Result<()> {
-        self.list().fold(Ok(()), |so_far, lying| {
+        let mut outcome = Ok(());
+        for lying in self.list() {
             let removed = match lying {
                 Lying::Whole(name) if dead.contains(&name.run) && !known.contains(&name) => remove(&self.file(name)),
                 Lying::Unfinished(path, name) if dead.contains(&name.run) => remove(&path),
                 _ => Ok(()),
             };
-            so_far.and(removed)
-        })
+            outcome = outcome.and(removed);
+        }
+        outcome
     }
 }
 
