@@ -21,6 +21,7 @@ mod protos;
 mod replies;
 mod retries;
 mod routes;
+mod socket;
 mod subsets;
 mod traffic;
 mod upstreams;

@@ -4,3 +4,4 @@ mod batch;
 mod combine;
 mod grpc;
 mod message;
+mod socket;
