@@ -22,7 +22,14 @@ const PLENTY: &str = "1000000000/s";
 fn compiled(policies: &str) -> Snapshot {
     let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 10, reasons: &["no-route"] });
     let (fetcher, limits) = (Arc::default(), Arc::default());
-    let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &fetcher, limits: &limits, seed: 0 };
+    let surroundings = Surroundings {
+        previous: None,
+        metrics: &metrics,
+        fetcher: &fetcher,
+        limits: &limits,
+        cache: &Default::default(),
+        seed: 0,
+    };
     let text = format!(
         "listen: 127.0.0.1:0\nauth: {{ partners: {{ mtls: {{}} }} }}\n\
          plans: {{ gold: {{ limit: {PLENTY}, quota: 100000000000/month, max_in_flight: 1000 }} }}\n\

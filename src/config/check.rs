@@ -1,8 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{
-    Config, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig,
-    RouteConfig, Routes, UpstreamConfig,
+    Config, GrpcClientsConfig, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate,
+    RetriesConfig, RouteConfig, Routes, UpstreamConfig,
 };
 use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
 use std::time::Duration;
@@ -32,6 +32,9 @@ pub fn check(config: &Config, problems: &mut Problems) {
     }
     if let Some(keys) = config.server.max_keys.filter(|keys| !(1_000..=100_000_000).contains(&keys.value)) {
         problems.error(keys.place, "`max_keys` is from 1000 to 100000000");
+    }
+    if let Some(gathered) = config.server.gathered.filter(|gathered| gathered.get() < 1 << 20) {
+        problems.error(gathered.place, "`gathered` is 1MiB or more").hint("answers that are larger are 503");
     }
     listeners(config, problems);
     retries(config.defaults.retries.as_ref(), problems);
@@ -308,6 +311,11 @@ fn within_grpc(grpc: &Spanned<GrpcConfig>, problems: &mut Problems) {
     }
     if let Some(method) = grpc.method.as_ref().filter(|_| ruled) {
         problems.error(method.place, "`grpc` has exactly one of `method` and `rules`");
+    }
+    if grpc.clients == GrpcClientsConfig::Grpc && !ruled {
+        problems
+            .error(grpc.place, "clients of gRPC are answered by the rules of the schema")
+            .hint("write `rules: true` beside `clients: grpc`");
     }
     let of_method = [("path", &grpc.path), ("body", &grpc.body), ("response_body", &grpc.response_body)];
     for (name, written) in of_method {

@@ -28,14 +28,14 @@ pub mod yaml;
 pub use affinity::AffinityConfig;
 pub use batch::{BatchConfig, MOST_BATCHED};
 pub use check::weight as check_weight;
-pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartConfig};
+pub use combine::{CalledConfig, CombineConfig, MarkConfig, MergeConfig, PartCacheConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use events::EventsConfig;
 pub use fallback::FallbackConfig;
 pub use fmt::{Formatted, fmt, fmt_long};
 pub use gateway::{AccessLogConfig, AdminConfig, Config, LogFormat, PressureConfig, ReplyTemplate, ServerConfig};
-pub use grpc::{GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
+pub use grpc::{GrpcClientsConfig, GrpcConfig, GrpcJsonConfig, UnknownFieldsConfig};
 pub use hedge::{HedgeAfter, HedgeConfig};
 pub use listener::{
     CertificateConfig, ClientAuth, ConnectionLimits, ListenerConfig, ListenerProtocol, TlsConfig, TlsVersion,

@@ -20,7 +20,9 @@ pub mod hedge;
 pub mod message;
 pub mod mirror;
 mod redirect;
+mod room;
 pub mod socket;
 
 pub use frame::{Answer, Answering, ClientBody, Conversation, Exchange, Frame, Frames, Incoming, Show, Shown, Want};
 pub use redirect::Redirect;
+pub use room::{Full, Held, ROOM, Room};

@@ -104,7 +104,7 @@ pub fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
     }
     let field = request.headers.get(header::HOST).cloned();
     let host = field.or_else(|| request.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()));
-    let timeout = ctx.route().and_then(|route| route.timeout);
+    let (timeout, own) = (ctx.timeout(), ctx.route().and_then(|route| route.timeout));
     Origin {
         client: ctx.cx.client,
         caller: ctx.cx.identity.caller.clone(),
@@ -116,6 +116,8 @@ pub fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
         request_id: ctx.ids.request.clone(),
         trace: ctx.ids.trace,
         deadline: timeout.and_then(|timeout| ctx.cx.time.started.checked_add(timeout)),
+        impatient: timeout != own,
+        deadline_header: ctx.route().and_then(|route| route.deadline_header.as_deref().cloned()),
         flow: ctx.exchange.flow,
         priority: ctx.route().map(|route| route.priority).unwrap_or_default(),
         worker: gate.worker,

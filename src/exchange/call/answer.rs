@@ -4,10 +4,10 @@ use super::attempt::{Attempt, Broken};
 use super::calls::Lane;
 use super::clock::{Bounds, LONGEST_SILENCE};
 use super::{CallError, Callee, classify};
-use crate::exchange::{Frame, Frames};
+use crate::exchange::{Frame, Frames, Held};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::{Reason, Reply};
-use crate::upstream::{Clock, Outcome};
+use crate::upstream::Clock;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -69,7 +69,8 @@ impl AnswerBody {
                 let Some(mut state) = self.state.take() else { return Ok(None) };
                 if let Broken::Upstream(error) = &broken {
                     let (kind, outcome, _) = classify(error);
-                    state.to.upstream.record(&state.attempt.picked, Outcome::Failure(kind), state.clock.now());
+                    let told = state.bounds.outcome(kind);
+                    state.to.upstream.record(&state.attempt.picked, told, state.clock.now());
                     state.attempt.outcome = outcome;
                 }
                 Err(broken.into_error(state.bounds.is_late()))
@@ -82,6 +83,23 @@ impl AnswerBody {
     /// # Errors
     /// As for [`Self::next`], and [`Reason::UpstreamBody`] for a longer one.
     pub async fn collect(&mut self, most: usize) -> Result<(Bytes, Option<HeaderMap>), CallError> {
+        self.gather(most, |_| Ok(())).await
+    }
+
+    /// The same, with room held for what arrives.
+    ///
+    /// # Errors
+    /// As for [`Self::collect`], and [`Reason::Overloaded`] where there is no room.
+    pub async fn collect_into(&mut self, most: usize, held: &mut Held) -> Result<Bytes, CallError> {
+        let gathered = self.gather(most, |bytes| held.grow(bytes).map_err(|full| Reply::from(full).into()));
+        gathered.await.map(|(body, _)| body)
+    }
+
+    async fn gather(
+        &mut self,
+        most: usize,
+        mut takes: impl FnMut(usize) -> Result<(), CallError> + Send,
+    ) -> Result<(Bytes, Option<HeaderMap>), CallError> {
         let (mut whole, mut single, mut trailers) = (BytesMut::new(), None::<Bytes>, None);
         while let Some(frame) = self.next().await? {
             match frame {
@@ -90,6 +108,10 @@ impl AnswerBody {
                         self.state = None;
                         let detail = "The answer of the service behind this route is too long.";
                         return Err(Reply::new(Reason::UpstreamBody).detail(detail).into());
+                    }
+                    if let Err(full) = takes(piece.len()) {
+                        self.state = None;
+                        return Err(full);
                     }
                     // Most answers come in one piece, which need not be copied.
                     match single.take() {

@@ -31,7 +31,7 @@ pub(super) fn fields(call: &mut Call, origin: &Origin) -> HeaderMap {
         fields.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if call.marking == Marking::ByTheCall {
-        origin.mark(&mut fields);
+        origin.mark(&mut fields, call.trace.as_ref(), call.until);
     }
     fields
 }

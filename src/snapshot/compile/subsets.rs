@@ -1,7 +1,7 @@
 //! Subsets of upstreams: those that routes are for, known before the upstreams are made, and the number of each.
 
 use super::Compiling;
-use crate::config::{Config, TargetConfig, TargetEntry};
+use crate::config::{CalledConfig, Config, TargetConfig, TargetEntry};
 use crate::upstream::{Labels, Upstream};
 use crate::value::{Named, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,11 @@ pub(super) fn asked_for(config: &Config) -> BTreeMap<&str, BTreeSet<Labels>> {
     let mut all: BTreeMap<&str, BTreeSet<Labels>> = BTreeMap::new();
     let within = config.apis.iter().map(|(_, api)| &api.routes);
     for (_, route) in std::iter::once(&config.routes).chain(within).flat_map(|routes| routes.iter()) {
+        for (_, part) in route.combine.iter().flat_map(|combine| combine.parts.iter()) {
+            if let Some(CalledConfig { upstream, subset: Some(subset) }) = part.to.as_ref().map(|to| &to.value) {
+                all.entry(&upstream.value).or_default().insert(labels(subset));
+            }
+        }
         let Some(TargetConfig::List(entries)) = route.to.as_ref().map(|to| &to.value) else { continue };
         for entry in entries {
             if let TargetEntry::Upstream(weighted) = &entry.value
