@@ -28,7 +28,7 @@ pub mod yaml;
 pub use affinity::AffinityConfig;
 pub use batch::{BatchConfig, MOST_BATCHED};
 pub use check::weight as check_weight;
-pub use combine::{CalledConfig, CombineConfig, MarkConfig, MergeConfig, PartCacheConfig, PartConfig};
+pub use combine::{CombineConfig, MarkConfig, MergeConfig, PartCacheConfig, PartConfig};
 pub use consumer::{ConsumerConfig, KeyConfig, Moment, ProofConfig};
 pub use defaults::{EncodedSlashConfig, MOST_REPLAYED, Policies, RetriesConfig, RetryOn, RouteDefaults};
 pub use events::EventsConfig;
@@ -46,7 +46,7 @@ pub use mirror::{CompareConfig, Compared, MOST_MIRRORED, MirrorConfig};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
 pub use socket::{EachConfig, SocketConfig};
-pub use target::{TargetConfig, TargetEntry, WeightedUpstream, WhenConfig};
+pub use target::{CalledConfig, TargetConfig, TargetEntry, WeightedUpstream, WhenConfig};
 pub use upstream::{
     BalanceConfig, BreakerConfig, BreakerScope, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig,
     HealthConfig, OverloadConfig, StatusRange, UpstreamConfig, UpstreamTlsConfig,
