@@ -27,8 +27,7 @@ impl Compiling<'_> {
         road: &mut Road<'_>,
         (name, written): (&str, &Spanned<GrpcConfig>),
         route: &LimitedRoute<'_>,
-        policies: Policies<'_>,
-        ruled: Option<&Called>,
+        (policies, ruled): (Policies<'_>, Option<&Called>),
     ) -> Option<Arc<dyn Exchange>> {
         let Some(to) = &route.written.to else {
             self.problems

@@ -212,7 +212,7 @@ impl<'a> Compiling<'a> {
     ) -> Option<Action> {
         let written = route.written;
         if let Some(grpc) = &written.grpc {
-            let transcode = self.grpc(road, (name, grpc), route, policies, ruled)?;
+            let transcode = self.grpc(road, (name, grpc), route, (policies, ruled))?;
             return Some(Action::Exchange(transcode));
         }
         if let Some(socket) = &written.socket {
