@@ -71,6 +71,8 @@ impl Origin {
             request_id: self.request_id.clone(),
             trace: self.trace,
             deadline,
+            impatient: false,
+            deadline_header: self.deadline_header.clone(),
             flow: self.flow,
             priority: self.priority,
             worker: self.worker,
