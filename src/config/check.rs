@@ -1,8 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{
-    Config, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig,
-    RouteConfig, Routes, UpstreamConfig,
+    Config, GrpcClientsConfig, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate,
+    RetriesConfig, RouteConfig, Routes, UpstreamConfig,
 };
 use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
 use std::time::Duration;
@@ -257,17 +257,29 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
                 .hint("leave it out; each of them says its own path, fields and body");
         }
     }
-    if let Some(grpc) = &route.grpc {
-        beside_calls((grpc.place, "grpc"), route, problems);
-        within_grpc(grpc, problems);
-    }
-    if let Some(message) = &route.message {
-        beside_calls((message.place, "message"), route, problems);
-    }
+    faces(route, problems);
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
     {
         problems.error(redirect.status.place, "a redirect's status is 301, 302, 303, 307 or 308");
+    }
+}
+
+/// What else than its own protocol an upstream is made to speak.
+fn faces(route: &RouteConfig, problems: &mut Problems) {
+    if let Some(grpc) = &route.grpc {
+        beside_calls((grpc.place, "grpc"), route, problems);
+        within_grpc(grpc, problems);
+    }
+    if let Some(socket) = &route.socket {
+        beside_calls((socket.place, "socket"), route, problems);
+        let others = [("grpc", route.grpc.is_some()), ("message", route.message.is_some())];
+        for (name, _) in others.into_iter().filter(|(_, written)| *written) {
+            problems.error(socket.place, format!("`socket` and `{name}` make two different things of the upstream"));
+        }
+    }
+    if let Some(message) = &route.message {
+        beside_calls((message.place, "message"), route, problems);
     }
 }
 
@@ -299,6 +311,11 @@ fn within_grpc(grpc: &Spanned<GrpcConfig>, problems: &mut Problems) {
     }
     if let Some(method) = grpc.method.as_ref().filter(|_| ruled) {
         problems.error(method.place, "`grpc` has exactly one of `method` and `rules`");
+    }
+    if grpc.clients == GrpcClientsConfig::Grpc && !ruled {
+        problems
+            .error(grpc.place, "clients of gRPC are answered by the rules of the schema")
+            .hint("write `rules: true` beside `clients: grpc`");
     }
     let of_method = [("path", &grpc.path), ("body", &grpc.body), ("response_body", &grpc.response_body)];
     for (name, written) in of_method {

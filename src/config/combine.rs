@@ -1,6 +1,6 @@
 //! `combine:`, one answer out of the answers of several upstreams.
 
-use super::RetriesConfig;
+use super::{CalledConfig, RetriesConfig};
 use crate::cache::{CacheConfig, VaryOn};
 use crate::policy::limit::LimitConfig;
 use crate::policy::transform::JqConfig;
@@ -10,7 +10,6 @@ use crate::value::{ByteSize, Duration, Invalid, Named, OneOrMany, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::str::FromStr;
 
 /// What a route answers out of several calls. In short the parts alone, by name; the long form is told by `parts`.
@@ -187,29 +186,6 @@ pub struct PartConfig {
     /// Whether it is asked only for others to refer to. Default false.
     pub hidden: bool,
 }
-
-/// Who is called.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(remote = "CalledConfig", deny_unknown_fields)]
-#[schemars(transform = with_short_form("The upstream alone."))]
-pub struct CalledConfig {
-    /// The upstream: its name, or the URL of its one endpoint.
-    pub upstream: Spanned<String>,
-    /// The endpoints of it that have all of these labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subset: Option<Spanned<Named<String>>>,
-}
-
-impl FromStr for CalledConfig {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self { upstream: Spanned::nowhere(text.to_owned()), subset: None })
-    }
-}
-short_form!(CalledConfig, "an upstream, or a map with `upstream` and `subset`", |called, place| called
-    .upstream
-    .place = place);
 
 /// What is kept of a part's answers.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]

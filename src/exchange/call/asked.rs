@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +22,17 @@ pub struct Callee {
     pub subset: Option<usize>,
     /// Its counters.
     pub metrics: Arc<UpstreamMetrics>,
+}
+
+impl fmt::Display for Callee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = self.upstream.spec();
+        f.write_str(&spec.name)?;
+        match self.subset.and_then(|number| spec.subsets.get(number)) {
+            Some(labels) => write!(f, " where {labels}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What tells of the client in the head of a call.

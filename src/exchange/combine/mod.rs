@@ -112,6 +112,11 @@ impl Combine {
         if let Some(query) = &part.query {
             let _ = write!(line, "?{}", part::shown(query, &self.parts));
         }
+        let sent: Vec<&str> =
+            part.headers.iter().map(|(name, _)| name.as_str()).chain(part.body.as_ref().map(|_| "a body")).collect();
+        if !sent.is_empty() {
+            let _ = write!(line, " with {}", sent.join(", "));
+        }
         if let Some(each) = &part.each {
             let _ = write!(line, ", for each of at most {} items, {} at a time", each.most, each.at_once);
         }

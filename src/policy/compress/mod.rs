@@ -3,7 +3,8 @@
 //! Stage: Compress, the last thing that is done to an answer. Hook: on the body of every answer, the gateway's own too.
 //! Which coding is taken is the client's choice (RFC 9110 §12.5.3). Left alone is what is coded already, a part of
 //! something (206), what says `no-transform` (RFC 9111 §5.2.2.6), gRPC, and what is short or of no type that shrinks. Each
-//! piece goes out as it arrives. What a route keeps is compressed once for each coding, and kept so too. Where a body mixes
+//! piece goes out as it arrives where nobody can know when the next one comes: in answers that do not say their length.
+//! What a route keeps is compressed once for each coding, and kept so too. Where a body mixes
 //! secrets with what a stranger sent, its length tells of both (BREACH): such routes say `compress: off`. Nothing is carried
 //! over a reload. Fails open: a body that cannot be compressed was begun, so it breaks off. Example: `conf/compress.yaml`.
 
@@ -13,7 +14,7 @@ mod kind;
 pub use config::{CodingConfig, CompressConfig, LevelConfig};
 pub use kind::MediaTypes;
 
-use super::coding::{Accepted, Coded, Coding, Encoder, Levels, accepted, coded};
+use super::coding::{Accepted, Coded, Coding, Encoder, Levels, Then, accepted, coded};
 use super::{BodyStream, BodyWork, ChainBuilder, KeptAs, OnResponseBody, Seen, Setup, Stage, forget_length};
 use crate::reply::{Reason, Reply};
 use crate::request::{Headers, RequestCx, ResponseView};
@@ -134,9 +135,14 @@ impl OnResponseBody for Compress {
             return Ok(BodyWork::Leave);
         }
         let encoder = Encoder::new(coding, self.levels).map_err(|_| Box::new(Reply::from(Reason::Internal)))?;
+        let has_length = response.headers.first(&header::CONTENT_LENGTH).is_some();
         forget_length(response.headers);
         response.headers.set(&header::CONTENT_ENCODING, coding.value());
-        Ok(BodyWork::Stream(Box::new(Compressing { encoder, kept_as: (coding.as_str(), self.levels.of(coding)) })))
+        Ok(BodyWork::Stream(Box::new(Compressing {
+            encoder,
+            between: if has_length { Then::More } else { Then::Flush },
+            kept_as: (coding.as_str(), self.levels.of(coding)),
+        })))
     }
 
     fn describe(&self) -> Vec<String> {
@@ -147,12 +153,15 @@ impl OnResponseBody for Compress {
 
 struct Compressing {
     encoder: Encoder,
+    /// What follows a piece that is not the last.
+    between: Then,
     kept_as: KeptAs,
 }
 
 impl BodyStream for Compressing {
     fn piece(&mut self, bytes: Bytes, last: bool) -> Result<Bytes, Box<Reply>> {
-        self.encoder.piece(&bytes, last).map_err(|_| Box::new(Reply::from(Reason::Internal)))
+        let then = if last { Then::End } else { self.between };
+        self.encoder.piece(&bytes, then).map_err(|_| Box::new(Reply::from(Reason::Internal)))
     }
 
     fn kept_as(&self) -> Option<KeptAs> {

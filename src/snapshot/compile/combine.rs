@@ -216,15 +216,9 @@ impl Compiling<'_> {
         (who, place): (&str, Place),
         to: Option<&Spanned<CalledConfig>>,
     ) -> Option<Callee> {
-        let (upstream, subset) = match (who, to) {
+        let upstream = match (who, to) {
             ("", Some(to)) => {
-                let CalledConfig { upstream, subset } = &to.value;
-                let upstream = self.called(road, &upstream.value, upstream.place)?;
-                let subset = match subset {
-                    Some(labels) => Some(self.subset(&upstream, labels)?),
-                    None => None,
-                };
-                (upstream, subset)
+                return self.called_upstream(road, to);
             }
             ("", None) => {
                 self.problems
@@ -232,7 +226,7 @@ impl Compiling<'_> {
                     .hint("write `orders:/orders/{id}`, or `to: orders` beside it");
                 return None;
             }
-            (who, None) => (self.called(road, who, place)?, None),
+            (who, None) => self.called(road, who, place)?,
             (_, Some(to)) => {
                 self.problems
                     .error(to.place, "the upstream is named twice")
@@ -241,7 +235,7 @@ impl Compiling<'_> {
             }
         };
         let metrics = road.handles.upstream(upstream.name());
-        Some(Callee { upstream, subset, metrics })
+        Some(Callee { upstream, subset: None, metrics })
     }
 
     pub(super) fn called(&mut self, road: &mut Road<'_>, who: &str, place: Place) -> Option<Arc<Upstream>> {
