@@ -257,17 +257,29 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
                 .hint("leave it out; each of them says its own path, fields and body");
         }
     }
-    if let Some(grpc) = &route.grpc {
-        beside_calls((grpc.place, "grpc"), route, problems);
-        within_grpc(grpc, problems);
-    }
-    if let Some(message) = &route.message {
-        beside_calls((message.place, "message"), route, problems);
-    }
+    faces(route, problems);
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
     {
         problems.error(redirect.status.place, "a redirect's status is 301, 302, 303, 307 or 308");
+    }
+}
+
+/// What else than its own protocol an upstream is made to speak.
+fn faces(route: &RouteConfig, problems: &mut Problems) {
+    if let Some(grpc) = &route.grpc {
+        beside_calls((grpc.place, "grpc"), route, problems);
+        within_grpc(grpc, problems);
+    }
+    if let Some(socket) = &route.socket {
+        beside_calls((socket.place, "socket"), route, problems);
+        let others = [("grpc", route.grpc.is_some()), ("message", route.message.is_some())];
+        for (name, _) in others.into_iter().filter(|(_, written)| *written) {
+            problems.error(socket.place, format!("`socket` and `{name}` make two different things of the upstream"));
+        }
+    }
+    if let Some(message) = &route.message {
+        beside_calls((message.place, "message"), route, problems);
     }
 }
 

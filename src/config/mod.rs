@@ -20,6 +20,7 @@ mod message;
 mod mirror;
 mod route;
 mod route_key;
+mod socket;
 mod target;
 mod upstream;
 pub mod yaml;
@@ -44,6 +45,7 @@ pub use message::MessageConfig;
 pub use mirror::{CompareConfig, Compared, MOST_MIRRORED, MirrorConfig};
 pub use route::{ApiConfig, MatchConfig, RedirectConfig, RouteConfig, ValueMatch};
 pub use route_key::{RouteKey, Routes};
+pub use socket::{EachConfig, SocketConfig};
 pub use target::{CalledConfig, TargetConfig, TargetEntry, WeightedUpstream, WhenConfig};
 pub use upstream::{
     BalanceConfig, BreakerConfig, BreakerScope, DiscoverConfig, EjectionConfig, EndpointConfig, HashConfig,

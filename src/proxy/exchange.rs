@@ -5,7 +5,7 @@ use super::answer::{write, write_refusal};
 use super::answer_body::{deliver, may_have_body};
 use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx};
-use super::{Gate, request_body_filter, response_body_filter, response_filter, response_trailer_filter};
+use super::{Gate, request_body_filter, response_body_filter, response_filter, response_trailer_filter, upgrade};
 use crate::exchange::call::{Ledger, Origin};
 use crate::exchange::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Want};
 use crate::reply::{Reason, Reply};
@@ -41,6 +41,7 @@ pub async fn run_with(
         Ok(Answer::Stream { status, headers, body }) => {
             stream(gate, session, ctx, &mut client, (status, headers, body)).await
         }
+        Ok(Answer::Upgrade { fields, most, talk }) => upgrade::run(gate, session, ctx, (fields, most, talk)).await,
         Err(reply) => write_refusal(session, ctx, &reply).await,
     }
 }

@@ -1,9 +1,19 @@
-//! Messages of an upstream whose WebSocket the gateway itself has opened: put together from their frames, within a bound.
+//! Messages of the other end of a WebSocket whose one end is the gateway itself: put together from their frames, within a
+//! bound.
 
+use super::Side;
 use super::frame::{self, Header, Opcode};
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
-/// What an upstream says.
+/// What is said of a message that is longer than it may be.
+pub const TOO_LARGE: &str = "a message is too large";
+/// What a key is hashed with (RFC 6455 §1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// What the other end says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// A message.
@@ -26,6 +36,7 @@ pub enum Message {
 /// Puts messages together. Nothing was agreed on beside the standard, so no reserved bit may be set.
 #[derive(Debug)]
 pub struct Messages {
+    from: Side,
     most: usize,
     buffer: BytesMut,
     /// What has come of the message under way, and whether it is text.
@@ -33,9 +44,9 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Messages of at most so many bytes.
-    pub fn new(most: usize) -> Self {
-        Self { most, buffer: BytesMut::new(), under_way: None }
+    /// Messages of that side, of at most so many bytes.
+    pub fn new(from: Side, most: usize) -> Self {
+        Self { from, most, buffer: BytesMut::new(), under_way: None }
     }
 
     /// Takes in what has come.
@@ -49,23 +60,26 @@ impl Messages {
     /// It breaks the protocol (RFC 6455), or is too long.
     pub fn said(&mut self) -> Result<Option<Said>, &'static str> {
         while let Some(header) = frame::read(&self.buffer)? {
-            if header.mask.is_some() {
-                return Err("a masked frame");
+            if header.mask.is_some() != (self.from == Side::Client) {
+                return Err("a frame that is masked, or not, as it must not be");
             }
             if header.reserved != 0 {
                 return Err("a reserved bit");
             }
-            let length = usize::try_from(header.length).map_err(|_| "a frame is too large")?;
+            let length = usize::try_from(header.length).map_err(|_| TOO_LARGE)?;
             let before = self.under_way.as_ref().map_or(0, |(_, bytes)| bytes.len());
             if length.saturating_add(before) > self.most && !header.opcode.is_control() {
-                return Err("a message is too large");
+                return Err(TOO_LARGE);
             }
             if self.buffer.len() < header.size.saturating_add(length) {
                 return Ok(None);
             }
             self.buffer.advance(header.size);
-            let payload = self.buffer.split_to(length).freeze();
-            if let Some(said) = self.take_in(&header, payload)? {
+            let mut payload = self.buffer.split_to(length);
+            if let Some(mask) = header.mask {
+                payload.iter_mut().zip(mask.into_iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+            }
+            if let Some(said) = self.take_in(&header, payload.freeze())? {
                 return Ok(Some(said));
             }
         }
@@ -105,16 +119,23 @@ fn message(text: bool, bytes: Bytes) -> Result<Said, &'static str> {
     Ok(Said::Message(Message::Text(text)))
 }
 
-/// A message in one frame of a client.
-pub fn sent(message: &Message, mask: [u8; 4]) -> Bytes {
+/// A message in one frame, masked where a client sends it.
+pub fn sent(message: &Message, mask: Option<[u8; 4]>) -> Bytes {
     let (opcode, payload) = match message {
         Message::Text(text) => (Opcode::Text, text.as_bytes()),
         Message::Binary(bytes) => (Opcode::Binary, &**bytes),
     };
     let mut out = BytesMut::with_capacity(payload.len() + 14);
-    frame::head(opcode, payload.len() as u64, Some(mask), &mut out);
-    out.extend(payload.iter().zip(mask.into_iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame::head(opcode, payload.len() as u64, mask, &mut out);
+    let key = mask.unwrap_or_default().into_iter().cycle();
+    out.extend(payload.iter().zip(key).map(|(byte, key)| byte ^ key));
     out.freeze()
+}
+
+/// What proves that the handshake with that key was understood (RFC 6455 §4.2.2).
+pub fn accept(key: &str) -> String {
+    let hashed = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &[key.as_bytes(), GUID].concat());
+    STANDARD.encode(hashed)
 }
 
 #[cfg(test)]
@@ -122,7 +143,7 @@ mod tests {
     use super::*;
 
     fn said(bytes: &[u8], most: usize) -> Result<Vec<Said>, &'static str> {
-        let (mut messages, mut all) = (Messages::new(most), Vec::new());
+        let (mut messages, mut all) = (Messages::new(Side::Upstream, most), Vec::new());
         for byte in bytes {
             messages.feed(&[*byte]);
             while let Some(said) = messages.said()? {
@@ -130,6 +151,12 @@ mod tests {
             }
         }
         Ok(all)
+    }
+
+    #[test]
+    fn a_handshake_is_proven_as_the_standard_says() {
+        // RFC 6455 §1.3.
+        assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]
@@ -160,10 +187,13 @@ mod tests {
     fn what_is_sent_can_be_read_as_a_clients_frame() {
         for length in [0, 125, 126, 65_535, 65_536] {
             let payload = Bytes::from(vec![7; length]);
-            let bytes = sent(&Message::Binary(payload.clone()), [1, 2, 3, 4]);
+            let bytes = sent(&Message::Binary(payload.clone()), Some([1, 2, 3, 4]));
             let header = frame::read(&bytes).unwrap().unwrap();
             assert_eq!((header.fin, header.opcode, header.length), (true, Opcode::Binary, length as u64));
             assert_eq!(frame::unmasked(&bytes, &header).as_slice(), &*payload);
+            let mut messages = Messages::new(Side::Client, 100_000);
+            messages.feed(&bytes);
+            assert_eq!(messages.said(), Ok(Some(Said::Message(Message::Binary(payload)))));
         }
     }
 }

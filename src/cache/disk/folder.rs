@@ -126,18 +126,20 @@ impl Folder {
     /// what it had not finished.
     ///
     /// # Errors
-    /// What the system says of the first that cannot be removed; the others are removed all the same.
+    /// What the system says of the last that cannot be removed.
     pub fn clear(&self, dead: &HashSet<u64>, known: &HashSet<Name>) -> io::Result<()> {
-        let mut outcome = Ok(());
+        let mut all = Ok(());
         for lying in self.list() {
             let removed = match lying {
                 Lying::Whole(name) if dead.contains(&name.run) && !known.contains(&name) => remove(&self.file(name)),
                 Lying::Unfinished(path, name) if dead.contains(&name.run) => remove(&path),
-                _ => Ok(()),
+                _ => continue,
             };
-            outcome = outcome.and(removed);
+            if removed.is_err() {
+                all = removed;
+            }
         }
-        outcome
+        all
     }
 }
 

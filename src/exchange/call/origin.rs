@@ -56,6 +56,30 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The same client and caller, for another call that is not over with the request: with a deadline and a count of its
+    /// own.
+    #[must_use]
+    pub fn again(&self, deadline: Option<Instant>) -> Self {
+        Self {
+            client: self.client,
+            caller: self.caller.clone(),
+            scheme: self.scheme,
+            host: self.host.clone(),
+            port: self.port.clone(),
+            rfc7239: self.rfc7239,
+            said: self.said.clone(),
+            request_id: self.request_id.clone(),
+            trace: self.trace,
+            deadline,
+            impatient: false,
+            deadline_header: self.deadline_header.clone(),
+            flow: self.flow,
+            priority: self.priority,
+            worker: self.worker,
+            ledger: Ledger::default(),
+        }
+    }
+
     /// Writes into the head of a call who it is made for: what a request tells that is passed on by the proxy.
     pub(super) fn mark(&self, headers: &mut HeaderMap, trace: Option<&TraceContext>, until: Option<Instant>) {
         for (name, value) in &self.said {

@@ -2,9 +2,9 @@
 
 use crate::exchange::call::{Call, CallAnswer, CallError, Calls, Origin, Upgraded};
 use crate::reply::{Reason, Reply};
+use crate::websocket::Side;
 use crate::websocket::frame::{self, Opcode};
-use crate::websocket::message::{Message, Messages, Said, sent};
-use aws_lc_rs::digest;
+use crate::websocket::message::{Message, Messages, Said, accept, sent};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -12,9 +12,6 @@ use futures_util::FutureExt as _;
 use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
 use http::{HeaderValue, StatusCode};
 use std::sync::Arc;
-
-/// What a key is hashed with (RFC 6455 §1.3).
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A WebSocket to an upstream.
 pub struct Socket {
@@ -47,7 +44,7 @@ impl Socket {
         }
         let accepted = answer.headers.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|value| *value == accept(&key));
         match answer.body.upgraded().filter(|_| accepted) {
-            Some(wire) => Ok(Opened::Socket(Box::new(Self { wire, messages: Messages::new(most) }))),
+            Some(wire) => Ok(Opened::Socket(Box::new(Self { wire, messages: Messages::new(Side::Upstream, most) }))),
             None => Err(broken("The service behind this route does not speak WebSocket.")),
         }
     }
@@ -57,7 +54,7 @@ impl Socket {
     /// # Errors
     /// The connection breaks off.
     pub async fn send(&mut self, message: &Message) -> Result<(), CallError> {
-        self.wire.write(sent(message, rand::random())).await
+        self.wire.write(sent(message, Some(rand::random()))).await
     }
 
     /// The next message; `None` once the upstream has closed. Pings are answered. It may be dropped while it waits.
@@ -105,21 +102,4 @@ const NONSENSE: &str = "The service behind this route broke the WebSocket protoc
 
 fn broken(detail: &'static str) -> Box<Reply> {
     Box::new(Reply::new(Reason::UpstreamInvalid).detail(detail))
-}
-
-/// What proves that the other side understood the handshake (RFC 6455 §4.2.2).
-fn accept(key: &str) -> String {
-    let hashed = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &[key.as_bytes(), GUID].concat());
-    STANDARD.encode(hashed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_handshake_is_proven_as_the_standard_says() {
-        // RFC 6455 §1.3.
-        assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
 }

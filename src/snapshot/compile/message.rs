@@ -10,6 +10,7 @@ use crate::upstream::Protocol;
 use crate::value::Spanned;
 use crate::value::json::Pointer;
 use http::HeaderValue;
+use http::uri::PathAndQuery;
 
 /// Connections beyond that would be a mistake.
 const MOST_CONNECTIONS: u32 = 100_000;
@@ -42,15 +43,7 @@ impl Compiling<'_> {
                 return None;
             }
         };
-        let path = path.as_ref().and_then(|path| {
-            let parsed = path.value.parse().ok().filter(|_| path.value.starts_with('/'));
-            if parsed.is_none() {
-                self.problems
-                    .error(path.place, format!("`{}` is no path", path.value))
-                    .hint("write one such as `/rpc`");
-            }
-            parsed
-        });
+        let path = self.handshake_path(path.as_ref());
         let protocol = protocol.as_ref().and_then(|protocol| {
             let token = !protocol.value.is_empty()
                 && protocol.value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
@@ -91,5 +84,15 @@ impl Compiling<'_> {
             connections: (usize::try_from(connections.value).unwrap_or(usize::MAX), idle.get()),
             wait: wait.get(),
         }))
+    }
+
+    /// A path of one's own that is asked for.
+    pub(super) fn handshake_path(&mut self, written: Option<&Spanned<String>>) -> Option<PathAndQuery> {
+        let path = written?;
+        let parsed = path.value.parse().ok().filter(|_| path.value.starts_with('/'));
+        if parsed.is_none() {
+            self.problems.error(path.place, format!("`{}` is no path", path.value)).hint("write one such as `/rpc`");
+        }
+        parsed
     }
 }

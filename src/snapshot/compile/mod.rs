@@ -22,6 +22,7 @@ mod protos;
 mod replies;
 mod retries;
 mod routes;
+mod socket;
 mod subsets;
 mod traffic;
 mod upstreams;

@@ -215,6 +215,9 @@ impl<'a> Compiling<'a> {
             let transcode = self.grpc(road, (name, grpc), route, (policies, ruled))?;
             return Some(Action::Exchange(transcode));
         }
+        if let Some(socket) = &written.socket {
+            return Some(Action::Exchange(Arc::new(self.socket(road, (name, socket), route, policies)?)));
+        }
         if let Some(message) = &written.message {
             let talk = self.message(road, (name, message), route, policies)?;
             return Some(Action::Exchange(Arc::new(talk)));

@@ -5,3 +5,4 @@ mod combine;
 mod failures;
 mod grpc;
 mod message;
+mod socket;
