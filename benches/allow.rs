@@ -18,7 +18,14 @@ use tollgate::snapshot::{Snapshot, Surroundings, compile};
 fn compiled(auth: &str, allow: &str) -> Snapshot {
     let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 10, reasons: &["no-route"] });
     let (fetcher, limits) = (Arc::default(), Arc::default());
-    let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &fetcher, limits: &limits, seed: 0 };
+    let surroundings = Surroundings {
+        previous: None,
+        metrics: &metrics,
+        fetcher: &fetcher,
+        limits: &limits,
+        cache: &Default::default(),
+        seed: 0,
+    };
     let text = format!(
         "listen: 127.0.0.1:0\nauth: {{ partners: {{ mtls: {{}} }} }}\nconsumers: {{ acme: {{ groups: [partners] }} }}\n\
          routes: {{ /: {{ body_limit: off, auth: {auth}, allow: {allow}, respond: {{}} }} }}\n"

@@ -67,7 +67,14 @@ fn compiled(path: &std::path::Path) -> Compiled {
     let settings = MetricsSettings { workers: 1, max_routes: MetricsSettings::MAX_ROUTES, reasons: Reason::SLUGS };
     let metrics = Metrics::new(settings);
     let (fetcher, limits) = Default::default();
-    let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &fetcher, limits: &limits, seed: 0 };
+    let surroundings = Surroundings {
+        previous: None,
+        metrics: &metrics,
+        fetcher: &fetcher,
+        limits: &limits,
+        cache: &Default::default(),
+        seed: 0,
+    };
     let loaded = tollgate::config::read(path).expect("a configuration");
     compile(loaded, &surroundings).expect("a sound configuration")
 }

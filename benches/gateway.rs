@@ -30,8 +30,14 @@ const REQUEST: &[u8] = b"GET /items/7 HTTP/1.1\r\nHost: shop.example\r\nUser-Age
 fn compiled(text: &str) -> Snapshot {
     let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 10_000, reasons: &["no-route"] });
     let fetcher = Arc::default();
-    let surroundings =
-        Surroundings { previous: None, metrics: &metrics, fetcher: &fetcher, limits: &Default::default(), seed: 0 };
+    let surroundings = Surroundings {
+        previous: None,
+        metrics: &metrics,
+        fetcher: &fetcher,
+        limits: &Default::default(),
+        cache: &Default::default(),
+        seed: 0,
+    };
     let loaded = load_str(NAME, text).unwrap_or_else(|failed| unreachable!("{failed}"));
     compile(loaded, &surroundings).unwrap_or_else(|failed| unreachable!("{failed}")).snapshot
 }

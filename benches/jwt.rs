@@ -29,7 +29,14 @@ mod tokens;
 fn compiled(signer: &Signer, cache: usize) -> Snapshot {
     let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 10, reasons: &["no-route"] });
     let (fetcher, limits) = (Arc::default(), Arc::default());
-    let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &fetcher, limits: &limits, seed: 0 };
+    let surroundings = Surroundings {
+        previous: None,
+        metrics: &metrics,
+        fetcher: &fetcher,
+        limits: &limits,
+        cache: &Default::default(),
+        seed: 0,
+    };
     let text = format!(
         "listen: :0\nauth: {{ idp: {{ jwt: {{ jwks: {}, issuer: \"https://idp.example\", audience: orders, cache: {cache} }} }} }}\n\
          routes: {{ /: {{ auth: idp, respond: {{}} }} }}\n",

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate::config::load_str;
 use tollgate::consumer::Consumer;
 use tollgate::observe::metrics::{Metrics, MetricsSettings};
+use tollgate::policy::limit::LimitStore;
 use tollgate::policy::{Chain, Progress};
 use tollgate::request::{Caller, Moment, RequestCx, RequestView};
 use tollgate::snapshot::{Snapshot, Surroundings, compile};
@@ -20,9 +21,21 @@ const PLENTY: &str = "1000000000/s";
 
 /// A route with these policies.
 fn compiled(policies: &str) -> Snapshot {
+    compiled_with(policies, &Arc::default())
+}
+
+/// The same with counts in that store.
+fn compiled_with(policies: &str, limits: &Arc<LimitStore>) -> Snapshot {
     let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 10, reasons: &["no-route"] });
-    let (fetcher, limits) = (Arc::default(), Arc::default());
-    let surroundings = Surroundings { previous: None, metrics: &metrics, fetcher: &fetcher, limits: &limits, seed: 0 };
+    let fetcher = Arc::default();
+    let surroundings = Surroundings {
+        previous: None,
+        metrics: &metrics,
+        fetcher: &fetcher,
+        limits,
+        cache: &Default::default(),
+        seed: 0,
+    };
     let text = format!(
         "listen: 127.0.0.1:0\nauth: {{ partners: {{ mtls: {{}} }} }}\n\
          plans: {{ gold: {{ limit: {PLENTY}, quota: 100000000000/month, max_in_flight: 1000 }} }}\n\
@@ -125,5 +138,38 @@ fn hot_key(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, limits, live_keys, hot_key);
+/// What this process has in memory, bytes; 0 where the system does not say.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1_024
+}
+
+/// Ten million distinct keys, with room for as many: what they take, and what one more request pays then.
+fn flood(criterion: &mut Criterion) {
+    const KEYS: u64 = 10_000_000;
+    let store = Arc::new(LimitStore::new(10_000_000));
+    let before = resident();
+    let snapshot = compiled_with("plan: off, limit: 1000000/week per header X-Tenant", &store);
+    let chain = &snapshot.routes.first().expect("a route").chain;
+    let (caller, moment, mut headers) = (caller(), now(), HeaderMap::new());
+    let mut ask = |key: u64| {
+        headers.insert(TENANT, HeaderValue::from(key));
+        request(chain, moment, &caller, &mut headers);
+    };
+    (0..KEYS).for_each(&mut ask);
+    let taken = resident().saturating_sub(before);
+    println!("{KEYS} keys take {} MiB", taken >> 20);
+    assert!(taken < 512 << 20, "{taken} bytes");
+    let mut next = KEYS;
+    criterion.bench_function("limit, flooded", |bencher| {
+        bencher.iter(|| {
+            next += 1;
+            ask(next);
+        });
+    });
+}
+
+criterion_group!(benches, limits, live_keys, hot_key, flood);
 criterion_main!(benches);

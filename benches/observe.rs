@@ -80,6 +80,7 @@ fn entry<'a>(id: &'a RequestId, trace: &TraceContext) -> AccessEntry<'a> {
             upstream: Some(Duration::from_micros(1_170)),
         },
         upstream: Some(Answer { upstream: "catalog", endpoint: Some("10.0.0.1:8080"), attempts: 1 }),
+        parts: &[],
     }
 }
 

@@ -84,6 +84,7 @@ mod tests {
             metrics: &metrics,
             fetcher: &Default::default(),
             limits: &Default::default(),
+            cache: &Default::default(),
             seed: 0,
         };
         let compiled = config::read(&folder.path().join(MAIN)).and_then(|loaded| compile(loaded, &surroundings));

@@ -18,6 +18,7 @@ pub fn collect_endpoints(shared: &Shared, sink: &mut EndpointSink) {
     if shared.store.peek().caches {
         sink.cache(cache::counts(shared));
     }
+    sink.gathered(shared.calls.room().used());
     for worker in &shared.pressure {
         sink.worker(worker.delay(), worker.shed());
     }

@@ -16,6 +16,7 @@ mod client;
 mod condition;
 mod config;
 mod control;
+mod direct;
 mod disk;
 mod hit;
 mod index;

@@ -11,7 +11,7 @@ use super::index::Labels;
 use super::object::{Facts, Object};
 use super::purge::Purge;
 use super::sharing::Shared;
-use super::store::{Holdings, Look, Placed, Store};
+use super::store::{Holdings, Placed, Store};
 use super::vary::Vary;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
@@ -108,10 +108,7 @@ impl Cache {
 
     /// What is kept for a request.
     pub fn kept(&self, asked: &Asked) -> Option<Arc<Object>> {
-        match asked.with_fields(|request| self.store.get(&asked.key, request)) {
-            Look::Found(object) => Some(object),
-            Look::OtherVariant(_) | Look::Nothing => None,
-        }
+        asked.with_fields(|request| self.store.get(&asked.key, request)).found()
     }
 
     /// Takes out what is kept for a request: the upstream has said that it is so no longer.
@@ -143,11 +140,8 @@ fn asked(key: &CacheKey) -> Result<&Arc<Asked>> {
 impl Storage for Shelf {
     async fn lookup(&'static self, key: &CacheKey, _trace: &SpanHandle) -> Result<Option<(CacheMeta, HitHandler)>> {
         let asked = asked(key)?;
-        let object =
-            asked.take_found().or_else(|| match asked.with_fields(|request| self.store.get(&asked.key, request)) {
-                Look::Found(object) => Some(object),
-                Look::OtherVariant(_) | Look::Nothing => None,
-            });
+        let look = || asked.with_fields(|request| self.store.get(&asked.key, request)).found();
+        let object = asked.take_found().or_else(look);
         let hit = match object {
             Some(object) if object.body.is_here() => Some(Hit::new(&self.store, asked, object)),
             Some(object) => Hit::of_file(&self.store, asked, object).await,
@@ -189,9 +183,8 @@ impl Storage for Shelf {
 
     async fn update_meta(&'static self, key: &CacheKey, meta: &CacheMeta, _trace: &SpanHandle) -> Result<bool> {
         let asked = asked(key)?;
-        let Look::Found(old) = asked.with_fields(|request| self.store.get(&asked.key, request)) else {
-            return Ok(false);
-        };
+        let found = asked.with_fields(|request| self.store.get(&asked.key, request)).found();
+        let Some(old) = found else { return Ok(false) };
         let facts = meta.extensions().get::<Arc<Facts>>().cloned().unwrap_or_else(|| Arc::clone(&old.facts));
         let new = Object::of(meta, facts, Arc::clone(&old.body));
         Ok(self.store.renew(&asked.key, &old, new) == Placed::Yes)

@@ -42,6 +42,7 @@ pub fn compile_file(path: &Path) -> Result<Compiled, Failed> {
             metrics: &metrics,
             fetcher: &Default::default(),
             limits: &Default::default(),
+            cache: &Default::default(),
             seed: 0,
         },
     )

@@ -1,8 +1,8 @@
 //! What can be said of a written configuration before it is compiled: choices of exactly one, and ranges.
 
 use super::{
-    Config, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate, RetriesConfig,
-    RouteConfig, Routes, UpstreamConfig,
+    Config, GrpcClientsConfig, GrpcConfig, ListenerProtocol, MOST_MIRRORED, MOST_REPLAYED, MirrorConfig, ReplyTemplate,
+    RetriesConfig, RouteConfig, Routes, UpstreamConfig,
 };
 use crate::value::{Named, OrOff, Place, Problems, SecretConfig, SecretSource, Spanned};
 use std::time::Duration;
@@ -32,6 +32,9 @@ pub fn check(config: &Config, problems: &mut Problems) {
     }
     if let Some(keys) = config.server.max_keys.filter(|keys| !(1_000..=100_000_000).contains(&keys.value)) {
         problems.error(keys.place, "`max_keys` is from 1000 to 100000000");
+    }
+    if let Some(gathered) = config.server.gathered.filter(|gathered| gathered.get() < 1 << 20) {
+        problems.error(gathered.place, "`gathered` is 1MiB or more").hint("answers that are larger are 503");
     }
     listeners(config, problems);
     retries(config.defaults.retries.as_ref(), problems);
@@ -257,9 +260,7 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
                 .hint("leave it out; each of them says its own path, fields and body");
         }
     }
-    if let Some(grpc) = &route.grpc {
-        beside_grpc(grpc, route, problems);
-    }
+    faces(route, problems);
     if let Some(redirect) = &route.redirect
         && !matches!(redirect.status.value, 301 | 302 | 303 | 307 | 308)
     {
@@ -267,8 +268,26 @@ fn route(key: &Spanned<String>, route: &RouteConfig, problems: &mut Problems) {
     }
 }
 
+/// What else than its own protocol an upstream is made to speak.
+fn faces(route: &RouteConfig, problems: &mut Problems) {
+    if let Some(grpc) = &route.grpc {
+        beside_calls((grpc.place, "grpc"), route, problems);
+        within_grpc(grpc, problems);
+    }
+    if let Some(socket) = &route.socket {
+        beside_calls((socket.place, "socket"), route, problems);
+        let others = [("grpc", route.grpc.is_some()), ("message", route.message.is_some())];
+        for (name, _) in others.into_iter().filter(|(_, written)| *written) {
+            problems.error(socket.place, format!("`socket` and `{name}` make two different things of the upstream"));
+        }
+    }
+    if let Some(message) = &route.message {
+        beside_calls((message.place, "message"), route, problems);
+    }
+}
+
 /// What has no meaning for calls that the gateway makes itself.
-fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut Problems) {
+fn beside_calls((place, own): (Place, &str), route: &RouteConfig, problems: &mut Problems) {
     let written = [
         ("cache", route.cache.is_some()),
         ("fallback", route.fallback.is_some()),
@@ -283,15 +302,24 @@ fn beside_grpc(grpc: &Spanned<GrpcConfig>, route: &RouteConfig, problems: &mut P
     ];
     for (name, _) in written.into_iter().filter(|(_, written)| *written) {
         problems
-            .error(grpc.place, format!("`{name}` has no effect on the calls of `grpc`"))
+            .error(place, format!("`{name}` has no effect on the calls of `{own}`"))
             .hint("leave it out; the message is made of the request as it came");
     }
+}
+
+/// What does not go together in a `grpc`.
+fn within_grpc(grpc: &Spanned<GrpcConfig>, problems: &mut Problems) {
     let ruled = grpc.rules.as_ref().is_some_and(|rules| rules.value);
     if let Some(rules) = grpc.rules.as_ref().filter(|rules| !rules.value) {
         problems.error(rules.place, "`rules: false` makes no routes").hint("leave it out, and write `method`");
     }
     if let Some(method) = grpc.method.as_ref().filter(|_| ruled) {
         problems.error(method.place, "`grpc` has exactly one of `method` and `rules`");
+    }
+    if grpc.clients == GrpcClientsConfig::Grpc && !ruled {
+        problems
+            .error(grpc.place, "clients of gRPC are answered by the rules of the schema")
+            .hint("write `rules: true` beside `clients: grpc`");
     }
     let of_method = [("path", &grpc.path), ("body", &grpc.body), ("response_body", &grpc.response_body)];
     for (name, written) in of_method {

@@ -1,10 +1,16 @@
 //! `combine:`, one answer out of the answers of several upstreams.
 
+use super::{CalledConfig, RetriesConfig};
+use crate::cache::{CacheConfig, VaryOn};
+use crate::policy::limit::LimitConfig;
+use crate::policy::transform::JqConfig;
+use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{Head, NODE, Node, ReadNode, Shape, read_node};
-use crate::value::{ByteSize, Duration, Named, Spanned};
+use crate::value::{ByteSize, Duration, Invalid, Named, OneOrMany, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
+use std::str::FromStr;
 
 /// What a route answers out of several calls. In short the parts alone, by name; the long form is told by `parts`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -16,6 +22,9 @@ pub struct CombineConfig {
     /// The answer, as a template with references to parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Spanned<serde_json::Value>>,
+    /// The answer, by a program that sees an object with each part's answer under its name, hidden ones too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jq: Option<Spanned<JqConfig>>,
     /// Where the answer tells of optional parts that are missing. Default `header`.
     pub mark_partial: MarkConfig,
     /// Which fields of the client's request every part gets. Default `[Accept-Language, User-Agent]`.
@@ -56,6 +65,8 @@ struct Long {
     merge: MergeConfig,
     /// The answer, as a template with references to parts.
     shape: Option<Spanned<serde_json::Value>>,
+    /// The answer, by a program in jq that sees an object with each part's answer under its name, hidden ones too.
+    jq: Option<Spanned<JqConfig>>,
     /// Where the answer tells of optional parts that are missing: `header`, or `body` too. Default `header`.
     mark_partial: MarkConfig,
     /// Which fields of the client's request every part gets. Default `[Accept-Language, User-Agent]`.
@@ -78,8 +89,8 @@ impl<'de> Deserialize<'de> for CombineConfig {
                 if !is_long {
                     return node.value().map(|parts| CombineConfig { parts, ..CombineConfig::default() });
                 }
-                let Long { parts, merge, shape, mark_partial, forward } = node.value()?;
-                Ok(CombineConfig { parts, merge, shape, mark_partial, forward })
+                let Long { parts, merge, shape, jq, mark_partial, forward } = node.value()?;
+                Ok(CombineConfig { parts, merge, shape, jq, mark_partial, forward })
             }
         }
         read_node(deserializer, NODE, Forms)
@@ -119,6 +130,15 @@ pub struct PartConfig {
     /// The same, with DELETE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete: Option<Spanned<String>>,
+    /// The same, with the method that stands beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Spanned<String>>,
+    /// The method of `ask`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Spanned<String>>,
+    /// Who is asked, where the target is a path alone: an upstream's name or URL, or a map with `upstream` and `subset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Spanned<CalledConfig>>,
     /// Header fields of the call, with references.
     pub headers: Named<Spanned<String>>,
     /// Its body as JSON, with references; `"{body}"` for the client's as it is.
@@ -141,12 +161,22 @@ pub struct PartConfig {
     /// How long it may take. Default: as long as the route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// When another attempt is made. Default: as the route says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<RetriesConfig>,
+    /// How much of it may be asked, as `limit` of a route: each call counts. Over it the part fails (429).
+    pub limit: OneOrMany<LimitConfig>,
+    /// Answers from memory, as `cache` of a route: how long, or a map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Spanned<PartCacheConfig>>,
     /// The longest answer that is taken. Default 1MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most: Option<ByteSize>,
     /// The place within its answer that is taken, as a JSON Pointer: `/data`. Default: all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub take: Option<Spanned<String>>,
+    /// Whether the items of lists within the list become its own. Default false.
+    pub flatten: bool,
     /// The members that are kept, of an object or of each object in a list. Default: all.
     pub pick: Vec<Spanned<String>>,
     /// The members that are left out.
@@ -155,4 +185,44 @@ pub struct PartConfig {
     pub rename: Named<Spanned<String>>,
     /// Whether it is asked only for others to refer to. Default false.
     pub hidden: bool,
+}
+
+/// What is kept of a part's answers.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "PartCacheConfig", deny_unknown_fields, default)]
+#[schemars(transform = with_short_form("How long answers are kept: `30s`."))]
+pub struct PartCacheConfig {
+    /// How long an answer is kept whose upstream does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Duration>,
+    /// Whether what the upstream says goes before `ttl`. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub respect: Option<bool>,
+    /// What answers differ by beside the call: `consumer`, `header X-Name`.
+    pub vary: OneOrMany<Spanned<VaryOn>>,
+    /// Names by which they are purged together.
+    pub tags: OneOrMany<Spanned<String>>,
+}
+
+impl FromStr for PartCacheConfig {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Ok(Self { ttl: Some(text.parse()?), ..Self::default() })
+    }
+}
+short_form!(PartCacheConfig, "a duration such as `30s`, or a map");
+
+impl PartCacheConfig {
+    /// The same as a route says it.
+    pub fn to_route(&self) -> CacheConfig {
+        let CacheConfig { respect, .. } = CacheConfig::default();
+        CacheConfig {
+            ttl: self.ttl,
+            respect: self.respect.unwrap_or(respect),
+            vary: self.vary.clone(),
+            tags: self.tags.clone(),
+            ..CacheConfig::default()
+        }
+    }
 }

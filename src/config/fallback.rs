@@ -1,5 +1,6 @@
 //! `fallback:`, what stands in for an upstream that is out.
 
+use super::CalledConfig;
 use crate::policy::answer::RespondConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::{Duration, Outage, Spanned};
@@ -20,10 +21,10 @@ pub struct FallbackConfig {
     /// What the route's cache keeps is given though it is out of date, by at most so much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale: Option<Spanned<Duration>>,
-    /// Another upstream: its name, or the URL of one endpoint. What may have reached the first one goes there only where
+    /// Another upstream: its name, or the URL of one endpoint; or a map with `upstream` and `subset`. What may have reached the first one goes there only where
     /// the method is idempotent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<Spanned<String>>,
+    pub to: Option<Spanned<CalledConfig>>,
     /// The answer that is written here, as in a route's `respond`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub respond: Option<Spanned<RespondConfig>>,
@@ -33,11 +34,12 @@ impl FromStr for FallbackConfig {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self { to: Some(Spanned::nowhere(text.to_owned())), ..Self::default() })
+        Ok(Self { to: Some(Spanned::nowhere(text.parse()?)), ..Self::default() })
     }
 }
 short_form!(FallbackConfig, "another upstream, or a map", |fallback, place| {
     if let Some(to) = &mut fallback.to {
         to.place = place;
+        to.value.upstream.place = place;
     }
 });

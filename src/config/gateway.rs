@@ -8,7 +8,7 @@ use crate::policy::limit::PlanConfig;
 use crate::shared_state::SharedStateConfig;
 use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{each, recovering};
-use crate::value::{Address, Duration, Invalid, Named, Network, OneOrMany, OrOff, SecretConfig, Spanned};
+use crate::value::{Address, ByteSize, Duration, Invalid, Named, Network, OneOrMany, OrOff, SecretConfig, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -167,6 +167,10 @@ pub struct ServerConfig {
     /// Room for so many keys of limits at once, rates and quotas each; 26 bytes for each. Default 1000000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_keys: Option<Spanned<u32>>,
+    /// How much memory the bodies may take that answers are made of (`combine`, `batch`), over all requests; from 1MiB. Over
+    /// it 503. Default 256MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gathered: Option<Spanned<ByteSize>>,
     /// On TERM: how long readiness fails before the listeners close. Default 0s.
     pub drain: Duration,
     /// How long requests under way may take to finish after that. Default 30s.
@@ -190,6 +194,7 @@ impl Default for ServerConfig {
             upgrade_socket: None,
             state_dir: None,
             max_keys: None,
+            gathered: None,
             drain: Duration::from_secs(0),
             grace: Duration::from_secs(30),
             zone: None,

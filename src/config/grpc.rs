@@ -21,6 +21,9 @@ pub struct GrpcConfig {
     /// Whether routes are made of the `google.api.http` rules of the methods, below this route's path, which ends in `**`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<Spanned<bool>>,
+    /// What clients speak: `json`, and the upstream gRPC; or `grpc`, and the upstream HTTP and JSON, by the same `rules`. Default
+    /// `json`.
+    pub clients: GrpcClientsConfig,
     /// Services whose rules make routes. Default: all in the files of `proto`.
     pub service: OneOrMany<Spanned<String>>,
     /// With `method`: a template of `google.api.http` for the path of the route, which says what of it goes to which field:
@@ -47,6 +50,17 @@ pub struct GrpcConfig {
     /// The longest message, either way, unpacked. Default 4MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub most: Option<Spanned<ByteSize>>,
+}
+
+/// What clients of a `grpc` route speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrpcClientsConfig {
+    /// HTTP and JSON, to a service that speaks gRPC.
+    #[default]
+    Json,
+    /// gRPC, to a service that speaks HTTP and JSON.
+    Grpc,
 }
 
 /// How JSON is read and written; by default as the JSON mapping of proto3 says.

@@ -1,5 +1,6 @@
 //! `mirror:`, a copy of requests for another upstream.
 
+use super::CalledConfig;
 use crate::value::form::{short_form, text_form, with_short_form};
 use crate::value::{ByteSize, Duration, Invalid, OneOrMany, Percent, Spanned};
 use schemars::JsonSchema;
@@ -16,8 +17,8 @@ pub const MOST_MIRRORED: u64 = 8 * 1024 * 1024;
 #[serde(remote = "MirrorConfig", deny_unknown_fields)]
 #[schemars(transform = with_short_form("The upstream alone."))]
 pub struct MirrorConfig {
-    /// The upstream that gets the copies: its name, or the URL of one endpoint.
-    pub to: Spanned<String>,
+    /// The upstream that gets the copies: its name, or the URL of one endpoint; or a map with `upstream` and `subset`.
+    pub to: Spanned<CalledConfig>,
     /// How many of the requests are copied. Default 100%.
     #[serde(default = "all")]
     pub share: Percent,
@@ -60,7 +61,7 @@ impl FromStr for MirrorConfig {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Self {
-            to: Spanned::nowhere(text.to_owned()),
+            to: Spanned::nowhere(text.parse()?),
             share: all(),
             compare: OneOrMany::default(),
             ignore: OneOrMany::default(),
@@ -70,7 +71,10 @@ impl FromStr for MirrorConfig {
         })
     }
 }
-short_form!(MirrorConfig, "an upstream, or a map with `to`", |mirror, place| mirror.to.place = place);
+short_form!(MirrorConfig, "an upstream, or a map with `to`", |mirror, place| {
+    mirror.to.place = place;
+    mirror.to.value.upstream.place = place;
+});
 
 /// What of two answers is compared: one thing, or several with commas between.
 #[derive(Clone, Debug, PartialEq, Eq)]

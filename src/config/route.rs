@@ -1,7 +1,7 @@
 //! Routes and apis as they are written.
 
 use super::defaults::with_defaults;
-use super::{BatchConfig, CombineConfig, GrpcConfig, ReplyTemplate, Routes, TargetConfig};
+use super::{BatchConfig, CombineConfig, GrpcConfig, MessageConfig, ReplyTemplate, Routes, SocketConfig, TargetConfig};
 use crate::policy::allow::DefaultConfig;
 use crate::policy::answer::{MockConfig, RespondConfig};
 use crate::value::form::{short_form, with_short_form};
@@ -61,6 +61,14 @@ with_defaults! {
         /// Calls a method of the upstream in `to`, which speaks gRPC, with what a request of HTTP and JSON says.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub grpc: Option<Spanned<GrpcConfig>>,
+        /// Talks WebSocket to the upstream in `to`: a request with a body is one message, its answer the reply; a GET waits for
+        /// a message, or gets all of them as events.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub message: Option<Spanned<MessageConfig>>,
+        /// Takes WebSockets for the upstream in `to`, which speaks plain HTTP: each message is a request, the body of its answer
+        /// the message that comes back; or `events` of the upstream are the messages.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub socket: Option<Spanned<SocketConfig>>,
         /// Many requests to routes of this gateway in one POST: how many at most, or a map.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub batch: Option<Spanned<BatchConfig>>,

@@ -1,11 +1,14 @@
 //! `to:`, in each of its forms.
 
 use super::{EndpointConfig, ValueMatch};
+use crate::value::form::{short_form, with_short_form};
 use crate::value::written::{Head, NODE, Node, ReadNode, Salvaged, Shape, read_node};
 use crate::value::{Named, Spanned, Url};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::convert::Infallible;
+use std::str::FromStr;
 
 /// Where a route sends its requests.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -115,3 +118,26 @@ impl<'de> Deserialize<'de> for TargetEntry {
         read_node(deserializer, NODE, Forms)
     }
 }
+
+/// Who is called.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(remote = "CalledConfig", deny_unknown_fields)]
+#[schemars(transform = with_short_form("The upstream alone."))]
+pub struct CalledConfig {
+    /// The upstream: its name, or the URL of its one endpoint.
+    pub upstream: Spanned<String>,
+    /// The endpoints of it that have all of these labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subset: Option<Spanned<Named<String>>>,
+}
+
+impl FromStr for CalledConfig {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self { upstream: Spanned::nowhere(text.to_owned()), subset: None })
+    }
+}
+short_form!(CalledConfig, "an upstream, or a map with `upstream` and `subset`", |called, place| called
+    .upstream
+    .place = place);

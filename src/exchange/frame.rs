@@ -7,6 +7,7 @@
 
 use super::call::{Calls, Origin, Pieces};
 use crate::reply::{Fixed, Reason, Reply};
+use crate::websocket::message::Message;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -94,6 +95,31 @@ pub enum Answer {
         /// Its body. An error breaks the answer off so that it cannot be taken for a whole one.
         body: Box<dyn Frames>,
     },
+    /// A WebSocket whose other end is the gateway.
+    Upgrade {
+        /// The fields that answer the handshake.
+        fields: HeaderMap,
+        /// Bytes of a message of the client at most.
+        most: usize,
+        /// Who it talks with.
+        talk: Box<dyn Conversation>,
+    },
+}
+
+/// Whom a client talks with over a WebSocket.
+#[async_trait]
+pub trait Conversation: Send {
+    /// Takes a message of the client.
+    fn take(&mut self, message: Message);
+
+    /// Whether it takes another one now; its sender is held back while it does not.
+    fn takes_more(&self) -> bool;
+
+    /// The next message for the client; `None` at the end. It may be dropped while it waits, and asked again.
+    ///
+    /// # Errors
+    /// Why there are no more.
+    async fn next(&mut self) -> Result<Option<Message>, Box<Reply>>;
 }
 
 /// A part of a body as it comes.

@@ -6,7 +6,7 @@
 use crate::reply::Reply;
 use crate::request::{HeadersMut, OutgoingView, RequestCx, ResponseView};
 use bytes::Bytes;
-use http::{HeaderName, header};
+use http::{HeaderMap, HeaderName, header};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -123,10 +123,18 @@ pub fn forget_length(headers: &mut dyn HeadersMut) {
     }
 }
 
+/// Takes out of the head of a part what was true of the content of the whole: what is of the representation stays
+/// (RFC 9530 §2, §3).
+pub fn forget_content(headers: &mut HeaderMap) {
+    for name in [CONTENT_DIGEST, CONTENT_MD5] {
+        headers.remove(name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderValue;
 
     #[test]
     fn what_no_longer_holds_goes_and_strong_tags_become_weak() {

@@ -31,7 +31,7 @@ pub mod websocket;
 
 pub use body::{
     BodyStream, BodyWork, Changed, KeptAs, OnResponseBody, OnUpstreamAnswer, OnUpstreamRequest, WholeBody,
-    forget_length,
+    forget_content, forget_length,
 };
 pub use chain::{Chain, ChainBuilder, Progress};
 pub use hook::{

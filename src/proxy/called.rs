@@ -16,6 +16,7 @@ use crate::exchange::events::{EventStream, Events};
 use crate::exchange::hedge::{Hedge, Question};
 use crate::exchange::{Answer, ClientBody, Frames};
 use crate::observe::metrics::FallbackKind;
+use crate::reply::Reason;
 use crate::request::{Body, remove_hop_by_hop};
 use crate::snapshot::{HostField, Route};
 use crate::value::Outage;
@@ -166,6 +167,7 @@ async fn asked(
             stream(gate, session, ctx, &mut client, answer).await
         }
         Ok(Answer::Whole(fixed)) => write(session, ctx, fixed).await,
+        Ok(Answer::Upgrade { .. }) => write_refusal(session, ctx, &Reason::Internal.into()).await, // no call brings one
         Err(reply) => fallback::refuse(gate, session, ctx, &reply).await,
     }
 }

@@ -6,9 +6,10 @@
 //! would look as if it had failed.
 
 use super::ctx::{Flow, ProxyCtx};
+use crate::exchange::call::moment_after;
 use crate::snapshot::Route;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Digits of a `grpc-timeout` at most.
@@ -51,11 +52,8 @@ pub fn tell(headers: &mut HeaderMap, route: &Route, told: Told) {
     }
     let Some(name) = route.deadline_header.as_deref() else { return };
     headers.remove(name);
-    let moment = told.left.and_then(|left| SystemTime::now().checked_add(left));
-    if let Some(since) = moment.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok())
-        && let Ok(millis) = u64::try_from(since.as_millis())
-    {
-        headers.insert(name, HeaderValue::from(millis));
+    if let Some(moment) = told.left.and_then(moment_after) {
+        headers.insert(name, moment);
     }
 }
 

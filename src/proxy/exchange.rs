@@ -5,7 +5,7 @@ use super::answer::{write, write_refusal};
 use super::answer_body::{deliver, may_have_body};
 use super::bodies::Down;
 use super::ctx::{Flow, ProxyCtx};
-use super::{Gate, request_body_filter, response_body_filter, response_filter, response_trailer_filter};
+use super::{Gate, request_body_filter, response_body_filter, response_filter, response_trailer_filter, upgrade};
 use crate::exchange::call::{Ledger, Origin};
 use crate::exchange::{Answer, Answering, ClientBody, Exchange, Frame, Frames, Incoming, Want};
 use crate::reply::{Reason, Reply};
@@ -41,6 +41,7 @@ pub async fn run_with(
         Ok(Answer::Stream { status, headers, body }) => {
             stream(gate, session, ctx, &mut client, (status, headers, body)).await
         }
+        Ok(Answer::Upgrade { fields, most, talk }) => upgrade::run(gate, session, ctx, (fields, most, talk)).await,
         Err(reply) => write_refusal(session, ctx, &reply).await,
     }
 }
@@ -103,7 +104,7 @@ pub fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
     }
     let field = request.headers.get(header::HOST).cloned();
     let host = field.or_else(|| request.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()));
-    let timeout = ctx.route().and_then(|route| route.timeout);
+    let (timeout, own) = (ctx.timeout(), ctx.route().and_then(|route| route.timeout));
     Origin {
         client: ctx.cx.client,
         caller: ctx.cx.identity.caller.clone(),
@@ -115,6 +116,8 @@ pub fn origin(gate: &Gate, session: &Session, ctx: &ProxyCtx) -> Origin {
         request_id: ctx.ids.request.clone(),
         trace: ctx.ids.trace,
         deadline: timeout.and_then(|timeout| ctx.cx.time.started.checked_add(timeout)),
+        impatient: timeout != own,
+        deadline_header: ctx.route().and_then(|route| route.deadline_header.as_deref().cloned()),
         flow: ctx.exchange.flow,
         priority: ctx.route().map(|route| route.priority).unwrap_or_default(),
         worker: gate.worker,

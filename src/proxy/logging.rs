@@ -3,8 +3,9 @@
 use super::ctx::{ProxyCtx, Purpose, unix_millis};
 use super::fence::Fence;
 use super::{Gate, batch, mirror, upstream_peer};
+use crate::exchange::call::PartTold;
 use crate::observe::Worker;
-use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, SocketOutcome, Timings, What, Who};
+use crate::observe::access_log::{AccessEntry, Answer, Ids, Matched, Outcome, Part, SocketOutcome, Timings, What, Who};
 use crate::observe::metrics::{AttemptOutcome, FallbackKind, Finished, FinishedAttempt, Method, ReasonIndex};
 use crate::reply::Reason;
 use crate::upstream::{Endpoint, Upstream};
@@ -12,6 +13,7 @@ use crate::websocket::Counts;
 use http::{HeaderValue, Version, header};
 use pingora_core::Error;
 use pingora_proxy::Session;
+use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,6 +74,8 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
     let request = session.req_header();
     let route = ctx.route();
     let called = ctx.exchange.origin.as_ref().and_then(|origin| origin.ledger.last());
+    let told = ctx.exchange.origin.as_ref().map(|origin| origin.ledger.parts()).unwrap_or_default();
+    let parts: SmallVec<[Part<'_>; 8]> = told.iter().map(part).collect();
     let entry = AccessEntry {
         time: ctx.cx.time.wall.into(),
         ids: Ids {
@@ -105,8 +109,21 @@ fn write_line(gate: &Gate, session: &Session, ctx: &ProxyCtx, status: u16, timin
         },
         timings,
         upstream: answer_of(ctx, called.as_ref()),
+        parts: &parts,
     };
     gate.shared.access_log.record(gate.worker, &entry);
+}
+
+fn part(told: &PartTold) -> Part<'_> {
+    Part {
+        name: &told.name,
+        upstream: told.upstream.name(),
+        status: told.status,
+        duration: told.duration,
+        outcome: &told.outcome,
+        calls: told.calls,
+        span: told.span,
+    }
 }
 
 /// What came of the WebSocket, where it was looked at.
@@ -194,6 +211,7 @@ pub fn log_refused_head(gate: &Gate, client: Option<IpAddr>, request_id: &Header
         },
         timings: Timings { total: Duration::ZERO, gateway: Duration::ZERO, upstream: None },
         upstream: None,
+        parts: &[],
     };
     gate.shared.access_log.record(gate.worker, &entry);
 }

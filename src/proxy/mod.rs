@@ -37,6 +37,7 @@ mod response_trailer_filter;
 mod retry;
 mod socket;
 mod tunnel;
+mod upgrade;
 mod upstream_peer;
 mod upstream_request_filter;
 mod upstream_response_filter;

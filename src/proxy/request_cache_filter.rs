@@ -5,8 +5,10 @@ use super::ctx::ProxyCtx;
 use super::early_request_filter::set_path;
 use super::fields::edit_request;
 use crate::cache::{Asked, Authority, Bypass, Client, Found, Look, Outcome, Place, Plan, Told};
+use crate::policy::forget_content;
 use crate::request::{may_look_alike, remove_lookalikes};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use pingora_cache::{CacheOptionOverrides, CachePhase};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -187,10 +189,15 @@ fn said_by_proxy(headers: &HeaderMap, text: &mut Vec<u8>) {
 }
 
 /// Tells the client what the cache did. The names the answer is purged by are for this cache alone.
-pub fn tell(state: &mut CacheState, session: &Session, headers: &mut HeaderMap) {
+pub fn tell(state: &mut CacheState, session: &Session, parts: &mut Parts) {
     let phase = session.cache.phase();
     state.outcome = state.outcome(phase);
+    let headers = &mut parts.headers;
     headers.remove(state.plan.tags_field());
+    let cut = matches!(parts.status, StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE);
+    if cut && session.cache.maybe_cache_meta().is_some() {
+        forget_content(headers);
+    }
     if let Some(meta) = session.cache.maybe_cache_meta().filter(|_| session.cache.upstream_used()) {
         // Pingora tells the age of what comes from memory alone; an upstream's own cache had it for a while too.
         let age = SystemTime::now().duration_since(meta.updated()).unwrap_or_default().as_secs();

@@ -3,12 +3,12 @@
 use super::Gate;
 use super::ctx::ProxyCtx;
 use super::fields::edit_response;
-use crate::cache::{Answer, Asked, Facts, Refused, Terms, Told, judge, merge, stored_head, tags_of};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use pingora_cache::{CacheMeta, NoCacheReason, RespCacheable};
+use crate::cache::{Answer, Asked, Refused, Terms, Told, judge, merge};
+use http::{HeaderMap, HeaderValue, header};
+use pingora_cache::{NoCacheReason, RespCacheable};
 use pingora_http::ResponseHeader;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Runs the moment.
 pub fn run(gate: &Gate, response: &ResponseHeader, ctx: &mut ProxyCtx) -> RespCacheable {
@@ -68,23 +68,9 @@ fn is_weak(tag: &HeaderValue) -> bool {
     tag.as_bytes().starts_with(b"W/")
 }
 
-fn keep(gate: &Gate, asked: &Arc<Asked>, mut header: ResponseHeader, terms: Terms) -> RespCacheable {
-    let Some(facts) = gate.shared.cache.vary(&header.headers, asked) else {
-        return RespCacheable::Uncacheable(NoCacheReason::OriginNotCache);
-    };
-    let facts = Facts { tags: tags_of(&asked.plan, &header.headers), strict: terms.strict, ..facts };
-    edit_response(&mut header, |parts| {
-        stored_head(&asked.plan, &mut parts.headers);
-        if parts.status == StatusCode::NO_CONTENT {
-            parts.headers.remove(header::CONTENT_LENGTH);
-        }
-    });
-    let arrived = SystemTime::now();
-    let made = arrived.checked_sub(terms.age).unwrap_or(SystemTime::UNIX_EPOCH);
-    let fresh_until = made.checked_add(terms.lifetime).unwrap_or(made);
-    let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
-    let (late, failing) = (seconds(terms.while_revalidating), seconds(terms.if_error));
-    let mut meta = CacheMeta::new(fresh_until, made, late, failing, header);
-    meta.extensions_mut().insert(Arc::new(facts));
-    RespCacheable::Cacheable(meta)
+fn keep(gate: &Gate, asked: &Arc<Asked>, header: ResponseHeader, terms: Terms) -> RespCacheable {
+    match gate.shared.cache.meta(asked, header.into(), terms) {
+        Some(meta) => RespCacheable::Cacheable(meta),
+        None => RespCacheable::Uncacheable(NoCacheReason::OriginNotCache),
+    }
 }

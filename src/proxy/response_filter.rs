@@ -52,7 +52,7 @@ pub fn run(gate: &Gate, session: &mut Session, response: &mut ResponseHeader, ct
         }
         exchange.grpc_web.response_head(&mut parts.headers);
         if let Some(state) = cache {
-            tell(state, session, &mut parts.headers);
+            tell(state, session, parts);
         }
         let (request, status) = (answered(session), parts.status.as_u16());
         let mut view = ResponseView { request, status, maker: Maker::Upstream, headers: &mut parts.headers };

@@ -84,6 +84,7 @@ pub struct Candidate {
     metrics: Metrics,
     fetcher: Arc<Fetcher>,
     limits: Arc<LimitStore>,
+    cache: Arc<Cache>,
     quotas: Option<StateFolder>,
 }
 
@@ -94,6 +95,7 @@ pub struct Prepared {
     metrics: Metrics,
     fetcher: Arc<Fetcher>,
     limits: Arc<LimitStore>,
+    cache: Arc<Cache>,
     quotas: Option<StateFolder>,
     clock: Clock,
     listeners: RunningListeners,
@@ -110,11 +112,13 @@ impl Candidate {
         let plan = crate::snapshot::server_plan(&loaded);
         let quotas = plan.state_dir.map(StateFolder::read);
         let (fetcher, limits) = (Arc::new(Fetcher::new()), Arc::new(LimitStore::open(plan.max_keys, quotas.as_ref())));
+        let cache = Arc::<Cache>::default();
         let surroundings = Surroundings {
             previous: None,
             metrics: &metrics,
             fetcher: &fetcher,
             limits: &limits,
+            cache: &cache,
             seed: Random::next(),
         };
         let Compiled { snapshot, warnings, .. } =
@@ -122,7 +126,7 @@ impl Candidate {
         if !warnings.is_empty() {
             log::warn!("{warnings}");
         }
-        Ok(Self { source, snapshot, metrics, fetcher, limits, quotas })
+        Ok(Self { source, snapshot, metrics, fetcher, limits, cache, quotas })
     }
 
     /// Binds all addresses that are not among these sockets, and opens the access log.
@@ -130,7 +134,7 @@ impl Candidate {
     /// # Errors
     /// An address cannot be had, or the access log cannot be written.
     pub fn bind(self, sockets: Sockets) -> Result<Prepared, StartError> {
-        let Self { source, snapshot, metrics, fetcher, limits, quotas } = self;
+        let Self { source, snapshot, metrics, fetcher, limits, cache, quotas } = self;
         let plan = &snapshot.process;
         if let Some(folder) = &quotas {
             folder.make().map_err(|error| StartError::System(format!("server.state_dir cannot be made: {error}")))?;
@@ -151,6 +155,7 @@ impl Candidate {
             metrics,
             fetcher,
             limits,
+            cache,
             quotas,
             clock: Clock::start(),
             listeners,
@@ -173,7 +178,8 @@ impl Gateway {
     /// # Errors
     /// The system gives no more threads or descriptors.
     pub fn launch(prepared: Prepared) -> Result<Arc<Self>, StartError> {
-        let Prepared { source, snapshot, metrics, fetcher, limits, quotas, clock, listeners, access_log } = prepared;
+        let Prepared { source, snapshot, metrics, fetcher, limits, cache, quotas, clock, listeners, access_log } =
+            prepared;
         let system = |error: std::io::Error| StartError::System(format!("the gateway cannot start: {error}"));
         access_log.start().map_err(system)?;
         let quotas = quotas.map(|folder| Keeper::start(Arc::clone(&limits), folder, metrics.state()));
@@ -181,11 +187,11 @@ impl Gateway {
         let snapshot = Arc::new(snapshot);
         let store = Store::new(Arc::clone(&snapshot));
         let threads = snapshot.process.server.threads;
-        let cache = Arc::<Cache>::default();
         cache.furnish(snapshot.process.cache_memory, snapshot.process.cache_disk.as_ref()).map_err(system)?;
         cache.share(snapshot.shared.as_ref().map(|shared| shared.store().purges()));
         let pressure = (0..threads).map(|_| Pressure::default()).collect();
         let calls = Arc::new(Calls::new(threads, clock, Random::next()));
+        calls.room().set(snapshot.process.server.gathered);
         let shared = Arc::new(Shared {
             store,
             metrics,
@@ -233,7 +239,8 @@ impl Gateway {
         state.listeners.apply(&snapshot.process.listeners, &self.workers, &self.shared);
         drop(state);
         self.tasks.run(snapshot);
-        let ProcessPlan { cache_memory, cache_disk, .. } = &snapshot.process;
+        let ProcessPlan { cache_memory, cache_disk, server, .. } = &snapshot.process;
+        self.shared.calls.room().set(server.gathered);
         if let Err(error) = self.shared.cache.furnish(*cache_memory, cache_disk.as_ref()) {
             log::error!("cache: the system gives no thread, so answers are kept in memory alone: {error}");
         }

@@ -88,6 +88,7 @@ impl Gateway {
             metrics: &self.shared.metrics,
             fetcher: &self.shared.fetcher,
             limits: &self.shared.limits,
+            cache: &self.shared.cache,
             seed: Random::next(),
         };
         let Compiled { snapshot, warnings, .. } =

@@ -6,6 +6,7 @@ mod compile;
 mod explain;
 mod find;
 mod inline;
+mod part;
 mod purge;
 mod report;
 mod route;
@@ -132,6 +133,8 @@ pub struct ServerPlan {
     pub state_dir: Option<PathBuf>,
     /// Room for so many keys of limits.
     pub max_keys: usize,
+    /// Bytes that the bodies may take which answers are made of.
+    pub gathered: usize,
     /// Between failing readiness and closing the listeners.
     pub drain: Duration,
     /// For requests in flight after that.

@@ -50,12 +50,7 @@ impl Choice {
 /// The upstream, and the subset of it where not all of it is meant.
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spec = self.to.upstream.spec();
-        f.write_str(&spec.name)?;
-        match self.to.subset.and_then(|number| spec.subsets.get(number)) {
-            Some(labels) => write!(f, " where {labels}"),
-            None => Ok(()),
-        }
+        self.to.fmt(f)
     }
 }
 

@@ -55,7 +55,7 @@ impl Fallback {
         let on: Vec<String> = self.on.iter().map(ToString::to_string).collect();
         let ways = [
             self.stale.then(|| "what is kept".to_owned()),
-            self.to.as_ref().map(|to| to.upstream.name().to_owned()),
+            self.to.as_ref().map(ToString::to_string),
             self.answer.as_ref().map(|answers| answers.describe()),
         ];
         let ways: Vec<String> = ways.into_iter().flatten().collect();

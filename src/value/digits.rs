@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Appends `number` in decimal.
-pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
-    const LONGEST: usize = 20;
-    let mut digits = [b'0'; LONGEST];
+/// The longest number in decimal.
+pub(crate) type Digits = [u8; 20];
+
+/// `number` in decimal, in as much of `room` as it takes.
+pub(crate) fn decimal(mut number: u64, room: &mut Digits) -> &[u8] {
     let mut length = 0;
-    for slot in digits.iter_mut().rev() {
+    for slot in room.iter_mut().rev() {
         *slot = b'0' + (number % 10) as u8;
         number /= 10;
         length += 1;
@@ -16,7 +17,12 @@ pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
             break;
         }
     }
-    out.extend_from_slice(digits.get(LONGEST - length..).unwrap_or_default());
+    room.get(room.len() - length..).unwrap_or_default()
+}
+
+/// Appends `number` in decimal.
+pub(crate) fn push_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(decimal(number, &mut Digits::default()));
 }
 
 /// Appends a time as milliseconds with three decimals: `12.345`.

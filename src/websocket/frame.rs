@@ -1,5 +1,6 @@
 //! Frames: their heads are read, and the few that the gateway sends itself are made (RFC 6455 §5).
 
+use bytes::{BufMut, BytesMut};
 use smallvec::SmallVec;
 
 /// The longest payload of a control frame (RFC 6455 §5.5).
@@ -109,6 +110,24 @@ pub fn read(bytes: &[u8]) -> Result<Option<Header>, &'static str> {
 
 /// A short frame of the gateway's own.
 pub type Frame = SmallVec<[u8; 64]>;
+
+/// Writes the head of a whole message in one frame.
+pub fn head(opcode: Opcode, length: u64, mask: Option<[u8; 4]>, out: &mut BytesMut) {
+    let flag = if mask.is_some() { MASKED } else { 0 };
+    out.put_u8(FIN | opcode.bits());
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => out.put_u8(flag | short),
+        (_, Ok(medium)) => {
+            out.put_u8(flag | 126);
+            out.put_u16(medium);
+        }
+        _ => {
+            out.put_u8(flag | 127);
+            out.put_u64(length);
+        }
+    }
+    out.extend(mask.into_iter().flatten());
+}
 
 /// A control frame; what is too long for one is cut.
 pub fn control(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) -> Frame {

@@ -177,4 +177,9 @@ fn websocket_lets_in_who_may_connect() {
     // Nothing of this test listens where the services are.
     assert!(ask("/chat", &fields).starts_with("HTTP/1.1 502 "));
     assert!(ask("/ticker", &[("Origin", "https://evil.example")]).starts_with("HTTP/1.1 502 "));
+    assert_eq!(send(address, &Request::post("/rpc", "{\"id\":1}")).status, 502);
+    assert_eq!(send(address, &Request::post("/rpc", "{}")).status, 400, "by what would its reply be known?");
+    assert_eq!(get(&gateway, "/feed").status, 502);
+    assert!(ask("/orders/live", &[]).starts_with("HTTP/1.1 101 "));
+    assert_eq!(get(&gateway, "/orders/live").status, 426);
 }

@@ -28,6 +28,7 @@ pub fn check(path: &Path) -> Result<usize, String> {
         metrics: &metrics,
         fetcher: &Default::default(),
         limits: &Default::default(),
+        cache: &Default::default(),
         seed: 0,
     };
     let loaded = config::read(path).map_err(|failed| failed.to_string())?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::copy::{Copy, check, get, main_address, root};
-use crate::support::client::{Request, send};
+use crate::support::client::{Request, Response, send};
 use crate::support::tls::H1;
 use tempfile::TempDir;
 
@@ -63,6 +63,11 @@ fn rates_refuse_what_is_too_much() {
     assert_eq!(get(&gateway, "/search").status, 200);
 }
 
+/// How many limits an answer tells of.
+fn told(answer: &Response) -> usize {
+    answer.header("ratelimit-policy").map_or(0, |policies| policies.split(", ").count())
+}
+
 #[test]
 fn shared_limits_without_their_store_are_each_gateway_s_own() {
     // The store of the example is not there: whatever listens on its port is nobody's business here.
@@ -74,7 +79,7 @@ fn shared_limits_without_their_store_are_each_gateway_s_own() {
     assert_eq!(get(&gateway, "/health").status, 200);
     let bought = Request::get("/orders/1").header("X-API-Key", "test");
     let bought = send(main_address(&gateway), &bought);
-    assert_eq!((bought.status, bought.headers("ratelimit-policy").len()), (200, 2));
+    assert_eq!((bought.status, told(&bought)), (200, 2));
 }
 
 #[test]
@@ -83,7 +88,7 @@ fn plans_bound_who_is_on_them() {
     let with = |key: &str, path: &str| send(main_address(&gateway), &Request::get(path).header("X-API-Key", key));
     let answer = with("test", "/orders/1");
     assert_eq!(answer.status, 502, "nobody listens behind it");
-    assert_eq!(answer.headers("ratelimit-policy").len(), 2);
+    assert_eq!(told(&answer), 2);
     let statuses: BTreeSet<u16> = (0..30).map(|_| with("test2", "/reports/7").status).collect();
     assert_eq!(statuses, BTreeSet::from([429, 502]));
     assert!(with("test2", "/status").headers("ratelimit").is_empty());

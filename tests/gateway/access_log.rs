@@ -4,6 +4,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::client::Request;
+use crate::support::gate::Gate;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Ending, Origin};
 use crate::support::ports;
@@ -27,6 +28,57 @@ fn lines(gateway: &Gateway, count: usize) -> Vec<Value> {
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
     assert_eq!(lines.len(), count, "{text}");
     lines
+}
+
+#[test]
+fn the_parts_of_a_combined_answer_are_told_one_by_one() {
+    let gate = Gate::default();
+    let inner = gate.clone();
+    let origin = Origin::start(move |request| match request.target.as_str() {
+        "/order" => Answer::ok(r#"{"items":[1,2]}"#).header("Content-Type", "application/json"),
+        "/no" => Answer::status(404),
+        "/never" => {
+            inner.pass();
+            Answer::ok("")
+        }
+        _ => Answer::ok("1").header("Content-Type", "application/json"),
+    });
+    let gateway = logging(&format!(
+        "upstreams: {{ shop: {{ endpoints: [{}] }} }}\nroutes:\n  /full:\n    combine:\n      \
+         order: {{ get: \"shop:/order\" }}\n      items: {{ get: \"shop:/i/{{item}}\", each: \"{{order.items}}\" }}\n      \
+         no: {{ get: \"shop:/no\", optional: true }}\n      late: {{ get: \"shop:/never\", optional: true, timeout: 300ms }}\n      \
+         bad: {{ get: \"shop:/{{no.id}}\", optional: true }}\n  /broken:\n    combine:\n      \
+         never: {{ get: \"shop:/never\" }}\n      no: {{ get: \"shop:/no\" }}\n",
+        origin.url()
+    ));
+    assert_eq!(gateway.get("/full").status, 200);
+    assert_eq!(gateway.get("/broken").status, 404);
+    gate.open();
+    let lines = lines(&gateway, 2);
+    let told = |at: usize, name: &str| {
+        let parts = lines[at]["parts"].as_array().expect("parts");
+        parts.iter().find(|part| part["name"] == name).unwrap_or_else(|| panic!("{name} in {}", lines[at])).clone()
+    };
+    let short = |part: Value| (part["outcome"].clone(), part["status"].clone(), part["calls"].clone());
+    assert_eq!(short(told(0, "order")), ("answered".into(), 200.into(), 1.into()));
+    assert_eq!(short(told(0, "items")), ("answered".into(), Value::Null, 2.into()));
+    assert_eq!(short(told(0, "no")), ("status-404".into(), 404.into(), 1.into()));
+    assert_eq!(short(told(0, "late")), ("timeout".into(), Value::Null, 1.into()));
+    assert_eq!(short(told(0, "bad")), ("reference".into(), Value::Null, 0.into()));
+    assert_eq!(short(told(1, "never")), ("abandoned".into(), Value::Null, 1.into()));
+    assert!(told(0, "late")["duration_ms"].as_f64().is_some_and(|took| took >= 290.0), "{}", told(0, "late"));
+    assert_eq!(told(0, "order")["upstream"], "shop");
+    // Each call has a span of its own, which the log names.
+    let seen = origin.requests();
+    let parent = |target: &str| {
+        let request = seen.iter().find(|request| request.target == target).expect("asked");
+        request.header("traceparent").expect("a trace").to_owned()
+    };
+    let span = told(0, "order")["span_id"].as_str().expect("a span").to_owned();
+    let trace = lines[0]["trace_id"].as_str().expect("a trace").to_owned();
+    assert_eq!(parent("/order"), format!("00-{trace}-{span}-00"));
+    assert_ne!(parent("/i/1"), parent("/i/2"));
+    assert!(parent("/i/1").contains(&trace), "{}", parent("/i/1"));
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn an_exact_plan_is_one_count_for_all_gateways_and_usage_tells_the_same_at_each(
     let [one, two] = &gateways;
     assert_eq!(["/a", "/b"].map(|path| status(one, path, "acme")), [200, 200]);
     let told = two.send(&asking("/a", "acme"));
-    assert_eq!(told.headers("ratelimit-policy"), ["\"gold\";q=5;w=3600", "\"gold-quota\";q=100;w=2629746"]);
+    assert_eq!(told.headers("ratelimit-policy"), ["\"gold\";q=5;w=3600, \"gold-quota\";q=100;w=2629746"]);
     assert!(told.headers("ratelimit")[0].starts_with("\"gold\";r=2;"), "{told:?}");
     for gateway in &gateways {
         let (rate, quota) = (left(gateway, "acme", "gold"), left(gateway, "acme", "gold-quota"));

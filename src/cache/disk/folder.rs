@@ -128,14 +128,18 @@ impl Folder {
     /// # Errors
     /// What the system says of the last that cannot be removed.
     pub fn clear(&self, dead: &HashSet<u64>, known: &HashSet<Name>) -> io::Result<()> {
-        self.list().fold(Ok(()), |so_far, lying| {
+        let mut all = Ok(());
+        for lying in self.list() {
             let removed = match lying {
                 Lying::Whole(name) if dead.contains(&name.run) && !known.contains(&name) => remove(&self.file(name)),
                 Lying::Unfinished(path, name) if dead.contains(&name.run) => remove(&path),
-                _ => Ok(()),
+                _ => continue,
             };
-            so_far.and(removed)
-        })
+            if removed.is_err() {
+                all = removed;
+            }
+        }
+        all
     }
 }
 

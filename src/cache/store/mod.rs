@@ -335,6 +335,16 @@ pub enum Look {
     Nothing,
 }
 
+impl Look {
+    /// What was found.
+    pub fn found(self) -> Option<Arc<Object>> {
+        match self {
+            Self::Found(object) => Some(object),
+            Self::OtherVariant(_) | Self::Nothing => None,
+        }
+    }
+}
+
 /// Whether an object came, or is still, in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placed {

@@ -98,23 +98,27 @@ impl Batch {
             let reply = Reply::new(Reason::BadBody).status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
             return Err(Box::new(reply.detail("A batch is JSON: send it with Content-Type: application/json.")));
         }
+        let full = |full| Box::new(Reply::from(full));
+        let room = Arc::clone(request.calls.room());
+        let mut held = room.hold();
         let body = request.body.whole(self.max_body).await?;
+        held.grow(body.len()).map_err(full)?;
         let asked = asked::read(&body, self.requests)?;
         drop(body);
         let given = self.given(&request);
         let left = AtomicUsize::new(self.max_answers);
         let _away = request.origin.ledger.away();
-        let (given, door, left, origin) = (&given, &*door, &left, &*request.origin);
+        let (given, door, left, origin, room) = (&given, &*door, &left, &*request.origin, &room);
         let until = origin.deadline.map(ending);
         let answering = asked.into_iter().map(|one| async move {
-            let bounds = Bounds { most: self.max_answer, left, until };
+            let bounds = Bounds { most: self.max_answer, left, until, room };
             let answered = match one.request {
                 Ok(request) => ask(door, given.to(request), bounds).await,
                 Err(reply) => Err((*reply, BatchOutcome::Malformed)),
             };
             let (answered, outcome) = match answered {
                 Ok(answered) => (answered, BatchOutcome::Answered),
-                Err((reply, outcome)) => (Answered::refusal(&reply, origin), outcome),
+                Err((reply, outcome)) => (Answered::refusal(&reply, origin, room), outcome),
             };
             self.metrics.batched(origin.worker, outcome);
             (one.id, answered)
@@ -122,9 +126,12 @@ impl Batch {
         let mut answers = stream::iter(answering).buffered(self.at_once);
         let mut out = told::begin();
         while let Some((id, answered)) = answers.next().await {
+            let before = out.len();
             told::write(&mut out, id.as_ref(), &answered);
+            drop(answered);
+            held.grow(out.len() - before).map_err(full)?;
         }
-        Ok(Answer::Whole(fixed(told::end(out))))
+        Ok(Answer::Whole(fixed(held.around(told::end(out)).map_err(full)?)))
     }
 
     fn given(&self, request: &Incoming) -> Given {
@@ -189,10 +196,10 @@ fn copy(from: &HeaderMap, name: &HeaderName, to: &mut HeaderMap) {
     }
 }
 
-fn fixed(body: Vec<u8>) -> Fixed {
+fn fixed(body: Bytes) -> Fixed {
     let fields = vec![
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Fixed { status: StatusCode::OK, fields, body: Bytes::from(body) }
+    Fixed { status: StatusCode::OK, fields, body }
 }

@@ -2,6 +2,7 @@
 
 use super::asked::Request;
 use crate::exchange::call::Origin;
+use crate::exchange::{Held, Room};
 use crate::observe::metrics::BatchOutcome;
 use crate::reply::{Form, Reason, Rendered, Reply, Templates, render};
 use crate::request::remove_hop_by_hop;
@@ -10,6 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1;
 use pingora_http::RequestHeader;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 use tokio::io::DuplexStream;
@@ -23,6 +25,8 @@ pub struct Bounds<'a> {
     pub left: &'a AtomicUsize,
     /// When it is given up.
     pub until: Option<Instant>,
+    /// What there is for all requests of the gateway.
+    pub room: &'a Arc<Room>,
 }
 
 /// What a request of a batch was answered.
@@ -33,21 +37,23 @@ pub struct Answered {
     pub fields: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// The room it takes.
+    pub _held: Held,
 }
 
 impl Answered {
     /// A refusal that is told in the place of an answer.
-    pub fn refusal(reply: &Reply, origin: &Origin) -> Self {
+    pub fn refusal(reply: &Reply, origin: &Origin, room: &Arc<Room>) -> Self {
         let id = origin.request_id.to_str().unwrap_or_default();
         let Rendered { status, fields, body, .. } = render(reply, Form::Problem, &Templates::default(), id);
-        Self { status, fields: fields.into_iter().collect(), body }
+        Self { status, fields: fields.into_iter().collect(), body, _held: room.hold() }
     }
 }
 
 /// Asks, and reads the answer to its end.
 ///
 /// # Errors
-/// It is too long, or the connection ends before it does: the gateway's own failure.
+/// It is too long, there is no room for it, or the connection ends before it does: the gateway's own failure.
 pub async fn ask(
     stream: DuplexStream,
     request: Request,
@@ -67,7 +73,7 @@ pub async fn ask(
     while session.response_header().is_some_and(|head| head.status.is_informational()) {
         session.read_response_header().await.map_err(failed)?;
     }
-    let mut whole = BytesMut::new();
+    let (mut whole, mut held) = (BytesMut::new(), bounds.room.hold());
     while let Some(piece) = session.read_response_body().await.map_err(failed)? {
         let fits = whole.len() + piece.len() <= bounds.most
             && bounds.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(piece.len())).is_ok();
@@ -75,6 +81,7 @@ pub async fn ask(
             let detail = "The answer to this request is longer than a batch can tell.";
             return Err((Reply::new(Reason::UpstreamBody).detail(detail), BatchOutcome::TooLarge));
         }
+        held.grow(piece.len()).map_err(|full| (full.into(), BatchOutcome::NoRoom))?;
         whole.extend_from_slice(&piece);
     }
     let Some(head) = session.response_header() else { return Err((Reason::Internal.into(), BatchOutcome::Failed)) };
@@ -82,7 +89,7 @@ pub async fn ask(
     remove_hop_by_hop(&mut fields);
     fields.remove(header::TRANSFER_ENCODING);
     fields.remove(header::CONTENT_LENGTH);
-    Ok(Answered { status: head.status, fields, body: whole.freeze() })
+    Ok(Answered { status: head.status, fields, body: whole.freeze(), _held: held })
 }
 
 fn head(request: Request) -> (RequestHeader, Option<Bytes>) {

@@ -3,9 +3,11 @@
 use super::asked::{Asked, read};
 use super::part::Answered;
 use super::told;
+use crate::exchange::Room;
 use crate::value::json::Json;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::sync::Arc;
 
 fn one(written: &str) -> Asked {
     read(format!("{{\"requests\":[{written}]}}").as_bytes(), 1).unwrap().remove(0)
@@ -89,7 +91,8 @@ fn bodies_are_told_as_what_they_are() {
     let answered = |kind: &'static str, body: &'static [u8]| {
         let mut fields = HeaderMap::new();
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        Answered { status: StatusCode::OK, fields, body: Bytes::from_static(body) }
+        let held = Arc::new(Room::default()).hold();
+        Answered { status: StatusCode::OK, fields, body: Bytes::from_static(body), _held: held }
     };
     let mut out = told::begin();
     told::write(

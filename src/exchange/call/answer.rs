@@ -2,12 +2,12 @@
 
 use super::attempt::{Attempt, Broken};
 use super::calls::Lane;
-use super::clock::Bounds;
+use super::clock::{Bounds, LONGEST_SILENCE};
 use super::{CallError, Callee, classify};
-use crate::exchange::{Frame, Frames};
+use crate::exchange::{Frame, Frames, Held};
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::{Reason, Reply};
-use crate::upstream::{Clock, Outcome};
+use crate::upstream::Clock;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -69,7 +69,8 @@ impl AnswerBody {
                 let Some(mut state) = self.state.take() else { return Ok(None) };
                 if let Broken::Upstream(error) = &broken {
                     let (kind, outcome, _) = classify(error);
-                    state.to.upstream.record(&state.attempt.picked, Outcome::Failure(kind), state.clock.now());
+                    let told = state.bounds.outcome(kind);
+                    state.to.upstream.record(&state.attempt.picked, told, state.clock.now());
                     state.attempt.outcome = outcome;
                 }
                 Err(broken.into_error(state.bounds.is_late()))
@@ -82,6 +83,23 @@ impl AnswerBody {
     /// # Errors
     /// As for [`Self::next`], and [`Reason::UpstreamBody`] for a longer one.
     pub async fn collect(&mut self, most: usize) -> Result<(Bytes, Option<HeaderMap>), CallError> {
+        self.gather(most, |_| Ok(())).await
+    }
+
+    /// The same, with room held for what arrives.
+    ///
+    /// # Errors
+    /// As for [`Self::collect`], and [`Reason::Overloaded`] where there is no room.
+    pub async fn collect_into(&mut self, most: usize, held: &mut Held) -> Result<Bytes, CallError> {
+        let gathered = self.gather(most, |bytes| held.grow(bytes).map_err(|full| Reply::from(full).into()));
+        gathered.await.map(|(body, _)| body)
+    }
+
+    async fn gather(
+        &mut self,
+        most: usize,
+        mut takes: impl FnMut(usize) -> Result<(), CallError> + Send,
+    ) -> Result<(Bytes, Option<HeaderMap>), CallError> {
         let (mut whole, mut single, mut trailers) = (BytesMut::new(), None::<Bytes>, None);
         while let Some(frame) = self.next().await? {
             match frame {
@@ -90,6 +108,10 @@ impl AnswerBody {
                         self.state = None;
                         let detail = "The answer of the service behind this route is too long.";
                         return Err(Reply::new(Reason::UpstreamBody).detail(detail).into());
+                    }
+                    if let Err(full) = takes(piece.len()) {
+                        self.state = None;
+                        return Err(full);
                     }
                     // Most answers come in one piece, which need not be copied.
                     match single.take() {
@@ -104,6 +126,48 @@ impl AnswerBody {
             }
         }
         Ok((single.unwrap_or_else(|| whole.freeze()), trailers))
+    }
+}
+
+impl AnswerBody {
+    /// The connection, where the upstream has switched to the protocol it was asked for.
+    pub fn upgraded(mut self) -> Option<Upgraded> {
+        let mut reading = self.state.take()?;
+        let HttpSession::H1(session) = &mut reading.link.session else { return None };
+        if !session.was_upgraded() {
+            return None;
+        }
+        session.maybe_upgrade_body_writer();
+        // What was left until the deadline of the request it was opened for means nothing to those that follow.
+        session.read_timeout = Some(LONGEST_SILENCE);
+        session.write_timeout = reading.peer.options.write_timeout;
+        reading.attempt.outcome = AttemptOutcome::Answered;
+        Some(Upgraded { reading })
+    }
+}
+
+/// A connection on which another protocol is spoken. Dropping it closes it; until then it counts as under way.
+pub struct Upgraded {
+    reading: Box<Reading>,
+}
+
+impl Upgraded {
+    /// The next bytes; `None` at the end. It may be dropped while it waits, and asked again.
+    ///
+    /// # Errors
+    /// The connection breaks off, or is silent for too long.
+    pub async fn read(&mut self) -> Result<Option<Bytes>, CallError> {
+        self.reading.link.session.read_response_body().await.map_err(|error| classify(&error).2.into())
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// The connection breaks off, or takes nothing for too long.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), CallError> {
+        let HttpSession::H1(session) = &mut self.reading.link.session else { return Err(Reason::Internal.into()) };
+        session.write_body(&bytes).await.map_err(|error| CallError::from(classify(&error).2))?;
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A call: what is asked of which upstream.
 
 use super::{Flow, Retries};
+use crate::observe::TraceContext;
 use crate::observe::metrics::UpstreamMetrics;
 use crate::reply::Reply;
 use crate::upstream::{EndpointId, Upstream};
@@ -8,7 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Who is called: an upstream with its counters.
 #[derive(Clone)]
@@ -19,6 +22,17 @@ pub struct Callee {
     pub subset: Option<usize>,
     /// Its counters.
     pub metrics: Arc<UpstreamMetrics>,
+}
+
+impl fmt::Display for Callee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = self.upstream.spec();
+        f.write_str(&spec.name)?;
+        match self.subset.and_then(|number| spec.subsets.get(number)) {
+            Some(labels) => write!(f, " where {labels}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What tells of the client in the head of a call.
@@ -51,16 +65,23 @@ pub struct Call {
     pub retries: Arc<Retries>,
     /// An endpoint that is being asked for the same already: another one is preferred, and this is no further request.
     pub after: Option<EndpointId>,
+    /// The trace with a span of its own; `None` for one that is made when it is sent.
+    pub trace: Option<TraceContext>,
+    /// When whoever asks gives up, where that is before the request's deadline.
+    pub until: Option<Instant>,
     /// How long the answer may take, where that is not as the request it is made for.
     pub flow: Option<Flow>,
+    /// Whether a switch to WebSocket is asked for, by the fields that go with it (RFC 6455 §4.1), rather than an answer.
+    pub upgrade: bool,
 }
 
 impl Call {
     /// A call without a body and without retries, in which the gateway tells who it is made for.
     pub fn new(to: Callee, method: Method, target: PathAndQuery, fields: HeaderMap) -> Self {
         let (host, body, retries) = (None, CallBody::None, Arc::default());
-        let (marking, after, flow) = (Marking::ByTheCall, None, None);
-        Self { to, method, target, fields, host, marking, body, retries, after, flow }
+        let (marking, after, flow, trace, until) = (Marking::ByTheCall, None, None, None, None);
+        let upgrade = false;
+        Self { to, method, target, fields, host, marking, body, retries, after, trace, until, flow, upgrade }
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) async fn send(
         HttpSession::H2(session) => send_h2(session, request, body, bounds).await?,
         session => send_h1(session, request, body, bounds).await?,
     };
-    check(&head)?;
+    check(&head, call.upgrade)?;
     Ok((head, link))
 }
 
@@ -233,8 +233,8 @@ fn invalid(why: &'static str) -> Broken {
 
 /// Refuses an answer whose end, or whose very protocol, the two sides could see differently: a switch that nobody asked for
 /// (RFC 9110 §7.8), and codings that were never offered and Pingora does not undo (RFC 9112 §6.1).
-fn check(response: &ResponseHeader) -> Result<(), Broken> {
-    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+fn check(response: &ResponseHeader, asked_to_switch: bool) -> Result<(), Broken> {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch {
         return Err(invalid("a switch of protocols that was not asked for"));
     }
     if !has_known_framing(response) {

@@ -8,6 +8,8 @@ use super::{
     Attempted, Call, CallAnswer, CallBody, CallError, Origin, RetryCause, classify, hash, listed, no_endpoint,
     retry_after, shown,
 };
+use crate::exchange::Room;
+use crate::observe::TraceContext;
 use crate::observe::metrics::AttemptOutcome;
 use crate::reply::Reason;
 use crate::request::remove_hop_by_hop;
@@ -31,6 +33,7 @@ const STALE_REPLACED: u32 = 2;
 pub struct Calls {
     lanes: Box<[Arc<Lane>]>,
     clock: Clock,
+    room: Arc<Room>,
 }
 
 /// What a worker calls with.
@@ -80,7 +83,21 @@ impl Calls {
             let random = AtomicU64::new(seed.wrapping_add((worker as u64).wrapping_mul(0xD1B5_4A32_D192_ED03)));
             Arc::new(Lane { connector: OnceLock::new(), random })
         };
-        Self { lanes: (0..workers.max(1)).map(lane).collect(), clock }
+        Self { lanes: (0..workers.max(1)).map(lane).collect(), clock, room: Arc::default() }
+    }
+
+    /// The memory that answers may take which others are made of.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// A span for a call, below that of the request it is made for.
+    pub fn span(&self, origin: &Origin) -> Option<TraceContext> {
+        Some(origin.trace?.child(self.lane(origin)?.random()))
+    }
+
+    fn lane(&self, origin: &Origin) -> Option<&Arc<Lane>> {
+        self.lanes.get(origin.worker.0).or(self.lanes.first())
     }
 
     /// The present on the clock of the upstreams.
@@ -94,9 +111,10 @@ impl Calls {
     /// # Errors
     /// No answer: no endpoint to ask, none that answered, or not in time.
     pub async fn send(&self, mut call: Call, origin: &Arc<Origin>) -> Result<CallAnswer, CallError> {
-        let Some(lane) = self.lanes.get(origin.worker.0).or(self.lanes.first()) else {
-            return Err(Reason::Internal.into());
-        };
+        let Some(lane) = self.lane(origin) else { return Err(Reason::Internal.into()) };
+        if call.trace.is_none() {
+            call.trace = self.span(origin);
+        }
         let upstream = Arc::clone(&call.to.upstream);
         let spec = upstream.spec();
         if call.after.is_none() {
@@ -207,7 +225,7 @@ impl Calls {
             // The endpoint closed an idle connection as we took it: nobody's failure.
             return Next::Retry;
         }
-        call.to.upstream.record(&attempt.picked, Outcome::Failure(kind), self.clock.now());
+        call.to.upstream.record(&attempt.picked, course.bounds.outcome(kind), self.clock.now());
         let cause = match reason {
             _ if !connected => RetryCause::Connect,
             Reason::UpstreamTimeout => RetryCause::Timeout,

@@ -4,8 +4,10 @@ use super::attempt::Broken;
 use super::{Flow, Origin};
 use crate::reply::Reason;
 use crate::upstream::Timeouts;
+use crate::upstream::{FailureKind, Outcome};
+use http::HeaderValue;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A stream may be silent this long, either way, before it is cut. Clients and services that keep streams open ping
 /// more often.
@@ -17,6 +19,8 @@ pub(super) struct Bounds {
     own: Timeouts,
     deadline: Option<Instant>,
     flow: Flow,
+    /// Whether the deadline is the caller's, and earlier than the route's.
+    impatient: bool,
 }
 
 impl Bounds {
@@ -25,7 +29,7 @@ impl Bounds {
     pub(super) fn new(own: Timeouts, each: Option<Duration>, flow: Flow, origin: &Origin) -> Self {
         let each = each.filter(|_| flow == Flow::Bounded).unwrap_or(Duration::MAX);
         let own = Timeouts { total_connect: own.total_connect.min(each), read: own.read.min(each), ..own };
-        Self { own, deadline: origin.deadline, flow }
+        Self { own, deadline: origin.deadline, flow, impatient: origin.impatient }
     }
 
     /// What is left; `None` without a deadline.
@@ -35,6 +39,14 @@ impl Bounds {
 
     pub(super) fn is_late(&self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// What a failure says of the endpoint: a caller that gives up early says nothing of it.
+    pub(super) fn outcome(&self, kind: FailureKind) -> Outcome {
+        match kind {
+            FailureKind::Timeout if self.impatient && self.is_late() => Outcome::Neutral,
+            kind => Outcome::Failure(kind),
+        }
     }
 
     /// The time for connecting, of streams too.
@@ -73,4 +85,10 @@ fn bounded(own: Duration, left: Option<Duration>) -> Result<Duration, Broken> {
         Some(left) => Ok(own.min(left)),
         None => Ok(own),
     }
+}
+
+/// The moment that is so far away, in milliseconds since 1970, as deadlines are told to upstreams.
+pub fn moment_after(left: Duration) -> Option<HeaderValue> {
+    let since = SystemTime::now().checked_add(left)?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok().map(HeaderValue::from)
 }

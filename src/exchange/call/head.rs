@@ -23,11 +23,15 @@ pub(super) fn fields(call: &mut Call, origin: &Origin) -> HeaderMap {
     for name in &OF_ONE_MESSAGE {
         fields.remove(name);
     }
+    if call.upgrade {
+        fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
     if trailers {
         fields.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if call.marking == Marking::ByTheCall {
-        origin.mark(&mut fields);
+        origin.mark(&mut fields, call.trace.as_ref(), call.until);
     }
     fields
 }

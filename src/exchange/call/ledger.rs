@@ -1,7 +1,9 @@
 //! What the calls made for one request come to: attempts, and the time in which at least one was under way.
 
+use crate::observe::SpanId;
 use crate::upstream::{Endpoint, Upstream};
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,26 @@ struct Entries {
     since: Option<Instant>,
     spent: Duration,
     last: Option<(Arc<Upstream>, Arc<Endpoint>)>,
+    parts: Vec<PartTold>,
+}
+
+/// What a part of an answer came to that is made of several.
+#[derive(Clone)]
+pub struct PartTold {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Who was asked.
+    pub upstream: Arc<Upstream>,
+    /// What it answered, where it was one call.
+    pub status: Option<u16>,
+    /// From its beginning to its end.
+    pub duration: Duration,
+    /// `answered`, `kept`, `abandoned`, or why it failed.
+    pub outcome: Cow<'static, str>,
+    /// The calls it asked for.
+    pub calls: usize,
+    /// The span of its call, where it was one.
+    pub span: Option<SpanId>,
 }
 
 impl Ledger {
@@ -51,6 +73,16 @@ impl Ledger {
     /// An attempt has been answered; of several at once the one that counts is told last.
     pub(super) fn answered(&self, upstream: &Arc<Upstream>, endpoint: &Arc<Endpoint>) {
         self.0.lock().last = Some((Arc::clone(upstream), Arc::clone(endpoint)));
+    }
+
+    /// A part is over.
+    pub fn part(&self, told: PartTold) {
+        self.0.lock().parts.push(told);
+    }
+
+    /// The parts that are over, in the order in which they were.
+    pub fn parts(&self) -> Vec<PartTold> {
+        self.0.lock().parts.clone()
     }
 
     /// Attempts so far.

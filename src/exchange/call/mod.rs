@@ -34,13 +34,13 @@ mod ledger;
 mod origin;
 mod retries;
 
-pub use answer::{AnswerBody, CallAnswer};
+pub use answer::{AnswerBody, CallAnswer, Upgraded};
 pub use ask::{hash, no_endpoint, shown};
 pub use asked::{Call, CallBody, Callee, Marking, Pieces};
 pub use attempt::has_known_framing;
 pub use calls::Calls;
-pub use clock::LONGEST_SILENCE;
+pub use clock::{LONGEST_SILENCE, moment_after};
 pub use failure::{CallError, classify};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, PartTold};
 pub use origin::{Flow, Origin};
 pub use retries::{Attempted, Backoff, Retries, RetryCause, listed, retry_after};

@@ -1,17 +1,26 @@
 //! The answer to a part's call: read under bounds, decoded, taken as JSON; and why it cannot be.
 
+use super::beside::{Recalled, Remember};
 use crate::exchange::call::{CallAnswer, CallError};
 use crate::exchange::content::{Packed, is_json, media_type, unpacked};
+use crate::exchange::{Full, Held, Room};
 use crate::reply::{Reason, Reply};
 use crate::value::json::{Json, JsonBounds};
 use http::{HeaderMap, StatusCode, header};
+use std::sync::Arc;
 
 /// What a part's call brought.
 pub struct Answered {
     /// Its body.
     pub value: Json,
+    /// Its status.
+    pub status: StatusCode,
     /// Its fields.
     pub headers: HeaderMap,
+    /// The room it takes.
+    pub held: Held,
+    /// Whether it was kept from before.
+    pub kept: bool,
 }
 
 /// Why a part has no answer.
@@ -21,17 +30,19 @@ pub struct Failed {
     pub reply: Box<Reply>,
     /// The reason in short, for `Tollgate-Partial`.
     pub reason: Box<str>,
+    /// The status that a service has answered.
+    pub status: Option<u16>,
 }
 
 impl Failed {
     /// For a reason of the gateway's own.
     pub fn new(reply: Reply) -> Self {
-        Self { reason: reply.reason.slug().into(), reply: Box::new(reply) }
+        Self { reason: reply.reason.slug().into(), reply: Box::new(reply), status: None }
     }
 
     /// It did not come in its time.
     pub fn late() -> Self {
-        Self { reason: "timeout".into(), reply: Box::new(Reason::UpstreamTimeout.into()) }
+        Self { reason: "timeout".into(), reply: Box::new(Reason::UpstreamTimeout.into()), status: None }
     }
 
     /// A status that is no success: the client's own fault stays its fault (4xx), all else is a bad gateway.
@@ -42,12 +53,14 @@ impl Failed {
             let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
             reply.retry_after = seconds;
         }
-        Self { reply: Box::new(reply), reason: format!("status-{}", status.as_u16()).into() }
+        let (reason, status) = (format!("status-{}", status.as_u16()).into(), Some(status.as_u16()));
+        Self { reply: Box::new(reply), reason, status }
     }
 
     fn unreadable(what: String) -> Self {
         let detail = format!("The answer of a service behind this route cannot be used: {what}.");
-        Self { reason: "unreadable".into(), reply: Box::new(Reply::new(Reason::UpstreamBody).detail(detail)) }
+        let reply = Box::new(Reply::new(Reason::UpstreamBody).detail(detail));
+        Self { reason: "unreadable".into(), reply, status: None }
     }
 }
 
@@ -57,19 +70,31 @@ impl From<CallError> for Failed {
             Reason::UpstreamTimeout | Reason::Deadline => "timeout",
             other => other.slug(),
         };
-        Self { reason: reason.into(), reply: error.into() }
+        Self { reason: reason.into(), reply: error.into(), status: None }
+    }
+}
+
+impl From<Full> for Failed {
+    fn from(full: Full) -> Self {
+        Self::new(full.into())
     }
 }
 
 /// Reads an answer to its end, at most so many bytes, before and after decoding.
 ///
 /// # Errors
-/// It breaks off, is too long, is no success, or is neither JSON nor text.
-pub async fn read(mut answer: CallAnswer, most: usize) -> Result<Answered, Failed> {
+/// It breaks off, is too long, is no success, is neither JSON nor text, or there is no room for it.
+pub async fn read(
+    mut answer: CallAnswer,
+    most: usize,
+    room: &Arc<Room>,
+    remember: Option<Box<dyn Remember>>,
+) -> Result<Answered, Failed> {
     if !answer.status.is_success() {
         return Err(Failed::status(answer.status, &answer.headers));
     }
-    let (body, _) = answer.body.collect(most).await?;
+    let mut held = room.hold();
+    let body = answer.body.collect_into(most, &mut held).await?;
     let body = unpacked(body, &answer.headers, most).map_err(|why| {
         let told = match why {
             Packed::Otherwise => "it has a coding that was not asked for",
@@ -79,7 +104,27 @@ pub async fn read(mut answer: CallAnswer, most: usize) -> Result<Answered, Faile
         Failed::unreadable(told.into())
     })?;
     let value = value(&body, &answer.headers)?;
-    Ok(Answered { value, headers: answer.headers })
+    if let Some(remember) = remember {
+        remember.remember(answer.status, &answer.headers, &body).await;
+    }
+    drop(body);
+    held.resize(value.weight())?;
+    Ok(Answered { value, status: answer.status, headers: answer.headers, held, kept: false })
+}
+
+/// Takes an answer that was kept for what it is.
+///
+/// # Errors
+/// It is too long, or there is no room for it.
+pub fn recalled(known: Recalled, most: usize, room: &Arc<Room>) -> Result<Answered, Failed> {
+    let Recalled { headers, body } = known;
+    if body.len() > most {
+        return Err(Failed::unreadable("it is too long".into()));
+    }
+    let value = value(&body, &headers)?;
+    let mut held = room.hold();
+    held.grow(value.weight())?;
+    Ok(Answered { value, status: StatusCode::OK, headers, held, kept: true })
 }
 
 fn value(body: &[u8], headers: &HeaderMap) -> Result<Json, Failed> {

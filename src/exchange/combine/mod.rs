@@ -14,12 +14,18 @@
 //! | `graph` | which part waits for which |
 //! | `answered` | an answer read, unpacked and parsed under bounds |
 //! | `run` | one request: asks, settles, puts together |
+//! | `merge` | the values in one |
+//! | `beside` | a part's own limits and memory |
+//! | `course` | what the access log is told of a part |
 //! | `fields` | header fields made of several answers' |
 
 mod answered;
+mod beside;
+mod course;
 mod facts;
 mod fields;
 mod graph;
+mod merge;
 mod part;
 mod reference;
 mod run;
@@ -28,6 +34,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+pub use beside::{Admission, Memory, Recall, Recalled, Remember, Shaper};
 pub use graph::Graph;
 pub use part::{Each, Need, Part, Taking};
 pub use reference::{BadText, Piece, RESERVED, Reference, Scope, Text};
@@ -46,6 +53,8 @@ pub struct Combine {
     pub graph: Graph,
     /// How their answers are put together.
     pub put: Put,
+    /// What makes the answer of that.
+    pub program: Option<Arc<dyn Shaper>>,
     /// Where the answer tells of what is missing.
     pub mark: Mark,
     /// Fields of the client's request that every part gets.
@@ -96,8 +105,17 @@ impl Combine {
         let colon = if upstream.contains("://") { "" } else { ":" };
         let path = part::shown(&part.path, &self.parts);
         let mut line = format!("part {name}: {} {upstream}{colon}{path}", part.method);
+        let spec = part.to.upstream.spec();
+        if let Some(labels) = part.to.subset.and_then(|number| spec.subsets.get(number)) {
+            let _ = write!(line, " where {labels}");
+        }
         if let Some(query) = &part.query {
             let _ = write!(line, "?{}", part::shown(query, &self.parts));
+        }
+        let sent: Vec<&str> =
+            part.headers.iter().map(|(name, _)| name.as_str()).chain(part.body.as_ref().map(|_| "a body")).collect();
+        if !sent.is_empty() {
+            let _ = write!(line, " with {}", sent.join(", "));
         }
         if let Some(each) = &part.each {
             let _ = write!(line, ", for each of at most {} items, {} at a time", each.most, each.at_once);
@@ -118,19 +136,26 @@ impl Combine {
             line.push_str(", not in the answer");
         }
         let _ = write!(line, ", {} bytes at most", part.most);
+        for limit in part.limits.iter().flat_map(|limits| limits.describe()) {
+            let _ = write!(line, ", {limit}");
+        }
+        if let Some(memory) = &part.memory {
+            let _ = write!(line, ", {}", memory.describe());
+        }
         line
     }
 }
 
 impl Exchange for Combine {
     fn answer(self: Arc<Self>, request: Incoming) -> Answering {
-        Box::pin(async move { run::run(&self, request).await })
+        Box::pin(run::run(self, request))
     }
 
     fn describe(&self) -> Vec<String> {
         let deepest = (0..self.parts.len()).map(|part| self.graph.depth(part) + 1).max().unwrap_or_default();
         let mut lines = vec![format!("combines {} parts, {deepest} calls one after another at most", self.parts.len())];
         lines.extend(self.parts.iter().enumerate().map(|(at, part)| self.line(at, part)));
+        lines.extend(self.program.as_ref().map(|program| format!("the answer: {}", program.describe())));
         lines
     }
 

@@ -1,9 +1,11 @@
 //! One part: the call it makes, and what is taken of its answer.
 
+use super::beside::{Admission, Memory};
 use super::facts::{Facts, Missing};
 use super::reference::{Piece, Reference, Text};
 use super::shape::Shape;
 use crate::exchange::call::{Call, CallBody, Callee, Retries};
+use crate::request::TRACESTATE;
 use crate::value::json::{Json, Pointer};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -14,7 +16,7 @@ use std::time::Duration;
 /// A part of an answer.
 pub struct Part {
     /// Its name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Who is asked.
     pub to: Callee,
     /// With which method.
@@ -41,6 +43,10 @@ pub struct Part {
     pub hidden: bool,
     /// When another attempt is made.
     pub retries: Arc<Retries>,
+    /// How often it may be asked.
+    pub limits: Option<Arc<dyn Admission>>,
+    /// What is known of it.
+    pub memory: Option<Arc<dyn Memory>>,
 }
 
 /// The list that a part is asked about item by item.
@@ -69,6 +75,8 @@ pub enum Need {
 pub struct Taking {
     /// From which place.
     pub from: Pointer,
+    /// Whether the items of lists within a list become its own.
+    pub flatten: bool,
     /// Which members; none for all.
     pub pick: Vec<Box<str>>,
     /// Which members not.
@@ -103,7 +111,7 @@ impl Part {
         let unfit = |what: &str| Missing { part: None, what: what.to_owned() };
         let target = PathAndQuery::try_from(target).map_err(|_| unfit("a value makes no path"))?;
         let mut fields = HeaderMap::with_capacity(8);
-        for name in forward {
+        for name in forward.iter().chain([&TRACESTATE]) {
             for value in facts.request.headers.get_all(name) {
                 fields.append(name, value.clone());
             }
@@ -143,6 +151,15 @@ impl Taking {
         if !self.from.is_whole() {
             let nothing = || Missing { part: None, what: format!("the answer has nothing at `{}`", self.from) };
             answer = self.from.take(&mut answer).ok_or_else(nothing)?;
+        }
+        if self.flatten
+            && let Json::Array(items) = &mut answer
+        {
+            let all = std::mem::take(items).into_iter();
+            items.extend(all.flat_map(|item| match item {
+                Json::Array(own) => own,
+                one => vec![one],
+            }));
         }
         match &mut answer {
             Json::Array(items) => items.iter_mut().for_each(|item| self.members(item)),

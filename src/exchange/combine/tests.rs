@@ -71,6 +71,7 @@ fn a_circle_is_found_and_told_in_order() {
 #[test]
 fn takes_of_an_answer_what_is_written() {
     let taking = Taking {
+        flatten: false,
         from: Pointer::parse("/data").unwrap(),
         pick: vec!["id".into(), "name".into(), "price".into()],
         drop: vec!["price".into()],

@@ -184,6 +184,10 @@ impl Frames for EventStream {
             }
         }
     }
+
+    fn is_endless(&self) -> bool {
+        true
+    }
 }
 
 impl Events {

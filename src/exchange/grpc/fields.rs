@@ -107,6 +107,30 @@ impl FieldPath {
         read.map_err(|why| format!("field `{}`: {why}", self.field.name()))
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.field.name()
+    }
+
+    /// What kind of value stands there.
+    pub fn kind(&self) -> Kind {
+        self.field.kind()
+    }
+
+    /// Takes the value out; `None` where none is set.
+    pub fn take(&self, message: &mut DynamicMessage) -> Option<Value> {
+        let mut within = message;
+        for field in &self.way {
+            if !within.has_field(field) {
+                return None;
+            }
+            within = within.get_field_mut(field).as_message_mut()?;
+        }
+        let value = within.has_field(&self.field).then(|| within.get_field(&self.field).into_owned());
+        within.clear_field(&self.field);
+        value
+    }
+
     /// Puts a value there; after those that are there already, where it is a list.
     pub fn put(&self, message: &mut DynamicMessage, value: Value) {
         let mut within = message;

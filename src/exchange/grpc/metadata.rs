@@ -4,6 +4,8 @@ use super::json::decoded;
 use crate::reply::{Reason, Reply};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Which fields become which.
 #[derive(Clone, Debug, Default)]
 pub struct Metadata {
@@ -63,6 +65,7 @@ impl Metadata {
                 }
             }
         }
+        fields.remove(X_REQUEST_ID); // the gateway's own stands there
         fields
     }
 }

@@ -11,6 +11,7 @@
 //! | `metadata` | header fields and metadata |
 //! | `status` | how a call ended, and what the client is told |
 //! | `run`, `explain` | one request, and what it would be |
+//! | `reverse`, `query` | gRPC for services that speak HTTP and JSON |
 //! | `upload`, `download`, `format` | streams of messages: lines up; lines, events or an array down |
 
 mod binding;
@@ -23,6 +24,8 @@ mod format;
 mod frames;
 mod json;
 mod metadata;
+mod query;
+mod reverse;
 mod rules;
 mod run;
 mod schema;
@@ -38,6 +41,7 @@ pub use fields::FieldPath;
 pub use files::{Fault, Text};
 pub use json::{Json, JsonChoice};
 pub use metadata::Metadata;
+pub use reverse::Reverse;
 pub use rules::{BadRule, Rule, rules_of, single, top};
 pub use schema::{Loading, Method, MethodKind, Schema};
 pub use template::Template;

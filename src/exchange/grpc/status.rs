@@ -6,8 +6,8 @@ use crate::observe::Worker;
 use crate::observe::metrics::GrpcMetrics;
 use crate::reply::{Reason, Reply};
 use crate::value::GrpcCode;
-use http::{HeaderMap, HeaderName, StatusCode};
-use percent_encoding::percent_decode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use std::sync::Arc;
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// What a message encodes (gRPC over HTTP/2, "Status-Message").
+const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,13 @@ impl CallStatus {
         let message = fields.get(GRPC_MESSAGE).map(|message| percent_decode(message.as_bytes()).decode_utf8_lossy());
         let details = fields.get(GRPC_DETAILS).and_then(|details| decoded(details.to_str().ok()?.trim()));
         Some(Self { code, message: message.unwrap_or_default().into_owned(), details })
+    }
+
+    /// The field that tells a message, percent-encoded; none for an empty one.
+    pub fn message_field(message: &str) -> Option<(HeaderName, HeaderValue)> {
+        let encoded = utf8_percent_encode(message, MESSAGE).to_string();
+        let value = HeaderValue::try_from(encoded).ok().filter(|value| !value.is_empty())?;
+        Some((GRPC_MESSAGE, value))
     }
 
     /// Of a call that ended without saying how.
@@ -130,7 +140,6 @@ fn told(status: &[u8], pool: &DescriptorPool, json: &Json) -> Vec<serde_json::Va
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn read(fields: &[(&'static str, &str)]) -> Option<CallStatus> {
         let pair = |(name, value): &(&'static str, &str)| {

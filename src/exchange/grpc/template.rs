@@ -5,8 +5,13 @@
 //! Segment  = "*" | "**" | LITERAL | Variable     Variable = "{" FieldPath [ "=" Segments ] "}"
 //! ```
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::fmt;
+
+/// What is encoded in one segment: all but unreserved characters (RFC 3986 §2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// And in several.
+const SEGMENTS: &AsciiSet = &SEGMENT.remove(b'/');
 
 /// A template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +143,32 @@ impl Template {
             }
         }
         out
+    }
+
+    /// The path that values make, in the order of the variables, each encoded for where it stands; `None` where they do not fit:
+    /// a segment would be empty, or lead elsewhere (RFC 3986 §5.2.4).
+    pub fn fill(&self, values: &[String]) -> Option<String> {
+        let mut out = String::new();
+        let mut at = 0;
+        while at < self.segments.len() {
+            let found = self.variables.iter().zip(values).find(|(variable, _)| variable.from == at);
+            match (found, self.segments.get(at)) {
+                (Some((variable, value)), _) => {
+                    let several = variable.to > at + 1 || self.segments.get(at) == Some(&Segment::Rest);
+                    let encoded = utf8_percent_encode(value, if several { SEGMENTS } else { SEGMENT });
+                    out.push_str(&format!("/{encoded}"));
+                    at = variable.to;
+                }
+                (None, Some(Segment::Literal(text))) => {
+                    out.push_str(&format!("/{text}"));
+                    at += 1;
+                }
+                (None, _) => return None,
+            }
+        }
+        let climbs = out.split('/').skip(1).any(|segment| matches!(segment, "" | "." | ".."));
+        out.extend(self.verb.iter().map(|verb| format!(":{verb}")));
+        (!climbs && self.values(&out).is_some()).then_some(out)
     }
 
     /// The values of its variables in a path, in order and decoded; `None` where the path does not match.
@@ -292,6 +323,28 @@ mod tests {
         assert_eq!(values("/v1/{id=*/*}", "/v1/a%2Fb%20c/d"), held(&["a%2Fb c/d"]));
         assert_eq!(values("/v1/{id=**}", "/v1/a%2Fb"), held(&["a%2Fb"]));
         assert_eq!(Template::parse("/v1/{id}").unwrap().values("/v1/%FF"), Some(vec![None]));
+    }
+
+    #[test]
+    fn values_make_the_path_that_they_came_from_and_no_other() {
+        let filled = |template: &str, values: &[&str]| {
+            let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+            Template::parse(template).unwrap().fill(&values)
+        };
+        assert_eq!(filled("/v1/{id}/x", &["a/b ?c"]).as_deref(), Some("/v1/a%2Fb%20%3Fc/x"));
+        assert_eq!(filled("/v1/{name=shelves/*}:read", &["shelves/ü"]).as_deref(), Some("/v1/shelves/%C3%BC:read"));
+        assert_eq!(filled("/v1/{name=**}", &["a/b"]).as_deref(), Some("/v1/a/b"));
+        for (template, value) in [
+            ("/v1/{id}", ""),
+            ("/v1/{id}", ".."),
+            ("/v1/{name=shelves/*}", "others/1"),
+            ("/v1/{name=shelves/*}", "shelves/1/2"),
+            ("/v1/{name=shelves/*}", "shelves/.."),
+            ("/v1/{name=**}", "a/../b"),
+            ("/v1/{name=**}", "/a"),
+        ] {
+            assert_eq!(filled(template, &[value]), None, "{template} {value}");
+        }
     }
 
     #[test]

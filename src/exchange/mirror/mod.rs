@@ -69,7 +69,7 @@ impl Mirror {
         } else {
             format!("compares {}", compared.join(", "))
         };
-        let (to, share, bytes) = (self.to.upstream.name(), self.share, ByteSize::new(self.max_body as u64));
+        let (to, share, bytes) = (&self.to, self.share, ByteSize::new(self.max_body as u64));
         let most = self.max_in_flight;
         format!("mirrors {share} to {to}, {compared}; bodies up to {bytes}, {most} at once, {:?} each", self.timeout)
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::observe::{TraceId, UnixMillis};
+use crate::observe::{SpanId, TraceId, UnixMillis};
 
 /// One line of the access log.
 ///
@@ -27,6 +27,8 @@ pub struct AccessEntry<'a> {
     pub timings: Timings,
     /// Who answered; `None` if no upstream was asked.
     pub upstream: Option<Answer<'a>>,
+    /// What its parts came to, where the answer was made of several.
+    pub parts: &'a [Part<'a>],
 }
 
 /// Names under which a request can be found elsewhere.
@@ -131,6 +133,25 @@ pub struct Answer<'a> {
     pub endpoint: Option<&'a str>,
     /// How many attempts were made.
     pub attempts: u32,
+}
+
+/// A part of an answer that was made of several.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The upstream's name.
+    pub upstream: &'a str,
+    /// What it answered, where it was one call.
+    pub status: Option<u16>,
+    /// From its beginning to its end.
+    pub duration: Duration,
+    /// `answered`, or why it was not.
+    pub outcome: &'a str,
+    /// The calls it asked for.
+    pub calls: usize,
+    /// The span of its call, where it was one.
+    pub span: Option<SpanId>,
 }
 
 /// Bounds on what clients supply, in bytes. What is longer is cut and ends in `…`.

@@ -1,6 +1,6 @@
 //! A line of the access log, as JSON or as text.
 
-use super::entry::{AccessEntry, Answer, Ids, Matched, Outcome, SocketOutcome, Timings, What, Who, bound};
+use super::entry::{AccessEntry, Answer, Ids, Matched, Outcome, Part, SocketOutcome, Timings, What, Who, bound};
 use super::escape::Escape;
 use super::redact::Redaction;
 use crate::observe::{TimeStyle, TimeText, TraceId};
@@ -30,7 +30,7 @@ impl Shape {
 ///
 /// Fields come in a fixed order; those that do not apply are left out.
 pub fn write_json(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut TimeText, out: &mut Vec<u8>) {
-    let AccessEntry { time, ids, who, what, matched, outcome, timings, upstream } = entry;
+    let AccessEntry { time, ids, who, what, matched, outcome, timings, upstream, parts } = entry;
     let Ids { request, trace, batch } = ids;
     let Who { client, listener, protocol, tls, consumer, user_agent } = who;
     let What { method, host, path, query } = what;
@@ -77,6 +77,7 @@ pub fn write_json(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut Ti
         object.name(",\"endpoint\":\"", *endpoint);
         object.number(",\"attempts\":", (*attempts).into());
     }
+    object.parts(parts);
     object.name(",\"cache\":\"", *cache);
     object.name(",\"fallback\":\"", *fallback);
     if let Some(SocketOutcome { messages_in, messages_out, code, ended }) = socket {
@@ -123,7 +124,32 @@ impl Members<'_> {
     }
 
     fn trace(&mut self, id: &TraceId) {
-        self.quoted(",\"trace_id\":\"", |out| id.as_bytes().iter().for_each(|&byte| out.extend_from_slice(&hex(byte))));
+        self.hex(",\"trace_id\":\"", id.as_bytes());
+    }
+
+    fn hex(&mut self, key: &str, bytes: &[u8]) {
+        self.quoted(key, |out| bytes.iter().for_each(|&byte| out.extend_from_slice(&hex(byte))));
+    }
+
+    fn parts(&mut self, parts: &[Part<'_>]) {
+        for (at, part) in parts.iter().enumerate() {
+            let Part { name, upstream, status, duration, outcome, calls, span } = part;
+            self.name(if at == 0 { ",\"parts\":[{\"name\":\"" } else { ",{\"name\":\"" }, Some(name));
+            self.name(",\"upstream\":\"", Some(upstream));
+            if let Some(status) = status {
+                self.number(",\"status\":", (*status).into());
+            }
+            self.plain(",\"duration_ms\":", |out| push_millis(*duration, out));
+            self.name(",\"outcome\":\"", Some(outcome));
+            self.number(",\"calls\":", *calls as u64);
+            if let Some(span) = span {
+                self.hex(",\"span_id\":\"", span.as_bytes());
+            }
+            self.out.push(b'}');
+        }
+        if !parts.is_empty() {
+            self.out.push(b']');
+        }
     }
 }
 
@@ -136,7 +162,7 @@ impl Members<'_> {
 ///
 /// Up to the user agent this is the combined format, with `-` for the referer, which is not logged.
 pub fn write_text(entry: &AccessEntry<'_>, redaction: &Redaction, clock: &mut TimeText, out: &mut Vec<u8>) {
-    let AccessEntry { time, ids, who, what, matched, outcome, timings, upstream } = entry;
+    let AccessEntry { time, ids, who, what, matched, outcome, timings, upstream, parts: _ } = entry;
     let escape = Escape::Text;
     match who.client {
         Some(client) => push_address(client, out),

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub use entry::{AccessEntry, Answer, Ids, Matched, Outcome, SocketOutcome, Timings, What, Who};
+pub use entry::{AccessEntry, Answer, Ids, Matched, Outcome, Part, SocketOutcome, Timings, What, Who};
 pub use line::{Shape, write_json, write_text};
 pub use redact::Redaction;
 pub use sink::Destination;

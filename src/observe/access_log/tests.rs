@@ -35,8 +35,30 @@ fn entry() -> AccessEntry<'static> {
         },
         timings: Timings { total: Duration::from_micros(1_500), gateway: Duration::from_micros(20), upstream: None },
         upstream: None,
+        parts: &[],
     }
 }
+
+const PARTS: [Part<'static>; 2] = [
+    Part {
+        name: "order",
+        upstream: "orders",
+        status: Some(200),
+        duration: Duration::from_micros(1_250),
+        outcome: "answered",
+        calls: 1,
+        span: None,
+    },
+    Part {
+        name: "stock",
+        upstream: "catalog",
+        status: None,
+        duration: Duration::from_millis(300),
+        outcome: "timeout",
+        calls: 3,
+        span: None,
+    },
+];
 
 fn full_entry(id: &RequestId) -> AccessEntry<'_> {
     let trace = TraceContext::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
@@ -73,6 +95,7 @@ fn full_entry(id: &RequestId) -> AccessEntry<'_> {
             upstream: Some(Duration::from_millis(10_050)),
         },
         upstream: Some(Answer { upstream: "orders", endpoint: Some("10.0.0.1:8080"), attempts: 2 }),
+        parts: &PARTS,
     }
 }
 
@@ -122,7 +145,9 @@ fn the_full_line_has_every_field_in_order() {
         r#""protocol":"HTTP/2.0","method":"POST","host":"api.shop.example","path":"/v1/orders","#,
         r#""query":"page=2&token=***","api":"shop","route":"POST /orders","consumer":"acme","status":504,"#,
         r#""reason":"upstream-timeout","bytes_in":12,"bytes_out":345,"duration_ms":10050.123,"gateway_ms":0.123,"#,
-        r#""upstream_ms":10050.000,"upstream":"orders","endpoint":"10.0.0.1:8080","attempts":2,"cache":"miss","#,
+        r#""upstream_ms":10050.000,"upstream":"orders","endpoint":"10.0.0.1:8080","attempts":2,"#,
+        r#""parts":[{"name":"order","upstream":"orders","status":200,"duration_ms":1.250,"outcome":"answered","calls":1},"#,
+        r#"{"name":"stock","upstream":"catalog","duration_ms":300.000,"outcome":"timeout","calls":3}],"cache":"miss","#,
         r#""tls":"TLSv1.3","user_agent":"curl/8.5.0"}"#,
         "\n"
     );

@@ -132,6 +132,8 @@ label_set! {
         Late = "late",
         /// Its answer was longer than a batch can tell.
         TooLarge = "too_large",
+        /// There was no room for its answer.
+        NoRoom = "no_room",
         /// The gateway did not answer itself.
         Failed = "failed",
     }

@@ -120,6 +120,8 @@ families! {
         "Requests that may wait for an answer of the upstream at once while it is overloaded; 0 when it is not.";
     UPSTREAM_SHED = Counter "tollgate_upstream_shed_total":
         "Requests turned away because the upstream was overloaded.";
+    GATHERED_BYTES = Gauge "tollgate_gathered_bytes":
+        "Memory that the bodies take which answers are made of.";
     WORKER_DELAY = Gauge "tollgate_worker_delay_seconds": "How long work waited for its turn on a worker, at the last look.";
     GATEWAY_SHED = Counter "tollgate_gateway_shed_total": "Requests turned away because the gateway itself did not keep up.";
 

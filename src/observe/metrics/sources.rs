@@ -53,6 +53,7 @@ pub struct EndpointSink {
     shed: Vec<(String, [u64; 3])>,
     delays: Vec<Duration>,
     gateway_shed: [u64; 3],
+    gathered: u64,
 }
 
 impl EndpointSink {
@@ -83,6 +84,11 @@ impl EndpointSink {
         self.shed.push((label("upstream", upstream), shed));
     }
 
+    /// Reports the memory that bodies take which answers are made of, bytes.
+    pub fn gathered(&mut self, bytes: usize) {
+        self.gathered = bytes as u64;
+    }
+
     /// Reports the next worker: how long work waits there, and requests it has turned away by [`Priority::index`].
     pub fn worker(&mut self, delay: Duration, shed: [u64; 3]) {
         self.delays.push(delay);
@@ -100,6 +106,7 @@ impl EndpointSink {
                 samples.labelled(format_args!("{upstream},priority=\"{}\"", priority.as_str()), *count);
             }
         }
+        text.family(&names::GATHERED_BYTES).single(self.gathered);
         let mut samples = text.family(&names::WORKER_DELAY);
         for (worker, delay) in self.delays.iter().enumerate() {
             samples.seconds(format_args!("worker=\"{worker}\""), *delay);

@@ -154,14 +154,14 @@ impl Decoder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Encoder, Levels};
+    use super::super::{Encoder, Levels, Then};
     use super::*;
 
     const ALL: [Coding; 3] = [Coding::Gzip, Coding::Brotli, Coding::Zstd];
 
     fn coded(coding: Coding, body: &[u8]) -> Bytes {
         let levels = Levels { gzip: 9, brotli: 9, zstd: 19 };
-        Encoder::new(coding, levels).unwrap().piece(body, true).unwrap()
+        Encoder::new(coding, levels).unwrap().piece(body, Then::End).unwrap()
     }
 
     fn read(coding: Coding, bytes: &[u8], bound: Bound, pieces: usize) -> Result<Vec<u8>, DecodeError> {

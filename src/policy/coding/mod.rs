@@ -9,7 +9,7 @@ mod encode;
 
 pub use accept::{Accepted, accepted, element};
 pub use decode::{Bound, DecodeError, Decoder};
-pub use encode::{Encoder, Levels};
+pub use encode::{Encoder, Levels, Then};
 
 use crate::request::Headers;
 use http::{HeaderValue, header};

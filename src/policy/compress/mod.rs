@@ -3,7 +3,8 @@
 //! Stage: Compress, the last thing that is done to an answer. Hook: on the body of every answer, the gateway's own too.
 //! Which coding is taken is the client's choice (RFC 9110 §12.5.3). Left alone is what is coded already, a part of
 //! something (206), what says `no-transform` (RFC 9111 §5.2.2.6), gRPC, and what is short or of no type that shrinks. Each
-//! piece goes out as it arrives. What a route keeps is compressed once for each coding, and kept so too. Where a body mixes
+//! piece goes out as it arrives where nobody can know when the next one comes: in answers that do not say their length.
+//! What a route keeps is compressed once for each coding, and kept so too. Where a body mixes
 //! secrets with what a stranger sent, its length tells of both (BREACH): such routes say `compress: off`. Nothing is carried
 //! over a reload. Fails open: a body that cannot be compressed was begun, so it breaks off. Example: `conf/compress.yaml`.
 
@@ -13,7 +14,7 @@ mod kind;
 pub use config::{CodingConfig, CompressConfig, LevelConfig};
 pub use kind::MediaTypes;
 
-use super::coding::{Accepted, Coded, Coding, Encoder, Levels, accepted, coded};
+use super::coding::{Accepted, Coded, Coding, Encoder, Levels, Then, accepted, coded};
 use super::{BodyStream, BodyWork, ChainBuilder, KeptAs, OnResponseBody, Seen, Setup, Stage, forget_length};
 use crate::reply::{Reason, Reply};
 use crate::request::{Headers, RequestCx, ResponseView};
@@ -65,6 +66,8 @@ enum Suits {
     Yes,
     /// Only for those who cannot take it as it is.
     IfItMust,
+    /// It is a part of one that would be compressed: it says what the whole says (RFC 9110 §15.3.7).
+    Part,
     /// It has no body, and stands for one that was one of the others (RFC 9110 §15.4.5).
     NotModified,
 }
@@ -72,10 +75,7 @@ enum Suits {
 impl Compress {
     fn suits(&self, response: &ResponseView<'_>) -> Suits {
         let headers: &dyn Headers = response.headers;
-        if matches!(response.status, 204 | 206) || headers.first(&header::CONTENT_RANGE).is_some() {
-            return Suits::Not;
-        }
-        if coded(headers) != Coded::Plain || says(headers, b"no-transform") {
+        if response.status == 204 || coded(headers) != Coded::Plain || says(headers, b"no-transform") {
             return Suits::Not;
         }
         if response.status == 304 {
@@ -84,6 +84,9 @@ impl Compress {
         let Some(kind) = headers.first(&header::CONTENT_TYPE) else { return Suits::Not };
         if !self.types.contain(kind) {
             return Suits::Not;
+        }
+        if response.status == 206 || headers.first(&header::CONTENT_RANGE).is_some() {
+            return Suits::Part;
         }
         let length = headers.first(&header::CONTENT_LENGTH).and_then(|text| std::str::from_utf8(text).ok());
         match length.and_then(|text| text.parse::<u64>().ok()) {
@@ -122,6 +125,9 @@ impl OnResponseBody for Compress {
             return Ok(BodyWork::Leave);
         }
         vary(response);
+        if suits == Suits::Part {
+            return Ok(BodyWork::Leave);
+        }
         let Accepted { coding, plain } = accepted(response.request.headers, &self.offered);
         let Some(coding) = coding.filter(|_| suits != Suits::IfItMust || !plain) else { return Ok(BodyWork::Leave) };
         if suits == Suits::NotModified {
@@ -129,9 +135,14 @@ impl OnResponseBody for Compress {
             return Ok(BodyWork::Leave);
         }
         let encoder = Encoder::new(coding, self.levels).map_err(|_| Box::new(Reply::from(Reason::Internal)))?;
+        let has_length = response.headers.first(&header::CONTENT_LENGTH).is_some();
         forget_length(response.headers);
         response.headers.set(&header::CONTENT_ENCODING, coding.value());
-        Ok(BodyWork::Stream(Box::new(Compressing { encoder, kept_as: (coding.as_str(), self.levels.of(coding)) })))
+        Ok(BodyWork::Stream(Box::new(Compressing {
+            encoder,
+            between: if has_length { Then::More } else { Then::Flush },
+            kept_as: (coding.as_str(), self.levels.of(coding)),
+        })))
     }
 
     fn describe(&self) -> Vec<String> {
@@ -142,12 +153,15 @@ impl OnResponseBody for Compress {
 
 struct Compressing {
     encoder: Encoder,
+    /// What follows a piece that is not the last.
+    between: Then,
     kept_as: KeptAs,
 }
 
 impl BodyStream for Compressing {
     fn piece(&mut self, bytes: Bytes, last: bool) -> Result<Bytes, Box<Reply>> {
-        self.encoder.piece(&bytes, last).map_err(|_| Box::new(Reply::from(Reason::Internal)))
+        let then = if last { Then::End } else { self.between };
+        self.encoder.piece(&bytes, then).map_err(|_| Box::new(Reply::from(Reason::Internal)))
     }
 
     fn kept_as(&self) -> Option<KeptAs> {

@@ -1,13 +1,14 @@
 //! The header fields that tell clients what is left.
 //!
-//! `RateLimit-Policy` and `RateLimit` as in draft-ietf-httpapi-ratelimit-headers: lists of structured fields (RFC 9651),
-//! so that several limits each add a line.
+//! `RateLimit-Policy` and `RateLimit` as in draft-ietf-httpapi-ratelimit-headers: lists of structured fields (RFC 9651), to
+//! which each limit adds a member. All stand in one line of each: a line of its own for each limit costs more than the limit.
 
 use super::config::LimitHeaders;
 use super::gcra::Ticks;
+use crate::value::digits::{Digits, decimal};
 use crate::value::{Quota, Rate, Window};
 use http::{HeaderName, HeaderValue};
-use std::io::Write as _;
+use smallvec::SmallVec;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
@@ -59,8 +60,44 @@ impl From<&Quota> for Amount {
     }
 }
 
-/// The longest line that is made: names are bounded by the configuration, numbers by their type.
-type Line = smallvec::SmallVec<[u8; 96]>;
+/// Fields that go out with the answer.
+type Fields = Vec<(HeaderName, HeaderValue)>;
+
+/// What limits have left: members of one list.
+#[derive(Default)]
+pub struct Left(SmallVec<[u8; 160]>);
+
+impl Left {
+    /// Tells it, with the policies it is of, beside what other limits have told.
+    pub fn tell(&self, policies: &HeaderValue, fields: &mut Fields) {
+        if !self.0.is_empty() {
+            add(POLICY, policies.as_bytes(), Some(policies), fields);
+            add(LEFT, &self.0, None, fields);
+        }
+    }
+}
+
+/// Adds members to the list of a field; `made` is the same as a value, where there is one.
+fn add(name: HeaderName, members: &[u8], made: Option<&HeaderValue>, fields: &mut Fields) {
+    match fields.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, value)) => {
+            let line = [value.as_bytes(), b", ", members].concat();
+            if let Ok(longer) = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)) {
+                *value = longer;
+            }
+        }
+        None => {
+            let value = made.cloned().or_else(|| HeaderValue::from_bytes(members).ok());
+            fields.extend(value.map(|value| (name, value)));
+        }
+    }
+}
+
+/// The policies of several limits, as one value; `None` where none is told.
+pub fn policies<'a>(all: impl Iterator<Item = &'a Announced>) -> Option<HeaderValue> {
+    let members: Vec<&[u8]> = all.filter_map(|announced| Some(announced.policy.as_ref()?.as_bytes())).collect();
+    HeaderValue::from_bytes(&members.join(&b", "[..])).ok().filter(|value| !value.is_empty())
+}
 
 impl Announced {
     /// What is told of a limit of that name and rate.
@@ -76,22 +113,33 @@ impl Announced {
         }
     }
 
-    /// Adds the fields to what goes out with the answer: `remaining` may pass at once, and in `full_in` all of it again.
-    pub fn tell(&self, remaining: u64, full_in: Ticks, fields: &mut Vec<(HeaderName, HeaderValue)>) {
+    /// Notes that `remaining` may pass at once, and in `full_in` all of it again: in the list, if it is told there, and in
+    /// the fields of older clients.
+    pub fn note(&self, remaining: u64, full_in: Ticks, (left, fields): (&mut Left, &mut Fields)) {
         let seconds = full_in.seconds_up();
-        if let Some(policy) = &self.policy {
-            fields.push((POLICY, policy.clone()));
-            let mut line = Line::from_slice(&self.prefix);
-            if write!(line, "{remaining};t={seconds}").is_ok()
-                && let Ok(value) = HeaderValue::from_bytes(&line)
-            {
-                fields.push((LEFT, value));
+        if self.policy.is_some() {
+            let (line, mut room) = (&mut left.0, Digits::default());
+            if !line.is_empty() {
+                line.extend_from_slice(b", ");
             }
+            line.extend_from_slice(&self.prefix);
+            line.extend_from_slice(decimal(remaining, &mut room));
+            line.extend_from_slice(b";t=");
+            line.extend_from_slice(decimal(seconds, &mut room));
         }
         if let Some(legacy) = &self.legacy {
             fields.push((X_LIMIT, legacy.clone()));
             fields.push((X_REMAINING, HeaderValue::from(remaining)));
             fields.push((X_RESET, HeaderValue::from(seconds)));
+        }
+    }
+
+    /// The same, told at once.
+    pub fn tell(&self, remaining: u64, full_in: Ticks, fields: &mut Fields) {
+        let mut left = Left::default();
+        self.note(remaining, full_in, (&mut left, fields));
+        if let Some(policy) = &self.policy {
+            left.tell(policy, fields);
         }
     }
 }
@@ -114,7 +162,28 @@ mod tests {
         let legacy = ["x-ratelimit-limit: 150", "x-ratelimit-remaining: 57", "x-ratelimit-reset: 2"];
         assert_eq!(told(LimitHeaders::Ietf), ietf);
         assert_eq!(told(LimitHeaders::Legacy), legacy);
-        assert_eq!(told(LimitHeaders::Both), [ietf.as_slice(), legacy.as_slice()].concat());
+        assert_eq!(told(LimitHeaders::Both), [legacy.as_slice(), ietf.as_slice()].concat());
         assert!(told(LimitHeaders::Off).is_empty());
+    }
+
+    #[test]
+    fn several_limits_are_members_of_one_list() {
+        let of = |name, headers| Announced::new(name, (&"7/s".parse::<Rate>().unwrap()).into(), headers);
+        let (one, two, three) =
+            (of("one", LimitHeaders::Ietf), of("two", LimitHeaders::Off), of("three", LimitHeaders::Both));
+        let (mut fields, mut left) = (Fields::new(), Left::default());
+        let second = Ticks::SECOND;
+        [&one, &two, &three].iter().for_each(|limit| limit.note(u64::MAX, second, (&mut left, &mut fields)));
+        fields.retain(|(name, _)| !name.as_str().starts_with("x-"));
+        left.tell(&policies([&one, &two, &three].into_iter()).unwrap(), &mut fields);
+        of("four", LimitHeaders::Ietf).tell(0, second, &mut fields);
+        let lines: Vec<&str> = fields.iter().map(|(_, value)| value.to_str().unwrap()).collect();
+        assert_eq!(lines[0], "\"one\";q=7;w=1, \"three\";q=7;w=1, \"four\";q=7;w=1");
+        assert_eq!(
+            lines[1],
+            "\"one\";r=18446744073709551615;t=1, \"three\";r=18446744073709551615;t=1, \"four\";r=0;t=1"
+        );
+        assert_eq!(lines.len(), 2);
+        assert!(policies([&two].into_iter()).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Limit;
 use super::config::LimitMode;
+use super::fields::Left;
 use super::gcra::Ticks;
 use super::meter::{Meter, MeterKey, Ruling};
 use super::store::{LimitStore, Now};
@@ -10,7 +11,7 @@ use crate::observe::metrics::LimitDecision;
 use crate::policy::Decision;
 use crate::reply::{Reason, Reply};
 use crate::request::{Headers, RequestCx, RequestView, Taken};
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 
 /// The longest wait that is told: a client that waits longer has forgotten why.
@@ -20,6 +21,8 @@ const LONGEST_WAIT: u64 = 30 * 86_400;
 pub(super) struct Group {
     pub store: Arc<LimitStore>,
     pub limits: Box<[Arc<Limit>]>,
+    /// What is told of them on every answer.
+    policies: Option<HeaderValue>,
 }
 
 /// What was asked of a limit.
@@ -30,12 +33,20 @@ struct Asked {
 }
 
 impl Group {
+    /// These limits.
+    pub fn new(store: &Arc<LimitStore>, limits: Vec<Arc<Limit>>) -> Self {
+        let told = limits.iter().filter(|limit| limit.mode == LimitMode::Enforce).map(|limit| &limit.announced);
+        let policies = fields::policies(told);
+        Self { store: Arc::clone(store), limits: limits.into(), policies }
+    }
+
     /// Asks the limits from the one at `from` on, until one refuses. `counters` is the place of the first one's counters in
     /// the route's chain.
     ///
     /// What the others took is given back by [`Self::give_back`] when the refusal is written.
     pub fn ask(&self, counters: u16, cx: &mut RequestCx, request: &RequestView<'_>) -> Decision {
         let now = self.store.now(&cx.time);
+        let mut left = Left::default();
         for (place, limit) in (counters..).zip(&self.limits) {
             let asked = Asked {
                 key: limit.key_of(&self.store, |key, hasher| key.write(hasher, cx, request)),
@@ -49,6 +60,12 @@ impl Group {
             if let Some(refusal) = limit.settle(place, asked, ruling, cx) {
                 return refusal;
             }
+            if let (Ruling::Passes { remaining, resets_in }, LimitMode::Enforce) = (ruling, limit.mode) {
+                limit.announced.note(remaining, resets_in, (&mut left, &mut cx.changes.response));
+            }
+        }
+        if let Some(policies) = &self.policies {
+            left.tell(policies, &mut cx.changes.response);
         }
         Decision::Continue
     }
@@ -94,12 +111,9 @@ impl Limit {
         cx.note(|| format!("{}: {}", self.text, ruling.in_words()));
         let ledger = &mut cx.changes.ledger;
         match (ruling, self.mode) {
-            (Ruling::Passes { remaining, resets_in }, mode) => {
+            (Ruling::Passes { .. }, _) => {
                 ledger.decided.push((place, LimitDecision::Passed));
                 ledger.taken.push(Taken { limit: self.key.id(), key: asked.key.bits(), cost: asked.cost });
-                if mode == LimitMode::Enforce {
-                    self.announced.tell(remaining, resets_in, &mut cx.changes.response);
-                }
                 None
             }
             (Ruling::Refused { .. }, LimitMode::Shadow) => {

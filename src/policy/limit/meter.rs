@@ -167,6 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn a_million_keys_at_once_are_each_counted_and_a_million_more_free_none_of_them() {
+        const MILLION: u64 = 1_000_000;
+        let (store, meter) = (LimitStore::new(2_500_000), rate("1/s burst 1"));
+        let first = (0..MILLION).filter(|part| passes(&store, &meter, *part)).count();
+        assert_eq!(first, 1_000_000, "each for the first time");
+        let more = (MILLION..2 * MILLION).filter(|part| passes(&store, &meter, *part)).count();
+        assert!(more > 990_000, "{more} of the second million found room of their own");
+        assert_eq!((0..MILLION).filter(|part| passes(&store, &meter, *part)).count(), 0, "none was freed early");
+    }
+
+    #[test]
     fn a_key_of_the_other_kind_never_passes() {
         let (store, meter) = (LimitStore::new(100), rate("10/s"));
         let now = Now { ticks: Ticks(1 << 40), unix: 0 };

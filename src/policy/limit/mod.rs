@@ -140,7 +140,7 @@ pub fn attach(written: &[LimitConfig], scope: Scope<'_>, chain: &mut ChainBuilde
         let mut counters = limits.iter().map(|limit| chain.count_limit(setup.metrics.limit(scope.route, &limit.name)));
         let Some(first) = counters.next() else { continue };
         counters.for_each(drop);
-        let group = Group { store: Arc::clone(setup.limits), limits: limits.into() };
+        let group = Group::new(setup.limits, limits);
         let charges = group.charges_afterwards();
         let hook = Arc::new(Limits { group, counters: first });
         if charges {

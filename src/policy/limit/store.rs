@@ -12,7 +12,6 @@ use crate::value::Rate;
 use ahash::RandomState;
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock, Weak};
@@ -38,6 +37,8 @@ pub struct LimitStore {
     hashers: [RandomState; 2],
     /// Keys what is written to disk: nobody who reads the file can tell whose counts they are.
     secret: [u8; 32],
+    /// The key of that hash.
+    lasting: [u64; 2],
     began: Instant,
 }
 
@@ -85,6 +86,7 @@ impl LimitStore {
             overflows: Named::default(),
             hashers: [RandomState::new(), RandomState::new()],
             secret,
+            lasting: words(&derived(&secret, "fingerprints of quotas")),
             began: Instant::now(),
         }
     }
@@ -107,20 +109,18 @@ impl LimitStore {
     }
 
     /// The keyed hash of what `write` writes, the same in a later process that took the secret over.
+    #[expect(deprecated, reason = "the only keyed hash of std that is the same in every process: SipHash-2-4")]
     pub fn lasting_hash(&self, write: impl Fn(&mut dyn Hasher)) -> u64 {
-        let mut written = Written(SmallVec::from_slice(&self.secret));
-        write(&mut written);
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &written.0);
-        let first = digest.as_ref().first_chunk::<8>().copied().unwrap_or_default();
-        u64::from_le_bytes(first)
+        let [first, second] = self.lasting;
+        let mut hasher = std::hash::SipHasher::new_with_keys(first, second);
+        write(&mut hasher);
+        hasher.finish()
     }
 
     /// A key for another purpose, of the secret that lives as long as the counts do: over reloads, and with a folder for
     /// them over restarts and upgrades (HMAC-SHA256, RFC 2104).
     pub fn derived(&self, purpose: &str) -> [u8; 32] {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.secret);
-        let tag = hmac::sign(&key, purpose.as_bytes());
-        std::array::from_fn(|at| tag.as_ref().get(at).copied().unwrap_or_default())
+        derived(&self.secret, purpose)
     }
 
     /// What keys the fingerprints of quotas.
@@ -176,17 +176,15 @@ impl LimitStore {
     }
 }
 
-/// Gathers what is hashed, for a hash over the whole.
-struct Written(SmallVec<[u8; 256]>);
+fn derived(secret: &[u8; 32], purpose: &str) -> [u8; 32] {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), purpose.as_bytes());
+    std::array::from_fn(|at| tag.as_ref().get(at).copied().unwrap_or_default())
+}
 
-impl Hasher for Written {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        0 // never asked: the digest is
-    }
+/// The first words of a key.
+fn words(key: &[u8; 32]) -> [u64; 2] {
+    let (words, _) = key.as_chunks::<8>();
+    std::array::from_fn(|at| words.get(at).copied().map_or(0, u64::from_le_bytes))
 }
 
 /// What is shared by name for as long as a snapshot holds it.

@@ -19,7 +19,7 @@ mod value;
 mod variable;
 
 pub(super) use body::decompress;
-pub use body::{Format, JqConfig, JsonConfig, Made, ReplaceConfig, TemplateConfig};
+pub use body::{Format, JqConfig, JsonConfig, Made, ReplaceConfig, Shaping, TemplateConfig};
 pub use config::{ChangesConfig, RequestConfig, ResponseConfig};
 pub(super) use headers::{HeaderChanges, Way, Written};
 pub(super) use status::Statuses;

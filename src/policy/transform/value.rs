@@ -4,7 +4,7 @@
 //! nor a segment of a path, nor a parameter, nor a cookie.
 
 use super::body::escaped;
-use super::variable::{Facts, NAMES, Variable};
+use super::variable::{Facts, NAMES, Variable, decoded};
 use crate::policy::Setup;
 use crate::value::{Spanned, suggest};
 use http::HeaderName;
@@ -197,10 +197,10 @@ impl Part {
                 (None, None) => return None,
             },
             Self::Rest(index) => {
-                let rest = Variable::Capture(*index).text(facts)?.into_owned();
-                for (number, segment) in rest.split('/').enumerate() {
+                // Split before it is decoded: an encoded slash is none.
+                for (number, segment) in Variable::raw(*index, facts)?.split('/').enumerate() {
                     out.push_str(if number > 0 { "/" } else { "" });
-                    place.put(segment, out);
+                    place.put(&decoded(segment), out);
                 }
             }
         }

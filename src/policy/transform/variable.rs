@@ -81,10 +81,15 @@ impl<'a> Facts<'a> {
 }
 
 impl Variable {
+    /// What the route's path captured, as it stands there.
+    pub fn raw<'a>(index: usize, facts: &Facts<'a>) -> Option<&'a str> {
+        facts.asked()?.captures.get(index).map(|text| &**text)
+    }
+
     /// Its text for a request; `None` where there is none.
     pub fn text<'a>(&'a self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
         match self {
-            Self::Capture(index) => facts.asked()?.captures.get(*index).map(|text| decoded(text)),
+            Self::Capture(index) => Self::raw(*index, facts).map(decoded),
             Self::Fixed(text) => Some(Cow::Borrowed(text)),
             Self::Method => Some(Cow::Borrowed(facts.request.method)),
             Self::Host => facts.asked().map(|asked| Cow::Borrowed(&*asked.host)),
@@ -110,7 +115,8 @@ impl Variable {
     }
 }
 
-fn decoded(text: &str) -> Cow<'_, str> {
+/// The text that percent-encoding stands for.
+pub fn decoded(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 

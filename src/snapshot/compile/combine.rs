@@ -1,9 +1,10 @@
 //! `combine:`: parts, the references between them, and the order these make.
 
 use super::Compiling;
+use super::limits::LimitedRoute;
 use super::retries::retries;
 use super::routes::Road;
-use crate::config::{CombineConfig, EndpointConfig, MarkConfig, MergeConfig, PartConfig, RetriesConfig};
+use crate::config::{CalledConfig, CombineConfig, EndpointConfig, MarkConfig, MergeConfig, PartConfig, RetriesConfig};
 use crate::exchange::call::Callee;
 use crate::exchange::combine::{
     BadText, Combine, Each, Graph, Mark, Need, Part, Piece, Put, RESERVED, Scope, Shape, Taking, Text,
@@ -27,9 +28,10 @@ impl Compiling<'_> {
         &mut self,
         road: &mut Road<'_>,
         written: &Spanned<CombineConfig>,
-        captures: &[Box<str>],
+        route: &LimitedRoute<'_>,
         written_retries: Option<&RetriesConfig>,
     ) -> Option<Combine> {
+        let captures = route.path.captures();
         let names: Vec<&str> = written.parts.names().collect();
         if names.is_empty() {
             self.problems
@@ -44,15 +46,21 @@ impl Compiling<'_> {
         for (name, part) in written.parts.iter() {
             self.part_name(name, captures);
             let scope = Scope { item: part.each.is_some(), ..scope };
-            if let Some(part) = self.part(road, name, part, scope) {
-                parts.push(Part { retries: Arc::clone(&retries), ..part });
-            }
+            let Some(compiled) = self.part(road, name, part, scope) else { continue };
+            let retries = match &part.retries {
+                None => Arc::clone(&retries),
+                own => self.pooled_retries(super::retries::retries(own.as_ref())),
+            };
+            let limits = self.part_limits(route, &name.value, &part.limit.0);
+            let memory = self.part_memory((route, &name.value), part, &compiled);
+            parts.push(Part { retries, limits, memory, ..compiled });
         }
         let put = match (&written.shape, written.merge) {
             (Some(shape), _) => self.shape(shape, scope).map(Put::Shape),
             (None, MergeConfig::Named) => Some(Put::Named),
             (None, MergeConfig::Root) => Some(Put::Root),
         };
+        let program = self.program(route, written);
         let forward = match &written.forward {
             None => vec![header::ACCEPT_LANGUAGE, header::USER_AGENT],
             Some(names) => names.iter().filter_map(|name| self.field_name(name)).collect(),
@@ -65,7 +73,7 @@ impl Compiling<'_> {
             MarkConfig::Header => Mark::Header,
             MarkConfig::Body => Mark::Body,
         };
-        Some(Combine { parts, graph, put: put?, mark, forward })
+        Some(Combine { parts, graph, put: put?, program, mark, forward })
     }
 
     fn part_name(&mut self, name: &Spanned<String>, captures: &[Box<str>]) {
@@ -88,21 +96,8 @@ impl Compiling<'_> {
         written: &PartConfig,
         scope: Scope<'_>,
     ) -> Option<Part> {
-        let methods = [
-            (Method::GET, &written.get),
-            (Method::POST, &written.post),
-            (Method::PUT, &written.put),
-            (Method::PATCH, &written.patch),
-            (Method::DELETE, &written.delete),
-        ];
-        let mut given = methods.into_iter().filter_map(|(method, target)| Some((method, target.as_ref()?)));
-        let (Some((method, target)), None) = (given.next(), given.next()) else {
-            self.problems
-                .error(name.place, format!("part `{}` has not exactly one method", name.value))
-                .hint("write `get: \"orders:/orders/{id}\"`");
-            return None;
-        };
-        let asked = self.asked(road, target, scope);
+        let (method, target) = self.method(name, written)?;
+        let asked = self.asked(road, target, written.to.as_ref(), scope);
         let mut headers = Vec::new();
         for (field, value) in written.headers.iter() {
             if let (Some(field), Some(text)) = (self.field_name(field), self.text(value, scope)) {
@@ -140,6 +135,8 @@ impl Compiling<'_> {
             taking,
             hidden: written.hidden,
             retries: Arc::default(),
+            limits: None,
+            memory: None,
         })
     }
 
@@ -148,6 +145,7 @@ impl Compiling<'_> {
         &mut self,
         road: &mut Road<'_>,
         written: &Spanned<String>,
+        to: Option<&Spanned<CalledConfig>>,
         scope: Scope<'_>,
     ) -> Option<(Callee, Text, Option<Text>)> {
         let text = written.value.as_str();
@@ -159,8 +157,7 @@ impl Compiling<'_> {
             return None;
         };
         let (who, target) = text.split_at(slash);
-        let upstream = self.called(road, who, written.place)?;
-        let metrics = road.handles.upstream(upstream.name());
+        let callee = self.callee(road, (who, written.place), to)?;
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some((query, slash + path.len() + 1))),
             None => (target, None),
@@ -177,7 +174,68 @@ impl Compiling<'_> {
                 .hint("write `%20` for a space");
             return None;
         }
-        Some((Callee { upstream, subset: None, metrics }, path, query))
+        Some((callee, path, query))
+    }
+
+    /// The method of a part and what it asks for.
+    fn method<'w>(&mut self, name: &Spanned<String>, written: &'w PartConfig) -> Option<(Method, &'w Spanned<String>)> {
+        let named = match &written.method {
+            None => Method::GET,
+            Some(method) => match Method::from_bytes(method.value.as_bytes()) {
+                Ok(known) if known != Method::CONNECT && written.ask.is_some() => known,
+                Ok(_) | Err(_) => {
+                    self.problems
+                        .error(method.place, format!("`{}` is no method that can be asked with here", method.value))
+                        .hint("write `method: REPORT` beside `ask: \"orders:/orders\"`");
+                    return None;
+                }
+            },
+        };
+        let methods = [
+            (Method::GET, &written.get),
+            (Method::POST, &written.post),
+            (Method::PUT, &written.put),
+            (Method::PATCH, &written.patch),
+            (Method::DELETE, &written.delete),
+            (named, &written.ask),
+        ];
+        let mut given = methods.into_iter().filter_map(|(method, target)| Some((method, target.as_ref()?)));
+        let (Some(only), None) = (given.next(), given.next()) else {
+            self.problems
+                .error(name.place, format!("part `{}` has not exactly one method", name.value))
+                .hint("write `get: \"orders:/orders/{id}\"`");
+            return None;
+        };
+        Some(only)
+    }
+
+    /// Who is called: named before the path, or by `to`.
+    fn callee(
+        &mut self,
+        road: &mut Road<'_>,
+        (who, place): (&str, Place),
+        to: Option<&Spanned<CalledConfig>>,
+    ) -> Option<Callee> {
+        let upstream = match (who, to) {
+            ("", Some(to)) => {
+                return self.called_upstream(road, to);
+            }
+            ("", None) => {
+                self.problems
+                    .error(place, "there is no upstream here")
+                    .hint("write `orders:/orders/{id}`, or `to: orders` beside it");
+                return None;
+            }
+            (who, None) => self.called(road, who, place)?,
+            (_, Some(to)) => {
+                self.problems
+                    .error(to.place, "the upstream is named twice")
+                    .hint("leave `to` out, or write the path alone: `get: \"/orders/{id}\"`");
+                return None;
+            }
+        };
+        let metrics = road.handles.upstream(upstream.name());
+        Some(Callee { upstream, subset: None, metrics })
     }
 
     pub(super) fn called(&mut self, road: &mut Road<'_>, who: &str, place: Place) -> Option<Arc<Upstream>> {
@@ -231,6 +289,7 @@ impl Compiling<'_> {
             |(old, new): (&Spanned<String>, &Spanned<String>)| (old.value.as_str().into(), new.value.as_str().into());
         Some(Taking {
             from,
+            flatten: written.flatten,
             pick: names(&written.pick),
             drop: names(&written.drop),
             rename: written.rename.iter().map(rename).collect(),

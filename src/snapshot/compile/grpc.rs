@@ -2,19 +2,21 @@
 
 use super::Compiling;
 use super::limits::LimitedRoute;
+use super::protos::Called;
 use super::retries::retries;
 use super::routes::Road;
 use crate::config::{GrpcConfig, Policies, UnknownFieldsConfig};
+use crate::exchange::Exchange;
 use crate::exchange::call::Callee;
 use crate::exchange::grpc::{
-    Binding, BodyBinding, Callable, FieldPath, Json, JsonChoice, MOST, Metadata, Method, PathValues, Schema, Template,
-    Transcode, single, top,
+    Binding, BodyBinding, Callable, FieldPath, Json, JsonChoice, MOST, Metadata, Method, PathValues, Reverse, Schema,
+    Template, Transcode, single, top,
 };
 use crate::routing::PathPattern;
 use crate::snapshot::Target;
 use crate::upstream::Protocol;
 use crate::value::{Named, Place, Spanned};
-use http::HeaderName;
+use http::{HeaderName, Method as HttpMethod};
 use std::sync::Arc;
 
 impl Compiling<'_> {
@@ -25,9 +27,8 @@ impl Compiling<'_> {
         road: &mut Road<'_>,
         (name, written): (&str, &Spanned<GrpcConfig>),
         route: &LimitedRoute<'_>,
-        policies: Policies<'_>,
-        ruled: Option<&[Arc<Binding>]>,
-    ) -> Option<Transcode> {
+        (policies, ruled): (Policies<'_>, Option<&Called>),
+    ) -> Option<Arc<dyn Exchange>> {
         let Some(to) = &route.written.to else {
             self.problems
                 .error(written.place, "`grpc` calls an upstream, and there is none here")
@@ -38,10 +39,12 @@ impl Compiling<'_> {
         let schema = self.schema(written);
         let metadata = self.metadata(written);
         let retries = self.pooled_retries(retries(policies.retries));
-        let to = self.one_callee(target?, to.place);
+        let speaks_json = matches!(ruled, Some(Called::Json(_)));
+        let to = self.one_callee(target?, to.place, speaks_json);
         let schema = schema?;
         let bindings: Vec<Arc<Binding>> = match ruled {
-            Some(ruled) => ruled.to_vec(),
+            Some(Called::Grpc(ruled)) => ruled.clone(),
+            Some(Called::Json(_)) => Vec::new(),
             None => vec![Arc::new(self.one_method(written, &schema, route)?)],
         };
         let (to, metadata) = (to?, metadata?);
@@ -53,16 +56,37 @@ impl Compiling<'_> {
             int64_numbers: written.json.int64_numbers,
             lenient: written.json.unknown_fields == UnknownFieldsConfig::Ignore,
         };
+        let json = Json::new(choice);
+        if let Some(Called::Json(rule)) = ruled {
+            let metrics = self.surroundings.metrics.grpc(&rule.binding.method.name);
+            let verb = rule.method.as_ref().and_then(|verb| HttpMethod::from_bytes(verb.as_bytes()).ok());
+            let Binding { method, fields, body, response, .. } = rule.binding.clone();
+            let (verb, template) = (verb.unwrap_or(HttpMethod::POST), rule.template.clone());
+            return Some(Arc::new(Reverse {
+                method,
+                verb,
+                template,
+                fields,
+                body,
+                response,
+                to,
+                retries,
+                json,
+                metadata,
+                most,
+                metrics,
+            }));
+        }
         let counted = |binding: Arc<Binding>| {
             let metrics = self.surroundings.metrics.grpc(&binding.method.name);
             Callable { binding, metrics }
         };
         let callables = bindings.into_iter().map(counted).collect();
-        Some(Transcode { callables, to, retries, json: Json::new(choice), schema, metadata, most })
+        Some(Arc::new(Transcode { callables, to, retries, json, schema, metadata, most }))
     }
 
-    /// The one upstream of a target, which speaks HTTP/2.
-    fn one_callee(&mut self, target: Target, place: Place) -> Option<Callee> {
+    /// The one upstream of a target, which speaks HTTP/2 unless it is asked for JSON.
+    fn one_callee(&mut self, target: Target, place: Place, speaks_json: bool) -> Option<Callee> {
         let [choice] = target.choices() else {
             self.problems
                 .error(place, "`grpc` calls one upstream")
@@ -70,7 +94,7 @@ impl Compiling<'_> {
             return None;
         };
         let endpoints = &choice.to.upstream.spec().endpoints;
-        if endpoints.iter().any(|endpoint| endpoint.protocol != Protocol::Http2) {
+        if !speaks_json && endpoints.iter().any(|endpoint| endpoint.protocol != Protocol::Http2) {
             self.problems
                 .error(place, "gRPC needs HTTP/2, and this upstream is asked with HTTP/1.1")
                 .hint("write `grpc://` or `grpcs://` in place of `http://` or `https://`");

@@ -24,7 +24,7 @@ pub(super) struct LimitedRoute<'a> {
 
 impl LimitedRoute<'_> {
     /// The level something is written at: all requests through that level share its counts.
-    fn level(&self, here: bool, in_api: impl Fn(&ApiConfig) -> bool) -> String {
+    pub(super) fn level(&self, here: bool, in_api: impl Fn(&ApiConfig) -> bool) -> String {
         match self.around {
             Some((api, _)) if here => format!("route {api} {}", self.entry),
             None if here => format!("route {}", self.entry),

@@ -13,13 +13,16 @@ mod grpc;
 mod limits;
 mod listeners;
 mod matching;
+mod message;
 mod pages;
+mod part;
 mod pool;
 mod process;
 mod protos;
 mod replies;
 mod retries;
 mod routes;
+mod socket;
 mod subsets;
 mod traffic;
 mod upstreams;
@@ -28,6 +31,7 @@ pub use process::{server_plan, worker_threads};
 
 use super::Snapshot;
 use super::areas::{Area, Areas};
+use crate::cache::Cache;
 use crate::config::{Failed, Loaded};
 use crate::fetch::Fetcher;
 use crate::observe::metrics::Metrics;
@@ -49,6 +53,8 @@ pub struct Surroundings<'a> {
     pub fetcher: &'a Arc<Fetcher>,
     /// Where limits keep their counts.
     pub limits: &'a Arc<LimitStore>,
+    /// Where answers are kept.
+    pub cache: &'a Arc<Cache>,
     /// Random bits that set where turns begin.
     pub seed: u64,
 }
@@ -76,6 +82,8 @@ struct Compiling<'a> {
     /// All limits of routes.
     limited: Attached,
     areas: Vec<Area>,
+    /// Whether a part of an answer is kept.
+    keeps_parts: bool,
     pools: pool::Pools,
     protos: protos::Protos,
 }
@@ -115,6 +123,7 @@ pub fn compile(mut loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Co
         plans: Arc::default(),
         limited: Attached::default(),
         areas: Vec::new(),
+        keeps_parts: false,
         pools: pool::Pools::default(),
         protos: protos::Protos::default(),
     };
@@ -129,7 +138,7 @@ pub fn compile(mut loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Co
     compiling.warn_unused_plans();
     let process = compiling.process();
     let mut problems = std::mem::take(&mut compiling.problems);
-    let shared = compiling.shared.take();
+    let (shared, keeps_parts) = (compiling.shared.take(), compiling.keeps_parts);
     let (tended, identity) = (std::mem::take(&mut compiling.tended), std::mem::take(&mut compiling.identity));
     let (plans, limited) = (Arc::clone(&compiling.plans), std::mem::take(&mut compiling.limited));
     let areas = Areas::new(std::mem::take(&mut compiling.areas), &replies);
@@ -146,7 +155,7 @@ pub fn compile(mut loaded: Loaded, surroundings: &Surroundings<'_>) -> Result<Co
     let snapshot = Snapshot {
         revision,
         router,
-        caches: routes.iter().any(|route| route.cache.is_some()),
+        caches: keeps_parts || routes.iter().any(|route| route.cache.is_some()),
         routes: routes.into(),
         upstreams: upstreams.into_compiled(),
         consumers,

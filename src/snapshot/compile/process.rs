@@ -4,6 +4,7 @@ use super::Compiling;
 use super::routes::on_or;
 use crate::cache::DiskPlan;
 use crate::config::{Config, Loaded, LogFormat};
+use crate::exchange::ROOM;
 use crate::observe::access_log::{AccessLogSettings, Destination, Redaction, Shape};
 use crate::policy::limit::MAX_KEYS;
 use crate::snapshot::{AdminPlan, ProcessPlan, ServerPlan};
@@ -98,6 +99,7 @@ pub fn server_plan(loaded: &Loaded) -> ServerPlan {
         upgrade_socket: path(&written.upgrade_socket),
         state_dir: path(&written.state_dir),
         max_keys: written.max_keys.map_or(MAX_KEYS, |keys| usize::try_from(keys.value).unwrap_or(MAX_KEYS)),
+        gathered: written.gathered.map_or(ROOM, |gathered| gathered.as_usize()),
         drain: written.drain.get(),
         grace: written.grace.get(),
         overload: on_or(written.overload.as_ref(), PRESSURE, |overload| overload.delay.get()),

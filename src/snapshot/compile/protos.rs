@@ -1,8 +1,8 @@
 //! Schemas of gRPC, each read once, what is wrong with them shown at its place; and the routes that their rules make.
 
 use super::Compiling;
-use crate::config::{GrpcConfig, yaml};
-use crate::exchange::grpc::{BadRule, Binding, Fault, Loading, Rule, Schema, Text, rules_of};
+use crate::config::{GrpcClientsConfig, GrpcConfig, yaml};
+use crate::exchange::grpc::{BadRule, Binding, Fault, Loading, MethodKind, Rule, Schema, Text, rules_of};
 use crate::routing::{Methods, PathPattern, RouteKey};
 use crate::value::{Place, Sources, Spanned};
 use std::path::PathBuf;
@@ -36,7 +36,15 @@ impl Protos {
 }
 
 /// Routes that rules make: their keys, and what their requests call.
-type Ruled = Vec<(Spanned<String>, Vec<Arc<Binding>>)>;
+type Ruled = Vec<(Spanned<String>, Called)>;
+
+/// What requests of a route call that is made of rules.
+pub(super) enum Called {
+    /// A service that speaks gRPC, for clients that speak JSON: one of these methods.
+    Grpc(Vec<Arc<Binding>>),
+    /// A service that speaks JSON, for clients that speak gRPC: as the rule of their method says.
+    Json(Box<Rule>),
+}
 
 /// Rules whose paths one pattern matches.
 struct Group {
@@ -115,6 +123,9 @@ impl Compiling<'_> {
             return Vec::new();
         };
         let Some(schema) = self.schema(written) else { return Vec::new() };
+        if written.clients == GrpcClientsConfig::Grpc {
+            return self.methods(key, (&schema, written), prefix.is_empty() && base.is_none());
+        }
         let below = segments + base.and_then(PathPattern::segment_count).unwrap_or_default();
         let before = self.problems.len();
         let groups = self.groups(&schema, written, below);
@@ -124,6 +135,34 @@ impl Compiling<'_> {
                 .hint("write `option (google.api.http) = { get: \"/v1/{name}\" };` in it, or `method:` here");
         }
         groups.into_iter().filter_map(|group| self.group(key, prefix, group)).collect()
+    }
+
+    /// The routes of clients that speak gRPC: one for each method that has a rule, and takes and gives one message.
+    fn methods(
+        &mut self,
+        key: &Spanned<String>,
+        (schema, written): (&Schema, &Spanned<GrpcConfig>),
+        at_root: bool,
+    ) -> Ruled {
+        if !at_root {
+            self.problems
+                .error(key.place, "methods of gRPC are called at `/package.Service/Method`")
+                .hint("write `/**`, outside of a `base`");
+            return Vec::new();
+        }
+        let mut first: Vec<Rule> = Vec::new();
+        for group in self.groups(schema, written, 0) {
+            for rule in group.rules.into_iter().filter(|rule| rule.binding.method.kind == MethodKind::Unary) {
+                if first.iter().all(|known| known.binding.method.name != rule.binding.method.name) {
+                    first.push(rule);
+                }
+            }
+        }
+        let route = |rule: Rule| {
+            let own = format!("POST /{}", rule.binding.method.name);
+            (Spanned::new(own, key.place), Called::Json(Box::new(rule)))
+        };
+        first.into_iter().map(route).collect()
     }
 
     fn groups(&mut self, schema: &Schema, written: &GrpcConfig, below: usize) -> Vec<Group> {
@@ -177,18 +216,13 @@ impl Compiling<'_> {
     }
 
     /// The route of a group of rules.
-    fn group(
-        &mut self,
-        key: &Spanned<String>,
-        prefix: &str,
-        group: Group,
-    ) -> Option<(Spanned<String>, Vec<Arc<Binding>>)> {
+    fn group(&mut self, key: &Spanned<String>, prefix: &str, group: Group) -> Option<(Spanned<String>, Called)> {
         let pattern = format!("{prefix}{}", group.rules.first()?.template.pattern());
         let text = match &group.method {
             Some(method) => format!("{method} {pattern}"),
             None => pattern,
         };
         let bindings = group.rules.into_iter().map(|rule| Arc::new(rule.binding)).collect();
-        Some((Spanned::new(text, key.place), bindings))
+        Some((Spanned::new(text, key.place), Called::Grpc(bindings)))
     }
 }

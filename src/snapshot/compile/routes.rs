@@ -3,11 +3,11 @@
 use super::Compiling;
 use super::access::Access;
 use super::limits::LimitedRoute;
+use super::protos::Called;
 use super::retries::{deadline_header, retries};
 use super::upstreams::Upstreams;
 use crate::config::{ApiConfig, EncodedSlashConfig, EndpointConfig, Policies, RouteConfig, TargetConfig, TargetEntry};
 use crate::exchange::call::Callee;
-use crate::exchange::grpc::Binding;
 use crate::observe::metrics::Handles;
 use crate::reply::Templates;
 use crate::routing::{HostPattern, PathPattern, PatternError, RouteKey, RouteRule, Router, Template};
@@ -110,8 +110,8 @@ impl<'a> Compiling<'a> {
             return self.route(road, level, (key, key), (written, None));
         };
         let base = level.api.as_ref().and_then(|around| around.base.as_ref());
-        for (own, bindings) in self.ruled(key, grpc, base) {
-            self.route(road, level, (&own, key), (written, Some(&bindings)));
+        for (own, called) in self.ruled(key, grpc, base) {
+            self.route(road, level, (&own, key), (written, Some(&called)));
         }
     }
 
@@ -121,7 +121,7 @@ impl<'a> Compiling<'a> {
         road: &mut Road<'_>,
         level: &Level<'_>,
         (key, entry): (&Spanned<String>, &Spanned<String>),
-        (written, ruled): (&RouteConfig, Option<&[Arc<Binding>]>),
+        (written, ruled): (&RouteConfig, Option<&Called>),
     ) {
         let Some(parsed) = self.pattern(key, RouteKey::parse(&key.value)) else { return };
         let RouteKey { methods, mut path } = parsed;
@@ -206,17 +206,24 @@ impl<'a> Compiling<'a> {
     fn action(
         &mut self,
         road: &mut Road<'_>,
-        (name, ruled): (&str, Option<&[Arc<Binding>]>),
+        (name, ruled): (&str, Option<&Called>),
         route: &LimitedRoute<'_>,
         policies: Policies<'_>,
     ) -> Option<Action> {
         let written = route.written;
         if let Some(grpc) = &written.grpc {
-            let transcode = self.grpc(road, (name, grpc), route, policies, ruled)?;
-            return Some(Action::Exchange(Arc::new(transcode)));
+            let transcode = self.grpc(road, (name, grpc), route, (policies, ruled))?;
+            return Some(Action::Exchange(transcode));
+        }
+        if let Some(socket) = &written.socket {
+            return Some(Action::Exchange(Arc::new(self.socket(road, (name, socket), route, policies)?)));
+        }
+        if let Some(message) = &written.message {
+            let talk = self.message(road, (name, message), route, policies)?;
+            return Some(Action::Exchange(Arc::new(talk)));
         }
         if let Some(combine) = &written.combine {
-            let combine = self.combine(road, combine, route.path.captures(), policies.retries)?;
+            let combine = self.combine(road, combine, route, policies.retries)?;
             return Some(Action::Exchange(Arc::new(combine)));
         }
         if let Some(batch) = &written.batch {

@@ -1,9 +1,9 @@
 //! Subsets of upstreams: those that routes are for, known before the upstreams are made, and the number of each.
 
 use super::Compiling;
-use crate::config::{Config, TargetConfig, TargetEntry};
+use crate::config::{Config, Policies, RouteConfig, Routes, TargetConfig, TargetEntry};
 use crate::upstream::{Labels, Upstream};
-use crate::value::{Named, Spanned, suggest};
+use crate::value::{Named, OrOff, Spanned, suggest};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Labels as written.
@@ -11,17 +11,37 @@ pub(super) fn labels(written: &Named<String>) -> Labels {
     Labels::new(written.iter().map(|(name, value)| (name.value.as_str(), value.as_str())))
 }
 
-/// What routes ask for, by the name of the upstream.
+/// What routes, their parts, copies and stand-ins ask for, by the name of the upstream.
 pub(super) fn asked_for(config: &Config) -> BTreeMap<&str, BTreeSet<Labels>> {
     let mut all: BTreeMap<&str, BTreeSet<Labels>> = BTreeMap::new();
+    let mut asks = |upstream: &'_ Spanned<String>, subset: Option<&Spanned<Named<String>>>| {
+        let Some((name, _)) = config.upstreams.iter().find(|(name, _)| name.value == upstream.value) else { return };
+        if let Some(subset) = subset {
+            all.entry(&name.value).or_default().insert(labels(subset));
+        }
+    };
+    let mut beside = |policies: Policies<'_>| {
+        let mirror = policies.mirror.and_then(OrOff::on).map(|mirror| &mirror.to);
+        let fallback = policies.fallback.and_then(OrOff::on).and_then(|fallback| fallback.to.as_ref());
+        for to in mirror.into_iter().chain(fallback) {
+            asks(&to.upstream, to.subset.as_ref());
+        }
+    };
+    beside(config.defaults.policies());
+    config.apis.iter().for_each(|(_, api)| beside(api.policies()));
     let within = config.apis.iter().map(|(_, api)| &api.routes);
-    for (_, route) in std::iter::once(&config.routes).chain(within).flat_map(|routes| routes.iter()) {
+    let routes: Vec<&RouteConfig> =
+        std::iter::once(&config.routes).chain(within).flat_map(Routes::iter).map(|(_, route)| route).collect();
+    routes.iter().for_each(|route| beside(route.policies()));
+    for route in routes {
+        for to in route.combine.iter().flat_map(|combine| combine.parts.iter()).filter_map(|(_, part)| part.to.as_ref())
+        {
+            asks(&to.upstream, to.subset.as_ref());
+        }
         let Some(TargetConfig::List(entries)) = route.to.as_ref().map(|to| &to.value) else { continue };
         for entry in entries {
-            if let TargetEntry::Upstream(weighted) = &entry.value
-                && let Some(subset) = &weighted.subset
-            {
-                all.entry(&weighted.upstream.value).or_default().insert(labels(subset));
+            if let TargetEntry::Upstream(weighted) = &entry.value {
+                asks(&weighted.upstream, weighted.subset.as_deref());
             }
         }
     }

@@ -5,7 +5,8 @@ use super::Compiling;
 use super::limits::LimitedRoute;
 use super::routes::Road;
 use crate::config::{
-    Compared, EventsConfig, FallbackConfig, HedgeAfter, MirrorConfig, Policies, RouteConfig, TargetConfig, TargetEntry,
+    CalledConfig, Compared, EventsConfig, FallbackConfig, HedgeAfter, MirrorConfig, Policies, RouteConfig,
+    TargetConfig, TargetEntry,
 };
 use crate::exchange::call::Callee;
 use crate::exchange::events::Events;
@@ -179,11 +180,16 @@ impl Compiling<'_> {
         pointer.ok()
     }
 
-    /// An upstream by its name, or by the URL of its one endpoint.
-    fn called_upstream(&mut self, road: &mut Road<'_>, written: &Spanned<String>) -> Option<Callee> {
-        let upstream = self.called(road, &written.value, written.place)?;
+    /// An upstream by its name, or by the URL of its one endpoint; and which of its endpoints.
+    pub(super) fn called_upstream(&mut self, road: &mut Road<'_>, written: &Spanned<CalledConfig>) -> Option<Callee> {
+        let CalledConfig { upstream, subset } = &written.value;
+        let upstream = self.called(road, &upstream.value, upstream.place)?;
         let metrics = road.handles.upstream(upstream.name());
-        Some(Callee { upstream, subset: None, metrics })
+        let subset = match subset {
+            Some(labels) => Some(self.subset(&upstream, labels)?),
+            None => None,
+        };
+        Some(Callee { upstream, subset, metrics })
     }
 
     /// What keeps a request at one of the route's upstreams.

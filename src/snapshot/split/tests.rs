@@ -31,6 +31,7 @@ fn splitting(to: &str) -> Snapshot {
         metrics: &Metrics::new(settings),
         fetcher: &Arc::default(),
         limits: &Arc::default(),
+        cache: &Default::default(),
         seed: 0,
     };
     compile(load_str("x", &text).unwrap(), &surroundings).unwrap_or_else(|failed| panic!("{failed}")).snapshot

@@ -75,6 +75,24 @@ impl Json {
         }
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let within = match self {
+            Self::Null | Self::Bool(_) => 0,
+            Self::Number(text) | Self::Text(text) => text.len(),
+            Self::Array(items) => {
+                let spare = items.capacity() - items.len();
+                spare * size_of::<Self>() + items.iter().map(Self::weight).sum::<usize>()
+            }
+            Self::Object(members) => {
+                let name = size_of::<(Box<str>, Self)>() - size_of::<Self>();
+                let spare = (members.capacity() - members.len()) * size_of::<(Box<str>, Self)>();
+                spare + members.iter().map(|(own, value)| name + own.len() + value.weight()).sum::<usize>()
+            }
+        };
+        size_of::<Self>() + within
+    }
+
     /// A scalar as text, as it is put into a path or a field; nothing for `null`, arrays and objects.
     pub fn scalar(&self) -> Option<&str> {
         match self {

@@ -2,4 +2,7 @@
 
 mod batch;
 mod combine;
+mod failures;
 mod grpc;
+mod message;
+mod socket;

@@ -198,15 +198,20 @@ fn s4_3_2_conditions_of_clients_are_answered_from_memory() {
 
 #[test]
 fn s4_ranges_are_cut_from_the_whole() {
-    let (gateway, origin) = cached("30s", |_| Answer::ok("0123456789").header("ETag", "\"1\""));
+    let (gateway, origin) = cached("30s", |_| {
+        let answer = Answer::ok("0123456789").header("ETag", "\"1\"");
+        answer.header("Content-Digest", "sha-256=:AAAA:").header("Repr-Digest", "sha-256=:AAAA:")
+    });
+    let digests = |response: &Response| ["content-digest", "repr-digest"].map(|name| response.header(name).is_some());
     let cold = gateway.send(&Request::get("/a").header("Range", "bytes=2-4"));
+    assert_eq!(digests(&cold), [false, true], "RFC 9530: one is of the part, the other of the whole");
     assert_eq!((cold.status, cold.text(), cold.header("content-range")), (206, "234", Some("bytes 2-4/10")));
     let tail = gateway.send(&Request::get("/a").header("Range", "bytes=-3"));
-    assert_eq!((tail.status, tail.text()), (206, "789"));
+    assert_eq!((tail.status, tail.text(), digests(&tail)), (206, "789", [false, true]));
     let beyond = gateway.send(&Request::get("/a").header("Range", "bytes=20-"));
-    assert_eq!(beyond.status, 416);
+    assert_eq!((beyond.status, digests(&beyond)[0]), (416, false));
     let if_range = gateway.send(&Request::get("/a").header("Range", "bytes=0-1").header("If-Range", "\"2\""));
-    assert_eq!((if_range.status, if_range.text()), (200, "0123456789"));
+    assert_eq!((if_range.status, if_range.text(), digests(&if_range)), (200, "0123456789", [true, true]));
     assert_eq!(origin.only_request().header("range"), None);
 }
 

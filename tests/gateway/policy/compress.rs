@@ -243,6 +243,7 @@ fn what_is_kept_is_compressed_once_for_each_coding() {
     let part = client.send(&asking("gzip").header("Range", "bytes=0-9"));
     assert_eq!((part.status, part.header("content-encoding"), part.text()), (206, None, &text()[..10]));
     assert_eq!(part.header("etag"), Some("\"v1\""), "a part is one of the plain body");
+    assert_eq!(part.header("vary"), Some("Accept-Encoding"), "RFC 9110 §15.3.7: as the whole says");
     let weak = client.send(&asking("gzip").header("Range", "bytes=0-9").header("If-Range", "W/\"v1\""));
     assert_eq!((weak.status, plain(&weak)), (200, text()), "RFC 9110 §13.1.5: a weak tag vouches for no bytes");
     let head = client.send(&Request::new("HEAD", "/").header("Accept-Encoding", "gzip"));

@@ -43,11 +43,11 @@ fn what_is_refused_costs_nothing_of_any_limit() {
 }
 
 #[test]
-fn several_limits_are_told_on_lines_of_their_own() {
+fn several_limits_are_told_as_members_of_one_list() {
     let gateway = answering("[100/s per client, { rate: 7/h, headers: both }]");
     let answer = gateway.get("/a");
     let of = |answer: &Response, name: &str| answer.headers(name).into_iter().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(of(&answer, "ratelimit-policy"), ["\"client\";q=100;w=1", "\"all\";q=7;w=3600"]);
+    assert_eq!(of(&answer, "ratelimit-policy"), ["\"client\";q=100;w=1, \"all\";q=7;w=3600"]);
     assert_eq!(of(&answer, "x-ratelimit-remaining"), ["6"]);
 }
 

@@ -87,6 +87,19 @@ fn nothing_a_client_sends_breaks_out_of_its_place() {
 }
 
 #[test]
+fn the_rest_of_a_path_keeps_its_encoded_slashes() {
+    let origin = Origin::echo();
+    let gateway = route(&origin, "/old/**", "    request: { path: \"/new/{**}\" }\n    encoded_slash: keep\n");
+    for (asked, seen) in
+        [("/old/a%2Fb/c", "/new/a%2Fb/c"), ("/old/a/b%2F", "/new/a/b%2F"), ("/old/%C3%A9/%2F", "/new/%C3%A9/%2F")]
+    {
+        origin.forget();
+        assert_eq!(gateway.get(asked).status, 200, "{asked}");
+        assert_eq!(origin.only_request().target, seen, "{asked}");
+    }
+}
+
+#[test]
 fn answers_change_by_status_type_and_what_was_asked() {
     let origin = Origin::start(|request| {
         let status = request.target.rsplit('/').next().and_then(|status| status.parse().ok()).unwrap_or(200);

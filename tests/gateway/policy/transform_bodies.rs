@@ -4,7 +4,7 @@ use crate::support::client::{Request, h2};
 use crate::support::gateway::Gateway;
 use crate::support::origin::{self, Answer, Ending, Origin};
 use crate::support::tls::{Authority, H2};
-use tollgate::policy::coding::{Coding, Encoder, Levels};
+use tollgate::policy::coding::{Coding, Encoder, Levels, Then};
 
 const JSON: &str = "application/json";
 
@@ -18,7 +18,7 @@ fn post(body: impl Into<Vec<u8>>) -> Request {
 
 fn coded(coding: Coding, body: &[u8]) -> Vec<u8> {
     let levels = Levels { gzip: 9, brotli: 9, zstd: 19 };
-    Encoder::new(coding, levels).unwrap().piece(body, true).unwrap().to_vec()
+    Encoder::new(coding, levels).unwrap().piece(body, Then::End).unwrap().to_vec()
 }
 
 /// Answers with that body and type.

@@ -4,7 +4,7 @@ use crate::support::client::{Client, Request, h2};
 use crate::support::gate::Gate;
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Origin};
-use tollgate::policy::coding::{Coding, Encoder, Levels};
+use tollgate::policy::coding::{Coding, Encoder, Levels, Then};
 
 const JSON: &str = "application/json";
 
@@ -104,7 +104,7 @@ fn programs_take_bodies_of_ten_mebibytes_and_bombs_of_none() {
     ));
     assert_eq!(gateway_down.get("/").text(), (large.len() - 14).to_string());
     let levels = Levels { gzip: 9, brotli: 9, zstd: 19 };
-    let bomb = Encoder::new(Coding::Gzip, levels).unwrap().piece(&vec![b' '; 20_000_000], true).unwrap().to_vec();
+    let bomb = Encoder::new(Coding::Gzip, levels).unwrap().piece(&vec![b' '; 20_000_000], Then::End).unwrap().to_vec();
     let response = gateway.send(&post("/small", bomb).header("Content-Encoding", "gzip"));
     assert_eq!((response.status, response.problem().as_str()), (400, "bad-body"));
     for hostile in ["[".repeat(100_000), format!("{{\"a\":{}}}", "9".repeat(900_000)), "{\"a\":1,\"a\":2}".to_owned()] {
@@ -166,8 +166,11 @@ fn texts_are_replaced_as_they_pass() {
             "/utf16" => Answer::ok("internal.example").header("Content-Type", "text/plain; charset=utf-16"),
             "/gzip" => {
                 let levels = Levels { gzip: 9, brotli: 9, zstd: 19 };
-                let coded =
-                    Encoder::new(Coding::Gzip, levels).unwrap().piece(b"at internal.example", true).unwrap().to_vec();
+                let coded = Encoder::new(Coding::Gzip, levels)
+                    .unwrap()
+                    .piece(b"at internal.example", Then::End)
+                    .unwrap()
+                    .to_vec();
                 text.body(coded).header("Content-Encoding", "gzip")
             }
             "/large" => text.body("internal.example ".repeat(600_000)),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tollgate::exchange::Exchange;
 use tollgate::exchange::call::Callee;
+use tollgate::listener::pressure::Pressure;
 use tollgate::server::{self, Sockets, Source};
 use tollgate::snapshot::{Action, ReloadReport, Surroundings, compile};
 
@@ -50,6 +51,11 @@ impl Gateway {
         Self::start(&format!("routes: {{ /**: {{ to: {url} }} }}"))
     }
 
+    /// Does something to the pressure on each of its workers.
+    pub fn feel(&self, each: impl Fn(&Pressure)) {
+        self.running.shared().pressure.iter().for_each(each);
+    }
+
     /// A gateway whose routes, each with one upstream, answer by an exchange made for that upstream.
     #[track_caller]
     pub fn exchanging(yaml: &str, make: impl Fn(Callee) -> Arc<dyn Exchange>) -> Self {
@@ -61,6 +67,7 @@ impl Gateway {
             metrics: &shared.metrics,
             fetcher: &shared.fetcher,
             limits: &shared.limits,
+            cache: &shared.cache,
             seed: 0,
         };
         let mut snapshot = compile(loaded, &surroundings).unwrap_or_else(|failed| panic!("{failed}")).snapshot;

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
 use super::wait::DEADLINE;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -191,9 +193,13 @@ impl Upstream {
             while let Ok((stream, _)) = listener.accept() {
                 let mut socket = Socket::over(stream, false);
                 socket.head = socket.read_head();
+                let key = socket.head.lines().find_map(|line| {
+                    line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))
+                });
+                let accept = derive_accept_key(key.map_or("", |(_, key)| key).as_bytes());
                 let answer = format!(
                     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n{lines}\r\n"
+                     Sec-WebSocket-Accept: {accept}\r\n{lines}\r\n"
                 );
                 socket.send_raw(answer.as_bytes());
                 if sender.send(socket).is_err() {
@@ -213,5 +219,10 @@ impl Upstream {
     #[track_caller]
     pub fn next(&self) -> Socket {
         self.accepted.recv_timeout(DEADLINE).expect("a connection of the gateway")
+    }
+
+    /// Whether another connection has come.
+    pub fn has_another(&self) -> bool {
+        self.accepted.try_recv().is_ok()
     }
 }

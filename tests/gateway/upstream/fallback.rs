@@ -49,7 +49,7 @@ fn what_is_written_stands_in_for_each_kind_of_outage_that_counts_by_itself() {
     let nameless = before("http://nowhere.invalid:80", "", &fallback);
     stands_in(&nameless, &Request::get("/a/b"));
     wait::until("it is counted", || fallbacks(&nameless, "answer") == 1.0);
-    assert_eq!(nameless.metric("tollgate_requests_total", &["status=\"203\""]), 1.0);
+    nameless.await_metric("tollgate_requests_total", &["status=\"203\""], 1.0);
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use tollgate::listener::pressure::Pressure;
+use tollgate::value::Priority;
+
 use crate::support::client::{Client, Request, Response};
 use crate::support::gateway::Gateway;
 use crate::support::origin::{Answer, Origin};
@@ -93,6 +96,38 @@ fn a_service_asked_for_three_times_what_it_can_do_does_it_and_critical_requests_
     let mut client = gateway.connect();
     (0..100).for_each(|_| assert_eq!(client.send(&Request::get("/shop")).status, 200));
     super::flood::flood(&gateway, (80, 120)).assert_good();
+}
+
+#[test]
+fn a_gateway_whose_work_waits_turns_the_least_important_away_until_it_does_not() {
+    let origin = Origin::start(|_| Answer::ok("done"));
+    let gateway = Gateway::start(&format!(
+        "server: {{ threads: 1 }}\nupstreams:\n  up: {{ endpoints: [{}] }}\n{}",
+        origin.url(),
+        super::flood::routes("up")
+    ));
+    // The wait is told by hand: long until most of what is critical is turned away, or none until all passes.
+    let wait = |span: Duration, goes_on: &dyn Fn(&Pressure) -> bool| {
+        gateway.feel(|pressure| {
+            while goes_on(pressure) {
+                pressure.measured(span, 1_000, Some(Duration::from_millis(200)));
+            }
+        });
+    };
+    let long = || wait(Duration::from_secs(1), &|pressure| pressure.admits(Priority::Critical, || 1 << 62));
+    for target in ["/crawl", "/shop"] {
+        long();
+        let refused = gateway.get(target);
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{target}");
+        assert_eq!(refused.json()["type"], "urn:tollgate:problem:overloaded");
+    }
+    long();
+    wait::until("critical requests pass", || gateway.get("/pay").status == 200);
+    assert!(origin.requests().iter().all(|request| request.target == "/pay"));
+    let shed = |priority: &str| gateway.metric("tollgate_gateway_shed_total", &[&format!("priority=\"{priority}\"")]);
+    assert!(shed("background") >= 1.0 && shed("normal") >= 1.0);
+    wait(Duration::ZERO, &|pressure| !pressure.admits(Priority::Background, || u64::MAX));
+    (0..20).for_each(|_| assert_eq!(gateway.get("/crawl").status, 200));
 }
 
 #[test]

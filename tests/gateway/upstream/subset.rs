@@ -79,7 +79,7 @@ fn a_subset_with_nobody_well_is_never_answered_by_others() {
     let gateway = Gateway::start(&yaml("50%"));
     wait::until("it is found sick", || gateway.metric("tollgate_endpoint_healthy", &[]) == 1.0);
     assert_eq!(counts(&gateway, &Request::get("/"), 5), map(&[("503", 5)]));
-    assert!(gateway.metric("tollgate_upstream_attempts_total", &["outcome=\"answered\""]) >= 5.0);
+    gateway.await_metric("tollgate_upstream_attempts_total", &["outcome=\"answered\""], 5.0);
     gateway.change(&yaml("0%"));
     let before = gateway.metric("tollgate_upstream_attempts_total", &[]);
     let response = gateway.get("/");
@@ -135,4 +135,21 @@ fn a_sticky_split_tells_the_subsets_of_one_upstream_apart() {
         whole.extend(own);
     }
     assert_eq!(whole.len(), 2, "all users share one subset: {whole:?}");
+}
+
+#[test]
+fn copies_and_stand_ins_go_to_a_subset_too() {
+    let (old, new) = (named("old"), named("new"));
+    let gateway = Gateway::start(&format!(
+        "upstreams:\n  up:\n    endpoints: [{}, {}]\n  down: {{ endpoints: [http://{}] }}\nroutes:\n  \
+         /copied: {{ to: {{ upstream: up, subset: {{ version: v1 }} }}, mirror: {{ to: {{ upstream: up, subset: {{ version: v2 }} }} }} }}\n  \
+         /stood: {{ to: down, fallback: {{ to: {{ upstream: up, subset: {{ version: v2 }} }} }} }}\n",
+        endpoint(&old, "version: v1"),
+        endpoint(&new, "version: v2"),
+        crate::support::ports::free(),
+    ));
+    assert_eq!(counts(&gateway, &Request::get("/copied"), 6), map(&[("old", 6)]));
+    new.await_requests(6);
+    assert_eq!(counts(&gateway, &Request::get("/stood"), 6), map(&[("new", 6)]));
+    assert!(gateway.page("/upstreams").text().contains("version=v2"));
 }

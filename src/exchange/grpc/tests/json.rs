@@ -46,105 +46,108 @@ fn turned(json: &Json, message: &MessageDescriptor, text: &str) -> Result<String
     Ok(String::from_utf8(out).unwrap())
 }
 
+/// Texts, and how they are written again.
+const CANONICAL: &[(&str, &str)] = &[
+    ("{}", "{}"),
+    // Integers: numbers, strings, with exponents and without fractions; those of 64 bits are written as strings.
+    (r#"{"i32": 7}"#, r#"{"i32":7}"#),
+    (r#"{"i32": "7"}"#, r#"{"i32":7}"#),
+    (r#"{"i32": 1e3}"#, r#"{"i32":1000}"#),
+    (r#"{"i32": 100000.000}"#, r#"{"i32":100000}"#),
+    (r#"{"i32": 2147483647}"#, r#"{"i32":2147483647}"#),
+    (r#"{"i32": -2147483648}"#, r#"{"i32":-2147483648}"#),
+    (r#"{"i64": 9007199254740993}"#, r#"{"i64":"9007199254740993"}"#),
+    (r#"{"i64": "-9223372036854775808"}"#, r#"{"i64":"-9223372036854775808"}"#),
+    (r#"{"u64": "18446744073709551615"}"#, r#"{"u64":"18446744073709551615"}"#),
+    (r#"{"u32": 4294967295}"#, r#"{"u32":4294967295}"#),
+    (r#"{"s64": "-1", "f64": "2"}"#, r#"{"s64":"-1","f64":"2"}"#),
+    // Floats.
+    (r#"{"single": 0.1, "double": 0.1}"#, r#"{"single":0.1,"double":0.1}"#),
+    (r#"{"double": "1.5"}"#, r#"{"double":1.5}"#),
+    (r#"{"double": 1}"#, r#"{"double":1.0}"#),
+    (r#"{"double": "NaN"}"#, r#"{"double":"NaN"}"#),
+    (r#"{"double": "Infinity", "single": "-Infinity"}"#, r#"{"single":"-Infinity","double":"Infinity"}"#),
+    // Strings and bytes: both alphabets, padded or not.
+    (r#"{"text": "ü\n\u0000\uD83D\uDE00"}"#, "{\"text\":\"ü\\n\\u0000😀\"}"),
+    (r#"{"data": "AQI="}"#, r#"{"data":"AQI="}"#),
+    (r#"{"data": "AQI"}"#, r#"{"data":"AQI="}"#),
+    (r#"{"data": "-_8"}"#, r#"{"data":"+/8="}"#),
+    (r#"{"flag": true}"#, r#"{"flag":true}"#),
+    // Enums: names and numbers, known or not.
+    (r#"{"colour": "RED"}"#, r#"{"colour":"RED"}"#),
+    (r#"{"colour": 2}"#, r#"{"colour":"BLUE"}"#),
+    (r#"{"colour": -1}"#, r#"{"colour":"NEGATIVE"}"#),
+    (r#"{"colour": 77}"#, r#"{"colour":77}"#),
+    // Names: of JSON, of the `.proto`, and chosen.
+    (r#"{"userName": "a"}"#, r#"{"userName":"a"}"#),
+    (r#"{"user_name": "a"}"#, r#"{"userName":"a"}"#),
+    (r#"{"otherName": "a"}"#, r#"{"otherName":"a"}"#),
+    (r#"{"renamed": "a"}"#, r#"{"otherName":"a"}"#),
+    // Presence: null is not there; what is optional is there with its default too.
+    (r#"{"i32": null, "text": null, "inner": null, "numbers": null, "byName": null}"#, "{}"),
+    (r#"{"i32": 0, "text": "", "flag": false, "numbers": [], "byName": {}}"#, "{}"),
+    (r#"{"maybe": 0}"#, r#"{"maybe":0}"#),
+    (r#"{"inner": {}}"#, r#"{"inner":{}}"#),
+    // Lists and maps.
+    (r#"{"numbers": [1, "2", 3.0]}"#, r#"{"numbers":[1,2,3]}"#),
+    (r#"{"list": [{}, {"i32": 1}]}"#, r#"{"list":[{},{"i32":1}]}"#),
+    (r#"{"byName": {"a": 1}}"#, r#"{"byName":{"a":1}}"#),
+    (r#"{"byNumber": {"-5": "x"}}"#, r#"{"byNumber":{"-5":"x"}}"#),
+    (r#"{"byFlag": {"true": "x"}}"#, r#"{"byFlag":{"true":"x"}}"#),
+    (r#"{"allBy": {"a": {"i32": 1}}}"#, r#"{"allBy":{"a":{"i32":1}}}"#),
+    // Of a oneof there is one, its default too.
+    (r#"{"first": ""}"#, r#"{"first":""}"#),
+    (r#"{"second": 0}"#, r#"{"second":0}"#),
+    (r#"{"nothing": null}"#, r#"{"nothing":null}"#),
+    (r#"{"first": null, "second": 1}"#, r#"{"second":1}"#),
+    // Timestamps and durations.
+    (r#"{"when": "1970-01-01T00:00:00Z"}"#, r#"{"when":"1970-01-01T00:00:00Z"}"#),
+    (r#"{"when": "2017-01-15T02:30:45.010+01:00"}"#, r#"{"when":"2017-01-15T01:30:45.010Z"}"#),
+    (r#"{"when": "9999-12-31T23:59:59.999999999Z"}"#, r#"{"when":"9999-12-31T23:59:59.999999999Z"}"#),
+    (r#"{"when": "0001-01-01T00:00:00Z"}"#, r#"{"when":"0001-01-01T00:00:00Z"}"#),
+    (r#"{"span": "1.5s"}"#, r#"{"span":"1.500s"}"#),
+    (r#"{"span": "-0.000000001s"}"#, r#"{"span":"-0.000000001s"}"#),
+    (r#"{"span": "315576000000s"}"#, r#"{"span":"315576000000s"}"#),
+    // Masks of fields.
+    (r#"{"mask": "userName,inner.byName"}"#, r#"{"mask":"userName,inner.byName"}"#),
+    // Structures and values of any kind.
+    (r#"{"object": {"a": [1, null, {"b": "c"}], "d": true}}"#, r#"{"object":{"a":[1.0,null,{"b":"c"}],"d":true}}"#),
+    (r#"{"value": null}"#, r#"{"value":null}"#),
+    (r#"{"value": "x"}"#, r#"{"value":"x"}"#),
+    (r#"{"value": [1]}"#, r#"{"value":[1.0]}"#),
+    (r#"{"values": [1, "x"]}"#, r#"{"values":[1.0,"x"]}"#),
+    (r#"{"empty": {}}"#, r#"{"empty":{}}"#),
+    // Wrappers: absent, default and value are three things.
+    (r#"{"w64": null}"#, "{}"),
+    (r#"{"w64": 0, "wtext": "", "wflag": false}"#, r#"{"w64":"0","wtext":"","wflag":false}"#),
+    (
+        r#"{"w64": "9007199254740993", "wdata": "AQI=", "wdouble": "NaN"}"#,
+        r#"{"w64":"9007199254740993","wdata":"AQI=","wdouble":"NaN"}"#,
+    ),
+    // Any: a message beside its type, or its value where the type has a form of its own.
+    (
+        r#"{"any": {"@type": "type.googleapis.com/t.All", "i32": 1}}"#,
+        r#"{"any":{"@type":"type.googleapis.com/t.All","i32":1}}"#,
+    ),
+    (
+        r#"{"any": {"i32": 1, "@type": "type.googleapis.com/t.All"}}"#,
+        r#"{"any":{"@type":"type.googleapis.com/t.All","i32":1}}"#,
+    ),
+    (
+        r#"{"any": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1s"}}"#,
+        r#"{"any":{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"}}"#,
+    ),
+    (
+        r#"{"any": {"@type": "type.googleapis.com/google.protobuf.Any",
+    "value": {"@type": "type.googleapis.com/t.All", "i32": 1}}}"#,
+        r#"{"any":{"@type":"type.googleapis.com/google.protobuf.Any","value":{"@type":"type.googleapis.com/t.All","i32":1}}}"#,
+    ),
+];
+
 #[test]
 fn what_is_read_is_written_in_the_canonical_form() {
     let (json, message) = (Json::new(JsonChoice::default()), all());
-    for (text, canonical) in [
-        ("{}", "{}"),
-        // Integers: numbers, strings, with exponents and without fractions; those of 64 bits are written as strings.
-        (r#"{"i32": 7}"#, r#"{"i32":7}"#),
-        (r#"{"i32": "7"}"#, r#"{"i32":7}"#),
-        (r#"{"i32": 1e3}"#, r#"{"i32":1000}"#),
-        (r#"{"i32": 100000.000}"#, r#"{"i32":100000}"#),
-        (r#"{"i32": 2147483647}"#, r#"{"i32":2147483647}"#),
-        (r#"{"i32": -2147483648}"#, r#"{"i32":-2147483648}"#),
-        (r#"{"i64": 9007199254740993}"#, r#"{"i64":"9007199254740993"}"#),
-        (r#"{"i64": "-9223372036854775808"}"#, r#"{"i64":"-9223372036854775808"}"#),
-        (r#"{"u64": "18446744073709551615"}"#, r#"{"u64":"18446744073709551615"}"#),
-        (r#"{"u32": 4294967295}"#, r#"{"u32":4294967295}"#),
-        (r#"{"s64": "-1", "f64": "2"}"#, r#"{"s64":"-1","f64":"2"}"#),
-        // Floats.
-        (r#"{"single": 0.1, "double": 0.1}"#, r#"{"single":0.1,"double":0.1}"#),
-        (r#"{"double": "1.5"}"#, r#"{"double":1.5}"#),
-        (r#"{"double": 1}"#, r#"{"double":1.0}"#),
-        (r#"{"double": "NaN"}"#, r#"{"double":"NaN"}"#),
-        (r#"{"double": "Infinity", "single": "-Infinity"}"#, r#"{"single":"-Infinity","double":"Infinity"}"#),
-        // Strings and bytes: both alphabets, padded or not.
-        (r#"{"text": "ü\n\u0000\uD83D\uDE00"}"#, "{\"text\":\"ü\\n\\u0000😀\"}"),
-        (r#"{"data": "AQI="}"#, r#"{"data":"AQI="}"#),
-        (r#"{"data": "AQI"}"#, r#"{"data":"AQI="}"#),
-        (r#"{"data": "-_8"}"#, r#"{"data":"+/8="}"#),
-        (r#"{"flag": true}"#, r#"{"flag":true}"#),
-        // Enums: names and numbers, known or not.
-        (r#"{"colour": "RED"}"#, r#"{"colour":"RED"}"#),
-        (r#"{"colour": 2}"#, r#"{"colour":"BLUE"}"#),
-        (r#"{"colour": -1}"#, r#"{"colour":"NEGATIVE"}"#),
-        (r#"{"colour": 77}"#, r#"{"colour":77}"#),
-        // Names: of JSON, of the `.proto`, and chosen.
-        (r#"{"userName": "a"}"#, r#"{"userName":"a"}"#),
-        (r#"{"user_name": "a"}"#, r#"{"userName":"a"}"#),
-        (r#"{"otherName": "a"}"#, r#"{"otherName":"a"}"#),
-        (r#"{"renamed": "a"}"#, r#"{"otherName":"a"}"#),
-        // Presence: null is not there; what is optional is there with its default too.
-        (r#"{"i32": null, "text": null, "inner": null, "numbers": null, "byName": null}"#, "{}"),
-        (r#"{"i32": 0, "text": "", "flag": false, "numbers": [], "byName": {}}"#, "{}"),
-        (r#"{"maybe": 0}"#, r#"{"maybe":0}"#),
-        (r#"{"inner": {}}"#, r#"{"inner":{}}"#),
-        // Lists and maps.
-        (r#"{"numbers": [1, "2", 3.0]}"#, r#"{"numbers":[1,2,3]}"#),
-        (r#"{"list": [{}, {"i32": 1}]}"#, r#"{"list":[{},{"i32":1}]}"#),
-        (r#"{"byName": {"a": 1}}"#, r#"{"byName":{"a":1}}"#),
-        (r#"{"byNumber": {"-5": "x"}}"#, r#"{"byNumber":{"-5":"x"}}"#),
-        (r#"{"byFlag": {"true": "x"}}"#, r#"{"byFlag":{"true":"x"}}"#),
-        (r#"{"allBy": {"a": {"i32": 1}}}"#, r#"{"allBy":{"a":{"i32":1}}}"#),
-        // Of a oneof there is one, its default too.
-        (r#"{"first": ""}"#, r#"{"first":""}"#),
-        (r#"{"second": 0}"#, r#"{"second":0}"#),
-        (r#"{"nothing": null}"#, r#"{"nothing":null}"#),
-        (r#"{"first": null, "second": 1}"#, r#"{"second":1}"#),
-        // Timestamps and durations.
-        (r#"{"when": "1970-01-01T00:00:00Z"}"#, r#"{"when":"1970-01-01T00:00:00Z"}"#),
-        (r#"{"when": "2017-01-15T02:30:45.010+01:00"}"#, r#"{"when":"2017-01-15T01:30:45.010Z"}"#),
-        (r#"{"when": "9999-12-31T23:59:59.999999999Z"}"#, r#"{"when":"9999-12-31T23:59:59.999999999Z"}"#),
-        (r#"{"when": "0001-01-01T00:00:00Z"}"#, r#"{"when":"0001-01-01T00:00:00Z"}"#),
-        (r#"{"span": "1.5s"}"#, r#"{"span":"1.500s"}"#),
-        (r#"{"span": "-0.000000001s"}"#, r#"{"span":"-0.000000001s"}"#),
-        (r#"{"span": "315576000000s"}"#, r#"{"span":"315576000000s"}"#),
-        // Masks of fields.
-        (r#"{"mask": "userName,inner.byName"}"#, r#"{"mask":"userName,inner.byName"}"#),
-        // Structures and values of any kind.
-        (r#"{"object": {"a": [1, null, {"b": "c"}], "d": true}}"#, r#"{"object":{"a":[1.0,null,{"b":"c"}],"d":true}}"#),
-        (r#"{"value": null}"#, r#"{"value":null}"#),
-        (r#"{"value": "x"}"#, r#"{"value":"x"}"#),
-        (r#"{"value": [1]}"#, r#"{"value":[1.0]}"#),
-        (r#"{"values": [1, "x"]}"#, r#"{"values":[1.0,"x"]}"#),
-        (r#"{"empty": {}}"#, r#"{"empty":{}}"#),
-        // Wrappers: absent, default and value are three things.
-        (r#"{"w64": null}"#, "{}"),
-        (r#"{"w64": 0, "wtext": "", "wflag": false}"#, r#"{"w64":"0","wtext":"","wflag":false}"#),
-        (
-            r#"{"w64": "9007199254740993", "wdata": "AQI=", "wdouble": "NaN"}"#,
-            r#"{"w64":"9007199254740993","wdata":"AQI=","wdouble":"NaN"}"#,
-        ),
-        // Any: a message beside its type, or its value where the type has a form of its own.
-        (
-            r#"{"any": {"@type": "type.googleapis.com/t.All", "i32": 1}}"#,
-            r#"{"any":{"@type":"type.googleapis.com/t.All","i32":1}}"#,
-        ),
-        (
-            r#"{"any": {"i32": 1, "@type": "type.googleapis.com/t.All"}}"#,
-            r#"{"any":{"@type":"type.googleapis.com/t.All","i32":1}}"#,
-        ),
-        (
-            r#"{"any": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1s"}}"#,
-            r#"{"any":{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"}}"#,
-        ),
-        (
-            r#"{"any": {"@type": "type.googleapis.com/google.protobuf.Any",
-            "value": {"@type": "type.googleapis.com/t.All", "i32": 1}}}"#,
-            r#"{"any":{"@type":"type.googleapis.com/google.protobuf.Any","value":{"@type":"type.googleapis.com/t.All","i32":1}}}"#,
-        ),
-    ] {
+    for &(text, canonical) in CANONICAL {
         assert_eq!(turned(&json, &message, text).as_deref(), Ok(canonical), "{text}");
     }
 }

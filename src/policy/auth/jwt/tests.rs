@@ -17,7 +17,14 @@ const PUBLIC: [&str; 10] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"
 fn compiled_after(text: &str, previous: Option<&Arc<Snapshot>>) -> Result<Arc<Snapshot>, String> {
     let metrics = Metrics::new(MetricsSettings { workers: 1, max_routes: 10, reasons: Reason::SLUGS });
     let (fetcher, limits) = (Arc::default(), Arc::default());
-    let surroundings = Surroundings { previous, metrics: &metrics, fetcher: &fetcher, limits: &limits, seed: 0 };
+    let surroundings = Surroundings {
+        previous,
+        metrics: &metrics,
+        fetcher: &fetcher,
+        limits: &limits,
+        cache: &Default::default(),
+        seed: 0,
+    };
     let loaded = load_str("t.yaml", text).map_err(|failed| failed.to_string())?;
     compile(loaded, &surroundings).map(|compiled| Arc::new(compiled.snapshot)).map_err(|failed| failed.to_string())
 }

@@ -124,7 +124,7 @@ impl Plan {
                 None => limits.push(Arc::new(limit)),
             }
         }
-        let group = Group { store: Arc::clone(setup.limits), limits: limits.into() };
+        let group = Group::new(setup.limits, limits);
         let shared = SharedLimits::new(shared, setup);
         Self { group, shared, most: written.max_in_flight.map(|most| most.value), offset }
     }
@@ -175,10 +175,10 @@ impl Plan {
         text
     }
 
-    /// Counts one more request of the consumer as under way, if it may have one more.
-    fn hold(&self, consumer: &str, counters: u16, cx: &mut RequestCx) -> Decision {
+    /// Counts one more request under that key, the consumer's, as under way, if it may have one more.
+    fn hold(&self, key: KeyHash, counters: u16, cx: &mut RequestCx) -> Decision {
         let Some(most) = self.most else { return Decision::Continue };
-        let (in_flight, key) = (self.group.store.in_flight(), consumer_key(&self.group.store, consumer));
+        let in_flight = self.group.store.in_flight();
         let passes = match cx.notes.is_some() {
             true => in_flight.count(key) < u64::from(most),
             false => in_flight.take(key, most),
@@ -219,13 +219,17 @@ impl PlanLimits {
 
 impl OnRequest for PlanLimits {
     fn on_request(&self, cx: &mut RequestCx, request: &mut RequestView<'_>) -> Decision {
-        let Some(consumer) = cx.caller().and_then(|caller| caller.consumer.clone()) else { return Decision::Continue };
+        let Some(consumer) = cx.caller().and_then(|caller| caller.consumer.as_ref()) else { return Decision::Continue };
         let Some(name) = &consumer.plan else { return Decision::Continue };
         // Consumers of this configuration are on plans of this configuration; anything else is not to pass unbounded.
         let Some(plan) = self.plans.get(name) else { return Decision::reply(Reason::Internal) };
-        cx.note(|| format!("{} is on plan {name}", consumer.id));
+        let key = consumer_key(&plan.group.store, &consumer.id);
+        if cx.notes.is_some() {
+            let told = format!("{} is on plan {name}", consumer.id);
+            cx.note(|| told);
+        }
         let counters = self.counters.saturating_add(plan.offset);
-        let own = match plan.hold(&consumer.id, counters, cx) {
+        let own = match plan.hold(key, counters, cx) {
             Decision::Continue => plan.group.ask(counters, cx, request),
             refused => return refused,
         };

@@ -12,7 +12,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"TOLLGATE";
-const VERSION: u32 = 1;
+/// 2: fingerprints are of SipHash-2-4.
+const VERSION: u32 = 2;
 const HEAD: usize = 8 + 4 + 4 + 32 + 8;
 const ENTRY: usize = 16;
 const DIGEST: usize = 32;

@@ -9,6 +9,7 @@ mod json;
 mod made;
 mod plan;
 pub mod replace;
+mod shaping;
 mod template;
 mod xml;
 
@@ -19,6 +20,7 @@ pub use json::{Unfit, escaped};
 pub use made::Made;
 pub use plan::{BodyPlan, RATIO, Written, bound};
 pub use replace::{ReplaceConfig, Replacements};
+pub use shaping::Shaping;
 pub use template::TemplateConfig;
 
 use super::headers::Way;

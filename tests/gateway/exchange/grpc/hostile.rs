@@ -54,12 +54,15 @@ fn a_message_that_says_it_is_packed_is_unpacked() {
     assert_eq!((asked.header("te"), asked.header("content-type")), (Some("trailers"), Some("application/grpc")));
 }
 
+/// What an answer is called here, its head and its body.
+type Case = (&'static str, Vec<(&'static str, &'static str)>, Vec<u8>);
+
 #[test]
 fn what_is_no_message_is_told_as_the_services_fault() {
     let item = Item::new("x", 1).bytes();
     let gzip = ("grpc-encoding", "gzip");
     let bomb = packed(&vec![0; 20 << 20]);
-    let cases: Vec<(&str, Vec<(&str, &str)>, Vec<u8>)> = vec![
+    let cases: Vec<Case> = vec![
         ("nothing at all", vec![GRPC], Vec::new()),
         ("a length without a message", vec![GRPC], vec![0, 0, 0, 0, 9]),
         ("a giant length", vec![GRPC], vec![0, 0xFF, 0xFF, 0xFF, 0xFF]),

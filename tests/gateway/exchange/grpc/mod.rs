@@ -1,6 +1,7 @@
 //! `grpc:` over real sockets, the service being tonic: JSON in, JSON out, and everything that can go wrong on the way.
 
 mod hostile;
+mod reverse;
 mod service;
 mod streams;
 mod unary;
