@@ -4,7 +4,7 @@ use crate::support::client::Request;
 use crate::support::gateway::Gateway;
 use crate::support::origin::Origin;
 use serde_json::json;
-use tollgate::policy::coding::{Coding, Encoder, Levels};
+use tollgate::policy::coding::{Coding, Encoder, Levels, Then};
 
 const JSON: &str = "application/json";
 /// The SHA-256 of nothing that is listed.
@@ -93,7 +93,7 @@ fn coded_bodies_are_judged_decoded_and_go_on_so() {
     let gateway = guarded(&origin, "{ max_body: 64KiB }");
     let coded = |body: &str| {
         let levels = Levels { gzip: 9, brotli: 9, zstd: 19 };
-        let bytes = Encoder::new(Coding::Gzip, levels).unwrap().piece(body.as_bytes(), true).unwrap().to_vec();
+        let bytes = Encoder::new(Coding::Gzip, levels).unwrap().piece(body.as_bytes(), Then::End).unwrap().to_vec();
         post(bytes).header("Content-Encoding", "gzip")
     };
     let body = r#"{"query":"{a}"}"#;
