@@ -14,7 +14,7 @@ use pingora_cache::trace::Span;
 use pingora_cache::{CacheKey, CacheMeta};
 use pingora_http::ResponseHeader;
 use tollgate::cache::{Asked, Authority, Cache, CacheConfig, Facts, Found, Hit, Look, Meaning, Place, Plan};
-use tollgate::policy::coding::{Coding, Encoder, Levels};
+use tollgate::policy::coding::{Coding, Encoder, Levels, Then};
 use tollgate::request::{Moment, RequestCx, Scheme};
 use tollgate::value::Problems;
 
@@ -106,7 +106,7 @@ const LEVELS: Levels = Levels { gzip: 4, brotli: 4, zstd: 3 };
 
 fn gzip(whole: &Bytes) -> Bytes {
     let mut encoder = Encoder::new(Coding::Gzip, LEVELS).expect("an encoder");
-    encoder.piece(whole, true).expect("gzip")
+    encoder.piece(whole, Then::End).expect("gzip")
 }
 
 /// What this process has in memory, bytes; 0 where the system does not say.

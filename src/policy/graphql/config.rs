@@ -155,8 +155,11 @@ fn compile_persisted(
     known
 }
 
+/// A query and the hash it is known by, first.
+type Listed = (Box<str>, Box<str>);
+
 /// The queries of a file: an object from hash to text, or a manifest whose `operations` have `id` and `body`.
-fn listed(content: &[u8]) -> Result<Vec<(Box<str>, Box<str>)>, String> {
+fn listed(content: &[u8]) -> Result<Vec<Listed>, String> {
     let json = Json::parse(content, JsonBounds::default()).map_err(|error| error.to_string())?;
     if let Some(Json::Array(operations)) = json.member("operations") {
         let text = |operation: &Json, name| match operation.member(name) {

@@ -96,8 +96,11 @@ fn hash(extensions: &Json) -> Result<Option<Box<str>>, Refused> {
     }
 }
 
+/// A name and what it says.
+type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// The parameters of a URL. One whose name others may take for a known one is refused: `Query`, `query[]`, `query.a`.
-fn parameters(query: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Refused> {
+fn parameters(query: &str) -> Result<Vec<Parameter<'_>>, Refused> {
     if query.contains(';') {
         return Err(Refused::bad("the query of the URL holds a semicolon, which some take for an ampersand"));
     }
