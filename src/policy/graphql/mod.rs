@@ -2,7 +2,7 @@
 //!
 //! Stage: Validate. Hooks: on the head, where method, form and a query in the URL are judged; on the request as it leaves,
 //! where the body is gathered and judged before a byte of it goes on. Depth, aliases and cost count with fragments in
-//! their places ([`measure`] says how). What is judged is what is forwarded: a body that two readers could read in two
+//! their places ([`mod@measure`] says how). What is judged is what is forwarded: a body that two readers could read in two
 //! ways is refused, and so are a body and a URL that both say something, and coded bodies go on decoded. With `persisted`
 //! only listed queries pass; where a client sends the hash alone, the gateway puts the query in. Upgrades are refused: what
 //! is said on a WebSocket is not seen here. Nothing is carried over a reload, which reads the list again. Fails closed.
