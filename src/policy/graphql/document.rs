@@ -1,7 +1,8 @@
 //! What a GraphQL document asks for (GraphQL specification, October 2021, §2): operations and fragments.
 //!
 //! Strict: types, fragment variables and descriptions are refused, names stand once. Nesting is bounded, so that no
-//! document takes the stack.
+//! document takes the stack. A library's parser (apollo-parser) mends what is broken and goes on, as editors want it; what
+//! guards a service must not read on where another reader may read something else.
 
 use super::lex::{Lexer, Token};
 use super::refused::Refused;

@@ -3,67 +3,44 @@
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 
-use bytes::{Buf, BufMut};
-use tokio::net::TcpListener;
+use crate::support::tonic::{Raw, Served};
+use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::body::Body;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::Service;
 use tonic::server::{Grpc, ServerStreamingService, UnaryService};
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
 
-type Event = Result<Vec<u8>, Status>;
+type Event = Result<Bytes, Status>;
 
 /// A running service; it ends when dropped.
 pub struct Cart {
-    address: SocketAddr,
+    served: Served,
     events: Option<UnboundedSender<Event>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Cart {
     /// Starts it, for one call of `Watch`.
     pub fn start() -> Self {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("the address of a bound socket");
-        listener.set_nonblocking(true).expect("a non-blocking socket");
         let (events, watched) = unbounded_channel();
         let methods = Methods { watched: Arc::new(Mutex::new(Some(watched))) };
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let incoming = TcpIncoming::from(TcpListener::from_std(listener).expect("a listener of the runtime"));
-                tokio::select! {
-                    served = Server::builder().serve_with_incoming(methods, incoming) => served.expect("a server"),
-                    _ = stopped => {}
-                }
-            });
-            runtime.shutdown_background();
-        });
-        Self { address, events: Some(events), stop: Some(stop), thread: Some(thread) }
+        Self { served: Served::start(methods), events: Some(events) }
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("grpc://{}", self.address)
+        self.served.url()
     }
 
     /// Sends a message to who watches.
     pub fn send(&self, message: &[u8]) {
         let events = self.events.as_ref().expect("a stream that has not ended");
-        events.send(Ok(message.to_vec())).expect("a service");
+        events.send(Ok(Bytes::copy_from_slice(message))).expect("a service");
     }
 
     /// Ends the stream: with that status, or well.
@@ -72,13 +49,6 @@ impl Cart {
         if let Some(status) = status {
             events.send(Err(status)).expect("a service");
         }
-    }
-}
-
-impl Drop for Cart {
-    fn drop(&mut self) {
-        let _ = self.stop.take().map(|stop| stop.send(()));
-        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -111,12 +81,12 @@ impl Service<http::Request<Body>> for Methods {
 
 struct Add;
 
-impl UnaryService<Vec<u8>> for Add {
-    type Response = Vec<u8>;
-    type Future = Ready<Result<Response<Vec<u8>>, Status>>;
+impl UnaryService<Bytes> for Add {
+    type Response = Bytes;
+    type Future = Ready<Result<Response<Bytes>, Status>>;
 
     /// An empty message is refused, any other sent back.
-    fn call(&mut self, request: Request<Vec<u8>>) -> Self::Future {
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let message = request.into_inner();
         ready(if message.is_empty() {
             Err(Status::new(Code::InvalidArgument, "an empty item: ü"))
@@ -128,53 +98,13 @@ impl UnaryService<Vec<u8>> for Add {
 
 struct Watch(Arc<Mutex<Option<UnboundedReceiver<Event>>>>);
 
-impl ServerStreamingService<Vec<u8>> for Watch {
-    type Response = Vec<u8>;
+impl ServerStreamingService<Bytes> for Watch {
+    type Response = Bytes;
     type ResponseStream = UnboundedReceiverStream<Event>;
     type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
 
-    fn call(&mut self, _: Request<Vec<u8>>) -> Self::Future {
+    fn call(&mut self, _: Request<Bytes>) -> Self::Future {
         let events = self.0.lock().expect("events").take().expect("one call");
         ready(Ok(Response::new(UnboundedReceiverStream::new(events))))
-    }
-}
-
-/// Messages that are plain bytes.
-#[derive(Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, message: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&message);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let mut message = vec![0; buffer.remaining()];
-        buffer.copy_to_slice(&mut message);
-        Ok(Some(message))
     }
 }

@@ -12,5 +12,6 @@ pub mod service;
 pub mod socket;
 pub mod tls;
 pub mod tokens;
+pub mod tonic;
 pub mod wait;
 pub mod wire;

@@ -2,23 +2,17 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 
-use bytes::{Buf, BufMut, Bytes};
+use crate::support::tonic::{Raw, Served};
+use bytes::Bytes;
 use prost::Message;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio_stream::Stream;
 use tonic::body::Body;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::Service;
 use tonic::metadata::MetadataMap;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 /// `shop.GetRequest`.
@@ -96,11 +90,7 @@ pub fn one(message: Bytes) -> Result<Response<Messages>, Status> {
 }
 
 /// A running service; it ends when dropped.
-pub struct Shop {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Shop(Served);
 
 impl Shop {
     /// Answers calls as `script` says.
@@ -108,35 +98,12 @@ impl Shop {
     where
         F: Future<Output = Result<Response<Messages>, Status>> + Send + 'static,
     {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("the address of a bound socket");
-        listener.set_nonblocking(true).expect("a non-blocking socket");
-        let http = Http(Arc::new(move |call| Box::pin(script(call)) as Answering));
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let incoming = TcpIncoming::from(TcpListener::from_std(listener).expect("a listener of the runtime"));
-                tokio::select! {
-                    served = Server::builder().serve_with_incoming(http, incoming) => served.expect("a server"),
-                    _ = stopped => {}
-                }
-            });
-            runtime.shutdown_background();
-        });
-        Self { address, stop: Some(stop), thread: Some(thread) }
+        Self(Served::start(Http(Arc::new(move |call| Box::pin(script(call)) as Answering))))
     }
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("grpc://{}", self.address)
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        let _ = self.stop.take().map(|stop| stop.send(()));
-        let _ = self.thread.take().map(JoinHandle::join);
+        self.0.url()
     }
 }
 
@@ -178,44 +145,5 @@ impl Service<Request<Streaming<Bytes>>> for Scripted {
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
         let (metadata, _, messages) = request.into_parts();
         (self.script)(Call { path: self.path.clone(), metadata, messages })
-    }
-}
-
-/// Messages of plain bytes.
-#[derive(Clone, Copy, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        let length = source.remaining();
-        Ok(Some(source.copy_to_bytes(length)))
     }
 }
