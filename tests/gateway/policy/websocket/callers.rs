@@ -104,7 +104,7 @@ fn pages_of_other_sites_do_not_connect_with_the_cookies_of_this_one() {
         let socket = Socket::ask(gateway.address(), "/chat", &fields);
         assert!(socket.head.starts_with(&format!("HTTP/1.1 {status} ")), "{fields:?}: {}", socket.head);
     }
-    assert_eq!(gateway.metric("tollgate_refusals_total", &["origin-denied"]), 1.0);
+    gateway.await_metric("tollgate_refusals_total", &["origin-denied"], 1.0);
 }
 
 #[test]
