@@ -2,6 +2,7 @@
 //! it written down that one was.
 
 use super::folder::{Folder, Name, remove};
+use std::collections::VecDeque;
 use std::io;
 
 /// Purges that may wait to be written down; where more come, all of them become one of everything.
@@ -13,7 +14,7 @@ pub(super) struct Owed {
     /// Files to remove.
     removals: Vec<Name>,
     /// Purges to write down.
-    purges: Vec<String>,
+    purges: VecDeque<String>,
     /// The place to write down when all that is purged up to there is gone.
     position: Option<String>,
     /// Whether purges that are written down may be forgotten.
@@ -29,9 +30,9 @@ impl Owed {
     /// A purge is to be written down.
     pub fn purge(&mut self, text: String) {
         if self.purges.len() >= MOST {
-            self.purges = vec!["everything".to_owned()];
+            self.purges = ["everything".to_owned()].into();
         }
-        self.purges.push(text);
+        self.purges.push_back(text);
     }
 
     /// A place is to be written down.
@@ -71,9 +72,9 @@ impl Owed {
             return Err(("a file cannot be removed", error));
         }
         let unwritten = |error| ("a purge cannot be written down", error);
-        while let Some(text) = self.purges.first() {
+        while let Some(text) = self.purges.front() {
             folder.note_purge(text).map_err(unwritten)?;
-            self.purges.remove(0);
+            self.purges.pop_front();
         }
         if !scanned {
             return Ok(()); // what is purged may lie there unread: the place holds once all is read
